@@ -1,0 +1,94 @@
+/**
+ * What the agent and PID 1 say to each other over {@link NODE_PATHS.initSocket}, a stream socket in the file system with mode 0600.
+ *
+ * One connection carries one request. The client sends one line of JSON ({@link InitRequest}); PID 1 answers with one
+ * line, or for `followLog` with many, each an {@link InitReply}; then PID 1 closes. A line is at most {@link LINE_BYTES_MAX} bytes.
+ */
+
+/** Longest line of the protocol, in bytes, without its end. */
+export const LINE_BYTES_MAX = 65_536;
+/** Longest captured log line, in bytes; a longer one is cut into pieces. */
+export const LOG_LINE_BYTES_MAX = 16_384;
+
+/** State of a supervised service. */
+export type ServiceState = 'waiting' | 'running' | 'backoff' | 'stopping' | 'stopped';
+
+/** One supervised service as PID 1 sees it. */
+export interface ServiceStatus {
+  readonly name: string;
+  readonly state: ServiceState;
+  /** 0 when no process runs. */
+  readonly pid: number;
+  /** Unix time in milliseconds. */
+  readonly sinceMs: number;
+  readonly restarts: number;
+  /** "exit 1", "signal SIGKILL", or empty. */
+  readonly lastExit: string;
+  /** Control group directory below /sys/fs/cgroup, for example "/keel/agent". */
+  readonly cgroup: string;
+}
+
+/** One captured line. */
+export interface LogLine {
+  readonly timeMs: number;
+  readonly stream: 'stdout' | 'stderr';
+  readonly line: string;
+}
+
+/** Requests. */
+export type InitRequest =
+  | { readonly op: 'listServices' }
+  | { readonly op: 'reboot' | 'powerOff'; readonly reason: string }
+  | {
+      readonly op: 'readLog';
+      readonly service: string;
+      /** Absent: all that is kept in memory. */
+      readonly tailLines?: number;
+      readonly follow: boolean;
+    }
+  /** The agent learned a trusted lower bound of the time; PID 1 sets its clock forward, never back, and remembers it. */
+  | { readonly op: 'raiseClock'; readonly timeMs: number; readonly source: 'operator' | 'ntp' }
+  /** Host name from a newly applied configuration. */
+  | { readonly op: 'setHostname'; readonly hostname: string }
+  /** A moment of the boot that only the agent knows, for the boot report. */
+  | { readonly op: 'markBoot'; readonly step: string };
+
+/** Answers. Exactly one `ok`, `services` or `error` ends an exchange; `log` lines come before `ok`. */
+export type InitReply =
+  | { readonly type: 'ok' }
+  | { readonly type: 'services'; readonly services: readonly ServiceStatus[] }
+  | { readonly type: 'log'; readonly line: LogLine }
+  | { readonly type: 'error'; readonly code: string; readonly message: string };
+
+/** What PID 1 learned during boot: {@link NODE_PATHS.bootReport}. */
+export interface BootReport {
+  readonly version: 1;
+  /** Boot steps with CLOCK_BOOTTIME in microseconds, in the order reached. */
+  readonly steps: readonly { readonly name: string; readonly monotonicUs: number }[];
+  /** How the state partition was mounted. */
+  readonly state: {
+    /** "disk": as it should be. "backup-superblock": the first superblock is damaged. "read-only". "memory": nothing on disk could be mounted. */
+    readonly mode: 'disk' | 'backup-superblock' | 'read-only' | 'memory';
+    /** Device, for example "/dev/vda5"; empty in mode "memory". */
+    readonly device: string;
+    /** Why it is not "disk"; else empty. */
+    readonly problem: string;
+  };
+  readonly clock: {
+    readonly source: 'rtc' | 'floor' | 'ntp' | 'operator';
+    readonly trusted: boolean;
+    /** What the real-time clock said, Unix milliseconds. */
+    readonly rtcMs: number;
+    readonly problem: string;
+  };
+  readonly network: {
+    readonly mode: 'static' | 'dhcp' | 'none';
+    readonly problem: string;
+  };
+  /** Problem with the stored node configuration (damaged record, invalid document); else empty. */
+  readonly configProblem: string;
+  /** Steps of the boot plan that failed and were passed over: name and reason. */
+  readonly failures: readonly { readonly step: string; readonly reason: string }[];
+  /** True when a hardware watchdog is fed. */
+  readonly watchdog: boolean;
+}
