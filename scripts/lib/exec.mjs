@@ -1,0 +1,160 @@
+// Runs one command to its end. Everything that the build starts goes through here, so that a failure always says
+// which command, why, the last lines it wrote and where the rest is.
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+
+const CAPTURE_BYTES_MAX = 64 * 1024 * 1024;
+const LOGGED_CAPTURE_BYTES_MAX = 1024 * 1024;
+const TAIL_LINES = 25;
+const KILL_GRACE_MS = 5_000;
+
+/**
+ * @typedef {object} ExecOptions
+ * @property {string} [cwd] working directory
+ * @property {Record<string, string | undefined>} [env] added to this process's environment; `undefined` removes a name
+ * @property {string | Uint8Array} [input] standard input; empty when absent
+ * @property {string} [logFile] both streams are appended here too, with the command line in front
+ * @property {number} [timeoutMs] SIGTERM after this, SIGKILL five seconds later
+ * @property {AbortSignal} [signal] stops the command like a timeout
+ */
+
+/**
+ * Keeps the last bytes of a stream; says whether it had to drop the first ones.
+ * @param {number} bytesMax
+ */
+function createCapture(bytesMax) {
+  /** @type {Buffer[]} */
+  const chunks = [];
+  let sizeBytes = 0;
+  let dropped = false;
+  return {
+    /** @param {Buffer} chunk */
+    push(chunk) {
+      chunks.push(chunk);
+      sizeBytes += chunk.length;
+      while (sizeBytes > bytesMax && chunks.length > 1) {
+        sizeBytes -= chunks.shift()?.length ?? 0;
+        dropped = true;
+      }
+    },
+    text: () => Buffer.concat(chunks).toString('utf8'),
+    dropped: () => dropped,
+  };
+}
+
+/**
+ * The last lines of a text, indented for an error message.
+ * @param {string} text
+ */
+function tail(text) {
+  const lines = text.trimEnd().split('\n').slice(-TAIL_LINES);
+  return lines.map((line) => `  | ${line}`).join('\n');
+}
+
+/**
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {ExecOptions} options
+ */
+function spawnChild(command, args, options) {
+  /** @type {NodeJS.ProcessEnv} */
+  const env = { ...process.env, ...options.env };
+  return spawn(command, args, {
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+}
+
+/**
+ * Runs `command` and waits for it. Without a log file more than 64 MiB of output is an error; with one, only the last
+ * MiB of each stream is returned and the file has everything.
+ *
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {ExecOptions} [options]
+ * @returns {Promise<{ stdout: string, stderr: string }>}
+ * @throws {Error} when the command cannot start, exits with something other than 0, or runs over its time
+ */
+export function exec(command, args, options = {}) {
+  const { promise, resolve, reject } = deferred();
+  const bytesMax = options.logFile === undefined ? CAPTURE_BYTES_MAX : LOGGED_CAPTURE_BYTES_MAX;
+  const stdout = createCapture(bytesMax);
+  const stderr = createCapture(bytesMax);
+  const log = options.logFile === undefined ? -1 : openSync(options.logFile, 'a');
+  if (log >= 0) writeSync(log, `$ ${[command, ...args].join(' ')}\n`);
+
+  const child = spawnChild(command, args, options);
+  let stopped = '';
+  /** @type {NodeJS.Timeout | undefined} */
+  let killTimer;
+  /** @param {string} reason */
+  const stop = (reason) => {
+    if (stopped !== '') return;
+    stopped = reason;
+    child.kill('SIGTERM');
+    killTimer = setTimeout(() => child.kill('SIGKILL'), KILL_GRACE_MS);
+  };
+  const onExit = () => child.kill('SIGTERM');
+  const onAbort = () => stop('stopped on request');
+  process.once('exit', onExit);
+  if (options.signal?.aborted === true) onAbort();
+  options.signal?.addEventListener('abort', onAbort, { once: true });
+  const timer =
+    options.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => stop(`still running after ${options.timeoutMs} ms`), options.timeoutMs);
+
+  for (const [stream, capture] of /** @type {const} */ ([
+    [child.stdout, stdout],
+    [child.stderr, stderr],
+  ])) {
+    stream.on('data', (/** @type {Buffer} */ chunk) => {
+      if (log >= 0) writeSync(log, chunk);
+      capture.push(chunk);
+      if (log < 0 && capture.dropped()) stop(`wrote more than ${bytesMax} bytes`);
+    });
+  }
+  // A command may end without reading its input; its exit status tells whether that was right.
+  child.stdin.on('error', () => {});
+  child.stdin.end(options.input ?? '');
+
+  const finish = () => {
+    clearTimeout(timer);
+    clearTimeout(killTimer);
+    process.removeListener('exit', onExit);
+    options.signal?.removeEventListener('abort', onAbort);
+    if (log >= 0) closeSync(log);
+  };
+  child.once('error', (cause) => {
+    finish();
+    reject(new Error(`Cannot run ${command}: ${cause.message}`, { cause }));
+  });
+  child.once('close', (code, signalName) => {
+    finish();
+    if (code === 0 && stopped === '') {
+      resolve({ stdout: stdout.text(), stderr: stderr.text() });
+      return;
+    }
+    const reason = stopped !== '' ? stopped : (signalName ?? `exit status ${code}`);
+    const text = stderr.text().trim() === '' ? stdout.text() : stderr.text();
+    const where = options.logFile === undefined ? '' : `\nfull log: ${options.logFile}`;
+    const shown = [command, ...args].join(' ').slice(0, 300);
+    reject(new Error(`Command failed (${reason}): ${shown}\n${tail(text)}${where}`));
+  });
+  return promise;
+}
+
+function deferred() {
+  /** @type {(value: { stdout: string, stderr: string }) => void} */
+  let resolve = () => {};
+  /** @type {(reason: Error) => void} */
+  let reject = () => {};
+  /** @type {Promise<{ stdout: string, stderr: string }>} */
+  const promise = new Promise((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  return { promise, resolve, reject };
+}
