@@ -189,6 +189,19 @@ export const ERRORS = {
     meaning: 'The state partition has no room.',
     hint: 'Look at osctl status for the room left.',
   },
+  E_DISK_LAYOUT: {
+    status: S.FAILED_PRECONDITION,
+    exit: X.failed,
+    meaning: 'The partition table is damaged, or is not the one of a KeelOS disk.',
+    hint: 'The message names what is wrong. Write the disk image again if the table cannot be repaired.',
+  },
+  E_IMAGE_INVALID: {
+    status: S.INVALID_ARGUMENT,
+    exit: X.invalidInput,
+    meaning:
+      'A file is not the part of an image that it should be, or would make an image that breaks a rule.',
+    hint: 'The message names the file and what was expected.',
+  },
   E_RECORD_DAMAGED: {
     status: S.DATA_LOSS,
     exit: X.failed,
@@ -224,6 +237,12 @@ export const ERRORS = {
     exit: X.usage,
     meaning: 'No context of that name is configured.',
     hint: 'List contexts with osctl config list, or make one with osctl init bootstrap.',
+  },
+  E_CONTEXT_EXISTS: {
+    status: S.ALREADY_EXISTS,
+    exit: X.conflict,
+    meaning: 'There is a context of that name for another node.',
+    hint: 'Choose another name with --context, or replace it with --force.',
   },
   E_CONTEXT_FILE: {
     status: S.FAILED_PRECONDITION,
