@@ -17,6 +17,7 @@ const KILL_GRACE_MS = 5_000;
  * @property {string} [logFile] both streams are appended here too, with the command line in front
  * @property {number} [timeoutMs] SIGTERM after this, SIGKILL five seconds later
  * @property {AbortSignal} [signal] stops the command like a timeout
+ * @property {(text: string) => void} [onOutput] sees both streams as they come, cut anywhere
  */
 
 /**
@@ -113,6 +114,7 @@ export function exec(command, args, options = {}) {
     stream.on('data', (/** @type {Buffer} */ chunk) => {
       if (log >= 0) writeSync(log, chunk);
       capture.push(chunk);
+      options.onOutput?.(chunk.toString('latin1'));
       if (log < 0 && capture.dropped()) stop(`wrote more than ${bytesMax} bytes`);
     });
   }
