@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { missingTools } from '../lib/apt.mjs';
+import { parseIndexTargets, renderSources } from '../lib/debian.mjs';
+import { exec } from '../lib/exec.mjs';
+import { createProgress, formatSeconds } from '../lib/progress.mjs';
+
+describe('exec', () => {
+  it('returns both streams and passes input, environment and directory', async () => {
+    const script = 'cat; printf "$A" >&2; pwd';
+    const { stdout, stderr } = await exec('sh', ['-c', script], {
+      input: 'in\n',
+      env: { A: 'b' },
+      cwd: '/',
+    });
+    assert.deepEqual([stdout, stderr], ['in\n/\n', 'b']);
+  });
+
+  it('takes a name out of the environment', async () => {
+    const { stdout } = await exec('sh', ['-c', 'echo "[$HOME]"'], { env: { HOME: undefined } });
+    assert.equal(stdout, '[]\n');
+  });
+
+  it('fails with the status, the last lines and the log', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'keel-exec-'));
+    try {
+      const logFile = join(folder, 'log');
+      const run = exec('sh', ['-c', 'seq 100; echo worse >&2; exit 3'], { logFile });
+      await assert.rejects(run, (error: Error) => {
+        assert.match(error.message, /exit status 3/);
+        assert.match(error.message, /\| worse/);
+        assert.ok(error.message.includes(logFile));
+        return true;
+      });
+      assert.match(await readFile(logFile, 'utf8'), /^\$ sh -c .*\n(.|\n)*99\n100\n/);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  it('stops what runs too long, what writes too much, and what is no longer wanted', async () => {
+    await assert.rejects(exec('sleep', ['60'], { timeoutMs: 50 }), /still running after 50 ms/);
+    await assert.rejects(exec('cat', ['/dev/zero']), /wrote more than/);
+    const signal = AbortSignal.timeout(50);
+    await assert.rejects(exec('sleep', ['60'], { signal }), /stopped on request/);
+    await assert.rejects(exec('sleep', ['60'], { signal }), /stopped on request/);
+  });
+
+  it('says that a command does not exist', async () => {
+    await assert.rejects(exec('no-such-command', []), /Cannot run no-such-command/);
+  });
+});
+
+describe('progress', () => {
+  it('says start, state and end of a step, and keeps the time', async () => {
+    const lines: string[] = [];
+    let nowMs = 0;
+    const progress = createProgress({
+      write: (line) => void lines.push(line),
+      nowMs: () => nowMs,
+      intervalMs: 1,
+    });
+    const result = await progress.step('bake', { estimateSeconds: 90 }, async ({ detail }) => {
+      detail('half done');
+      nowMs = 61_000;
+      while (lines.length < 2) await new Promise((done) => setTimeout(done, 1));
+      return 7;
+    });
+    assert.equal(result, 7);
+    assert.equal(lines[0], '> bake (about 1 min 30 s)');
+    assert.equal(lines[1], '  bake: half done, 1 min 01 s of about 1 min 30 s');
+    assert.equal(lines.at(-1), '+ bake: done after 1 min 01 s');
+    assert.deepEqual(progress.timings, [{ title: 'bake', seconds: 61, ok: true }]);
+  });
+
+  it('says that a step failed, and passes the error on', async () => {
+    const lines: string[] = [];
+    const progress = createProgress({ json: true, write: (line) => void lines.push(line) });
+    const run = progress.step('burn', {}, () => Promise.reject(new Error('hot')));
+    await assert.rejects(run, /hot/);
+    assert.equal(JSON.parse(lines.at(-1) ?? '').event, 'failed');
+    assert.equal(progress.timings[0]?.ok, false);
+  });
+
+  it('writes durations for people', () => {
+    assert.deepEqual([0.4, 59.6, 125].map(formatSeconds), ['0 s', '1 min 00 s', '2 min 05 s']);
+  });
+});
+
+describe('missingTools', () => {
+  it('finds the commands and files that are not there', () => {
+    const tool = { package: 'p', why: 'w' };
+    const missing = missingTools([
+      { ...tool, command: 'sh' },
+      { ...tool, command: 'no-such-command' },
+      { ...tool, file: '/etc/passwd' },
+      { ...tool, file: '/no/such/file' },
+    ]);
+    assert.deepEqual(
+      missing.map(({ command, file }) => command ?? file),
+      ['no-such-command', '/no/such/file'],
+    );
+    assert.throws(() => missingTools([tool]), TypeError);
+  });
+});
+
+describe('the sources of a second suite', () => {
+  const targets = (label: string, security: string) =>
+    parseIndexTargets(
+      `http://mirror/debian/|bookworm|main|${label}\n` +
+        `http://mirror/debian/|bookworm-updates|main|${label}\n` +
+        `http://mirror/debian-security/|bookworm-security|main|${security}\n` +
+        'http://elsewhere/tools|stable|main|Tools\n\n',
+    );
+  const wanted =
+    'Types: deb\nURIs: http://mirror/debian/\nSuites: trixie trixie-updates\nComponents: main\nSigned-By: /k\n\n' +
+    'Types: deb\nURIs: http://mirror/debian-security/\nSuites: trixie-security\nComponents: main\nSigned-By: /k\n';
+
+  it("use the machine's mirrors and nobody else's", () => {
+    const known = targets('Debian', 'Debian-Security');
+    assert.equal(renderSources(known, 'trixie', '/k'), wanted);
+  });
+
+  it('are found by their paths when no lists have been downloaded', () => {
+    const bare = targets('$(LABEL)', '$(LABEL)');
+    assert.equal(renderSources(bare, 'trixie', '/k'), wanted);
+  });
+
+  it('are an error when the machine uses no Debian mirror', () => {
+    assert.throws(() => renderSources([], 'trixie', undefined), /Cannot find a Debian mirror/);
+  });
+});
