@@ -143,6 +143,19 @@ async function buildInto(
   await rm(tree, { recursive: true });
 }
 
+/** The key of a kernel: options, source, tools, and the code of this folder that builds. */
+async function hashKernel(inputs: KernelInputs, source: KernelSource): Promise<string> {
+  return hashInputs({
+    files: inputs.code,
+    // Of the fragments only the options count: a better comment is no other kernel.
+    values: {
+      options: renderAllConfig(inputs.options),
+      source: source.sha256,
+      tools: await readToolVersions(),
+    },
+  });
+}
+
 async function openLog(name: string): Promise<string> {
   const folder = join(cacheRoot(), 'logs');
   await mkdir(folder, { recursive: true });
@@ -162,17 +175,9 @@ export async function buildKernel(options: { progress: Progress }): Promise<Buil
   const source = await progress.step('fetch kernel source', { estimateSeconds: 30 }, () =>
     fetchKernelSource(inputs.lock),
   );
-  const hash = await hashInputs({
-    files: inputs.files,
-    values: {
-      tools: await readToolVersions(),
-      source: source.sha256,
-      environment: { ...BUILD_ENVIRONMENT },
-    },
-  });
   const { dir, built } = await product({
     name: 'kernel',
-    inputs: hash,
+    inputs: await hashKernel(inputs, source),
     build: async (folder) => {
       const logFile = await openLog('kernel');
       await buildInto(folder, { inputs, source, progress, logFile });
@@ -206,10 +211,7 @@ export async function checkKernel(options: { progress: Progress }): Promise<{ co
   );
   await product({
     name: 'kernel-config',
-    inputs: {
-      files: inputs.files,
-      values: { source: source.sha256, tools: await readToolVersions() },
-    },
+    inputs: await hashKernel(inputs, source),
     build: async (dir) => {
       const tree = join(dir, 'tree');
       const logFile = await openLog('kernel-config');

@@ -20,8 +20,8 @@ export interface KernelInputs {
   readonly options: readonly KernelOption[];
   readonly kspp: KsppVerdict;
   readonly lock: SourceLock;
-  /** absolute paths of the files that were read, and of the code that builds */
-  readonly files: readonly string[];
+  /** absolute paths of the code that builds: with `options` and the source, all that decides the bytes */
+  readonly code: readonly string[];
 }
 
 /** Order of the fragments in the merged file and on the reference page. */
@@ -75,6 +75,6 @@ export async function readKernelInputs(): Promise<KernelInputs> {
     options,
     kspp,
     lock: readLock(await readFile(lockFile, 'utf8')),
-    files: [...files, lockFile, ...code],
+    code,
   };
 }

@@ -33,16 +33,10 @@ describe('the fragments of this repository', () => {
     assert.equal(found, renderReferencePage(fragments, kspp, lock), 'run `keel-kernel doc`');
   });
 
-  it('are all hashed into the key of the build', async () => {
-    const { files, fragments } = await readKernelInputs();
-    for (const file of files) assert.ok(existsSync(file), file);
-    for (const { name } of fragments) {
-      assert.ok(
-        files.some((file) => file.endsWith(`/${name}.config`)),
-        name,
-      );
-    }
-    assert.ok(files.some((file) => file.endsWith('source.lock.json')));
+  it('are built by code that is there to be hashed', async () => {
+    const { code } = await readKernelInputs();
+    assert.ok(code.length > 0);
+    for (const file of code) assert.ok(existsSync(file), file);
   });
 });
 
