@@ -1,0 +1,59 @@
+/** osctl init renew */
+import { KeelError } from '@keelos/proto/errors.ts';
+import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
+import { readCertificate } from '../core/certificate.ts';
+import { chooseContext, withContext } from '../core/contexts.ts';
+import { formatTime } from '../core/quantity.ts';
+import { type Command, withNode } from '../shell/invocation.ts';
+import { makeClientIdentity } from '../sys/client-certificate.ts';
+import { validityOf } from './init-bootstrap.ts';
+
+/** The command. */
+export const renewCommand: Command = {
+  name: 'renew',
+  summary: 'Replace your certificate before it ends',
+  description:
+    'Makes a new key and certificate, enrols it with the one that you have, and then replaces the context. When anything fails the old one stays in use.',
+  options: [
+    {
+      flags: '--validity <duration>',
+      description: 'life of the new certificate, 10m to 24h (default: 24h)',
+      completion: 'none',
+    },
+  ],
+  examples: [{ command: 'osctl init renew', does: 'Another 24 hours' }],
+  run: async (invocation) => {
+    const { contexts, host } = invocation;
+    const validityMs = validityOf(invocation);
+    // The file is written once before the node is asked: a disk without room must not cost the new certificate.
+    await contexts.save(await contexts.load());
+    return await withNode(invocation, async ({ client, contextName }) => {
+      const identity = await makeClientIdentity({
+        commonName: host.whoami(),
+        now: host.clock.now(),
+        validityMs,
+      });
+      const answer = await client.call(EnrolmentService.method.renew, {
+        certificate: identity.certificateDer,
+      });
+      const made = readCertificate(identity.certificate, 'the new certificate');
+      if (answer.fingerprintSha256 !== made.fingerprint) {
+        throw new KeelError('E_INTERNAL', 'Cannot renew: the node enrolled another certificate');
+      }
+      const file = await contexts.load();
+      const { context } = chooseContext(file, contextName);
+      const { certificate, key } = identity;
+      const renewed = { ...context, certificate, key };
+      await contexts.save(withContext(file, { name: contextName, context: renewed, use: false }));
+      const data = {
+        context: contextName,
+        fingerprintSha256: made.fingerprint,
+        certificateExpires: identity.notAfter.toISOString(),
+      };
+      const lines = [
+        `Your certificate in context ${contextName} is valid until ${formatTime(identity.notAfter)}.`,
+      ];
+      return { view: { data, lines } };
+    });
+  },
+};

@@ -1,0 +1,73 @@
+/** osctl reboot */
+import { durationMs } from '@bufbuild/protobuf/wkt';
+import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { formatDuration } from '../core/duration.ts';
+import {
+  type Command,
+  type NodeSession,
+  textOption,
+  WAIT_TIMEOUT_MS,
+  withNode,
+} from '../shell/invocation.ts';
+import { type Attempt, waitUntil } from '../shell/wait.ts';
+import { lookAtHealth } from './health.ts';
+
+/**
+ * One look whether the reboot is over: the kernel must be younger than the call that asked for it, and the node healthy.
+ */
+async function lookForNewBoot(
+  session: NodeSession,
+  { leftMs, sinceCallMs }: { leftMs: number; sinceCallMs: number },
+): Promise<Attempt<unknown>> {
+  const client = session.reopen(leftMs);
+  try {
+    const { uptime } = await client.call(SystemService.method.getStatus, {});
+    if (uptime === undefined || durationMs(uptime) >= sinceCallMs) {
+      return { done: false, seen: 'the node has not gone down yet' };
+    }
+  } finally {
+    client.close();
+  }
+  return await lookAtHealth(session, leftMs);
+}
+
+/** The command. */
+export const rebootCommand: Command = {
+  name: 'reboot',
+  summary: 'Stop all services in order and start the machine again',
+  description:
+    'With --wait it returns when the node is back from the reboot and healthy, and exits with 8 when it is not within --timeout (10 minutes unless given).',
+  options: [
+    { flags: '--wait', description: 'wait until the node is back and healthy' },
+    { flags: '--reason <text>', description: 'reason for the record, at most 256 bytes' },
+  ],
+  examples: [
+    { command: 'osctl reboot --wait', does: 'Reboot and wait until the node is healthy again' },
+    { command: 'osctl reboot --reason "new disk"', does: 'Reboot with a reason' },
+  ],
+  run: (invocation) =>
+    withNode(invocation, async (session) => {
+      const { host, globals, signal } = invocation;
+      const calledMs = host.clock.monotonicMs();
+      const reason = textOption(invocation, 'reason') ?? '';
+      const { bootId } = await session.client.call(LifecycleService.method.reboot, { reason });
+      session.client.close();
+      if (invocation.options.wait !== true) {
+        const data = { bootId, rebooted: false, seconds: null };
+        return { view: { data, lines: ['The node is going down for a reboot.'] } };
+      }
+      const sinceCallMs = () => host.clock.monotonicMs() - calledMs;
+      await waitUntil((leftMs) => lookForNewBoot(session, { leftMs, sinceCallMs: sinceCallMs() }), {
+        clock: host.clock,
+        signal,
+        timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
+        goal: 'see the node back and healthy',
+      });
+      const tookMs = sinceCallMs();
+      const data = { bootId, rebooted: true, seconds: Math.round(tookMs) / 1000 };
+      return {
+        view: { data, lines: [`The node is back and healthy after ${formatDuration(tookMs)}.`] },
+      };
+    }),
+};

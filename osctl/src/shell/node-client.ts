@@ -1,0 +1,202 @@
+/** Calls to one node. Every error that leaves is a KeelError that says what to do. */
+import type {
+  DescMessage,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  Message,
+  MessageInitShape,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
+import { type CallOptions, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
+import { serviceDefinition } from '@keelos/proto/grpc.ts';
+import { explainExpiry, readCertificate } from '../core/certificate.ts';
+import { type Endpoint, formatEndpoint } from '../core/endpoint.ts';
+import { type CallFailure, errorOfCall } from '../core/failure.ts';
+import { type Identity, openChannel } from '../sys/channel.ts';
+import type { Clock } from '../sys/clock.ts';
+import { diagnose } from './diagnose.ts';
+
+const DETAIL_KEY = 'keel-error-bin';
+const DIAGNOSIS_MS_MAX = 2000;
+const RECEIVED_MESSAGE_LIMIT = /larger than max/i;
+
+/** How a client is made. */
+export interface NodeClientOptions {
+  readonly endpoint: Endpoint;
+  readonly identity: Identity;
+  readonly clock: Clock;
+  /** Deadline of every unary call, and of a stream unless `unbounded`. */
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** An open connection to a node. */
+export interface NodeClient {
+  readonly endpoint: Endpoint;
+  /** One call, one answer. */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Promise<MessageShape<O>>;
+  /** One call, many answers; with `unbounded` there is no deadline. Ending the loop early cancels the call. */
+  stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    options?: { readonly unbounded: boolean },
+  ): AsyncIterable<MessageShape<O>>;
+  close(): void;
+}
+
+function failureOfCall(error: ServiceError): CallFailure {
+  const [bytes] = error.metadata?.get(DETAIL_KEY) ?? [];
+  const failure = { status: error.code, message: error.details || error.message };
+  if (!(bytes instanceof Buffer)) return failure;
+  try {
+    const { code, hint, details } = fromBinary(ErrorDetailSchema, bytes);
+    return { ...failure, detail: { code, hint, details } };
+  } catch {
+    // Not from a KeelOS node after all: the gRPC status is what we have.
+    return failure;
+  }
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && 'code' in error && 'metadata' in error;
+}
+
+/** Adds to an error what only this side knows: the client certificate's dates and this machine's clock. */
+function withExpiry(error: KeelError, { identity, clock, endpoint }: NodeClientOptions): KeelError {
+  const certificate = readCertificate(identity.certificate, 'the client certificate');
+  const now = clock.now();
+  const expired = certificate.notAfter.getTime() <= now;
+  if (error.code === 'E_NOT_ENROLLED' && !expired) return error;
+  const explained = explainExpiry(certificate, now);
+  return new KeelError(
+    'E_CERTIFICATE_EXPIRED',
+    `Cannot call ${formatEndpoint(endpoint)}: ${explained}`,
+    {
+      cause: error,
+      details: {
+        ...error.details,
+        notAfter: certificate.notAfter.toISOString(),
+        nodeMessage: error.message,
+      },
+      ...(error.code === 'E_CERTIFICATE_EXPIRED' ? { hint: error.hint } : {}),
+    },
+  );
+}
+
+async function translate(
+  error: unknown,
+  method: string,
+  options: NodeClientOptions,
+): Promise<unknown> {
+  const { endpoint, identity, clock, signal } = options;
+  if (signal.aborted) return signal.reason;
+  if (!isServiceError(error)) return error;
+  const failure = failureOfCall(error);
+  const own = errorOfCall(failure, method);
+  if (own.code === 'E_CERTIFICATE_EXPIRED' || own.code === 'E_NOT_ENROLLED') {
+    return withExpiry(own, options);
+  }
+  if (failure.detail !== undefined) return own;
+  if (own.code !== 'E_UNREACHABLE' && own.code !== 'E_TIMEOUT') {
+    return RECEIVED_MESSAGE_LIMIT.test(failure.message) || own.code !== 'E_LIMIT_EXCEEDED'
+      ? own
+      : new KeelError('E_RATE_LIMITED', own.message, { details: own.details });
+  }
+  const timeoutMs = Math.min(options.timeoutMs, DIAGNOSIS_MS_MAX);
+  const { serverCertificate } = identity;
+  const found = await diagnose(endpoint, { serverCertificate, clock, timeoutMs, signal });
+  if (found !== undefined) return found;
+  const at = formatEndpoint(endpoint);
+  if (own.code === 'E_TIMEOUT') {
+    const seconds = options.timeoutMs / 1000;
+    return new KeelError(
+      'E_TIMEOUT',
+      `Cannot finish ${method} on ${at}: no answer in ${seconds} s`,
+    );
+  }
+  return new KeelError('E_UNREACHABLE', `Cannot call ${at}: the connection was lost`, {
+    details: { endpoint: at, reason: failure.message },
+    hint: 'The node may be going down, starting, or have too many connections. Try again, or look at its console.',
+  });
+}
+
+/**
+ * Opens a client. The connection itself is made by the first call.
+ *
+ * @throws KeelError E_CONTEXT_FILE when the certificates cannot be used.
+ */
+export function openNodeClient(options: NodeClientOptions): NodeClient {
+  const { endpoint, identity, timeoutMs, signal } = options;
+  const channel = openChannel(endpoint, identity);
+  const definitionOf = (method: {
+    readonly parent: Parameters<typeof serviceDefinition>[0];
+    readonly localName: string;
+  }) => {
+    const definition = serviceDefinition(method.parent)[method.localName];
+    if (definition === undefined) throw new TypeError(`no method ${method.localName}`);
+    return definition;
+  };
+  const withDeadline = (): CallOptions => ({ deadline: new Date(Date.now() + timeoutMs) });
+
+  const call: NodeClient['call'] = async (method, request) => {
+    signal.throwIfAborted();
+    const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+    const answer = new Promise<Message>((resolve, reject) => {
+      const pending = channel.makeUnaryRequest<Message, Message>(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request as Message,
+        new Metadata(),
+        withDeadline(),
+        (error, value) => {
+          signal.removeEventListener('abort', cancel);
+          if (value === undefined) reject(error);
+          else resolve(value);
+        },
+      );
+      const cancel = () => pending.cancel();
+      signal.addEventListener('abort', cancel, { once: true });
+    });
+    try {
+      return (await answer) as MessageShape<typeof method.output>;
+    } catch (error) {
+      throw await translate(error, method.name, options);
+    }
+  };
+
+  async function* stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodServerStreaming<I, O>,
+    request: MessageInitShape<I>,
+    { unbounded }: { readonly unbounded: boolean } = { unbounded: false },
+  ): AsyncIterable<MessageShape<O>> {
+    signal.throwIfAborted();
+    const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+    const pending = channel.makeServerStreamRequest<Message, Message>(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      request as Message,
+      new Metadata(),
+      unbounded ? {} : withDeadline(),
+    );
+    const cancel = () => pending.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+    try {
+      for await (const message of pending) yield message as MessageShape<O>;
+    } catch (error) {
+      throw await translate(error, method.name, options);
+    } finally {
+      signal.removeEventListener('abort', cancel);
+      pending.cancel();
+    }
+  }
+
+  return { endpoint, call, stream, close: () => channel.close() };
+}

@@ -1,0 +1,79 @@
+/** Waiting for a state of a node: ask, sleep, ask again, until it is there or the time is up. */
+import { KeelError } from '@keelos/proto/errors.ts';
+import { formatDuration } from '../core/duration.ts';
+import type { Clock } from '../sys/clock.ts';
+
+/** What one look at the node showed. */
+export type Attempt<T> =
+  | { readonly done: true; readonly value: T }
+  /** `seen` says what is missing, for the message when the time is up. */
+  | { readonly done: false; readonly seen: string };
+
+/** How to wait. */
+export interface WaitOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly timeoutMs: number;
+  /** Completes "Cannot …", for example "see the node healthy". */
+  readonly goal: string;
+  /** Told whenever what is seen changes. */
+  readonly onChange?: (seen: string) => void;
+}
+
+const INTERVAL_MS = 1000;
+/** Longest single attempt while waiting, in milliseconds. */
+export const ATTEMPT_MS_MAX = 5000;
+/** Errors that go away by themselves while a node starts or goes down. */
+const PASSING: ReadonlySet<string> = new Set([
+  'E_UNREACHABLE',
+  'E_TIMEOUT',
+  'E_TLS_REFUSED',
+  'E_INIT_UNREACHABLE',
+  'E_RATE_LIMITED',
+]);
+
+async function look<T>(
+  attempt: (leftMs: number) => Promise<Attempt<T>>,
+  leftMs: number,
+): Promise<Attempt<T>> {
+  try {
+    return await attempt(leftMs);
+  } catch (error) {
+    if (error instanceof KeelError && PASSING.has(error.code)) {
+      return { done: false, seen: error.message };
+    }
+    throw error;
+  }
+}
+
+/**
+ * Repeats `attempt` (told how many milliseconds it may take) until it is done. Errors that pass by themselves count as
+ * not done; others end the wait.
+ *
+ * @throws KeelError E_TIMEOUT when the time is up, with what was seen last.
+ */
+export async function waitUntil<T>(
+  attempt: (leftMs: number) => Promise<Attempt<T>>,
+  { clock, signal, timeoutMs, goal, onChange }: WaitOptions,
+): Promise<T> {
+  const deadlineMs = clock.monotonicMs() + timeoutMs;
+  let last = '';
+  while (true) {
+    signal.throwIfAborted();
+    const leftMs = deadlineMs - clock.monotonicMs();
+    if (leftMs <= 0) {
+      throw new KeelError(
+        'E_TIMEOUT',
+        `Cannot ${goal} within ${formatDuration(timeoutMs)}: ${last}`,
+        {
+          details: { seen: last },
+        },
+      );
+    }
+    const result = await look(attempt, Math.min(leftMs, ATTEMPT_MS_MAX));
+    if (result.done) return result.value;
+    if (result.seen !== last) onChange?.(result.seen);
+    last = result.seen;
+    await clock.sleep(Math.min(INTERVAL_MS, Math.max(1, leftMs)), signal);
+  }
+}
