@@ -56,7 +56,7 @@ export function diffNodeConfig(
   return changes;
 }
 
-/** Settings as path to JSON. What only exists inside an interface that one side lacks is told as the whole interface. */
+/** Settings as path to JSON, in the order of the schema. */
 function settingsOf(config: NodeConfig): Map<string, string> {
   const settings = new Map<string, string>();
   const set = (path: string, value: unknown) => {

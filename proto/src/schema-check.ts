@@ -51,12 +51,7 @@ function checkMapping(schema: SchemaNode, place: Place): unknown {
   const properties = schema.properties ?? {};
   if (!isMapping(value)) {
     const emptied = value === null && path.length > 0;
-    report(
-      schema,
-      place,
-      `found ${describeValue(value)}`,
-      emptied ? 'write {} or leave the key out' : undefined,
-    );
+    report(schema, place, `found ${describeValue(value)}`, emptied ? '{}' : undefined);
     return value;
   }
   const known = Object.keys(properties);
@@ -96,12 +91,7 @@ function checkList(schema: SchemaNode, place: Place): unknown {
   const items = schema.items ?? {};
   if (!Array.isArray(value)) {
     const suggestion = typeof value === 'string' ? `[${quoted(value)}]` : undefined;
-    report(
-      schema,
-      place,
-      `found ${describeValue(value)}`,
-      value === null ? 'write [] or leave the key out' : suggestion,
-    );
+    report(schema, place, `found ${describeValue(value)}`, value === null ? '[]' : suggestion);
     return value;
   }
   const { minItems = 0, maxItems = Number.POSITIVE_INFINITY } = schema;
@@ -117,9 +107,8 @@ function checkText(schema: SchemaNode, place: Place): unknown {
   const { value } = place;
   const choices = schema.enum ?? (schema.const === undefined ? undefined : [schema.const]);
   if (typeof value !== 'string') {
-    const quotable = typeof value === 'number' || typeof value === 'boolean';
-    const suggestion = choices === undefined && quotable ? `"${String(value)}"` : undefined;
-    report(schema, place, `found ${describeValue(value)}`, suggestion);
+    const quotable = choices === undefined && typeof value === 'boolean';
+    report(schema, place, `found ${describeValue(value)}`, quotable ? `"${value}"` : undefined);
   } else if (choices !== undefined) {
     if (!choices.includes(value)) {
       report(schema, place, `found ${describeValue(value)}`, nearest(value, choices));
