@@ -42,15 +42,15 @@ export async function setup({ progress, forTests = false }) {
 
 /** @returns {Promise<import('./lib/apt.mjs').Tool[]>} the kernel folder keeps its own list */
 async function kernelBuildTools() {
-  const { KERNEL_TOOLS } = await import('../kernel/src/core/tools.data.mjs');
-  return [...KERNEL_TOOLS];
+  const { kernelTools } = await import('../kernel/src/core/tools.data.mjs');
+  return [...kernelTools];
 }
 
 /**
  * True when node_modules holds exactly what package-lock.json names. npm writes its own hidden lock file last, so an
  * interrupted `npm ci` has none.
  */
-async function packagesMatch() {
+export async function packagesMatch() {
   const hidden = join(CHECKOUT, 'node_modules/.package-lock.json');
   if (!existsSync(hidden)) return false;
   const lock = JSON.parse(await readFile(join(CHECKOUT, 'package-lock.json'), 'utf8'));
@@ -104,7 +104,7 @@ async function filesBelow(folder, wanted) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && wanted(entry.name))
-    .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !path.includes('/node_modules/') && !path.includes('/build/'));
 }
 

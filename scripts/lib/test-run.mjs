@@ -23,6 +23,7 @@ export const PACKAGES = [
 
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
+const BUILD_TIMEOUT_MS = 60 * 60_000;
 const STAGE_TIMEOUT_MS = 10 * 60_000;
 const NODE_FILE_TIMEOUT_MS = 25 * 60_000;
 
@@ -82,14 +83,13 @@ async function prepare() {
  * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
  */
 async function runStages(options, stage) {
-  const bin = (/** @type {string} */ name) => join(options.checkout, 'node_modules/.bin', name);
   const isWhole = options.package === undefined && options.grep === undefined;
   if (options.host && isWhole) {
     const checks = /** @type {const} */ ([
-      ['lint (biome)', [bin('biome'), 'check', '.'], '.'],
-      ['type check (tsc)', [bin('tsc'), '--noEmit'], '.'],
-      ['API lint (buf)', [bin('buf'), 'lint'], 'proto'],
-      ['API compatible with the last release (buf)', breakingCommand(bin), 'proto'],
+      ['lint (biome)', [bin(options, 'biome'), 'check', '.'], '.'],
+      ['type check (tsc)', [bin(options, 'tsc'), '--noEmit'], '.'],
+      ['API lint (buf)', [bin(options, 'buf'), 'lint'], 'proto'],
+      ['API compatible with the last release (buf)', breakingCommand(options), 'proto'],
     ]);
     for (const [name, command, folder] of checks) {
       await stage(name, () => once(() => runCommand(command, join(options.checkout, folder))));
@@ -105,9 +105,17 @@ async function runStages(options, stage) {
   await runImageStages(options, stage);
 }
 
-/** @param {(name: string) => string} bin */
-function breakingCommand(bin) {
-  return [bin('buf'), 'breaking', '--against', 'baseline.binpb'];
+/**
+ * A command that the packages brought along.
+ * @param {RunOptions} options @param {string} name
+ */
+function bin(options, name) {
+  return join(options.checkout, 'node_modules/.bin', name);
+}
+
+/** @param {RunOptions} options */
+function breakingCommand(options) {
+  return [bin(options, 'buf'), 'breaking', '--against', 'baseline.binpb'];
 }
 
 /**
@@ -122,16 +130,20 @@ async function runImageStages(options, stage) {
   );
   if (folders.length === 0) return;
   const built = await stage('kernel and image', () =>
-    once(async () => {
-      const { buildNode } = await import('./node-image.mjs');
-      await buildNode(createProgress());
-    }),
+    once(() =>
+      runCommand(
+        [bin(options, 'node'), join(options.checkout, 'scripts/lib/node-image.mjs')],
+        options.checkout,
+        { timeoutMs: BUILD_TIMEOUT_MS },
+      ),
+    ),
   );
   if (!built) return;
   if (folders.includes('oracle')) {
     const files = await testFiles(join(options.checkout, 'tests'), 'oracle');
     await stage('tests/oracle', () => mocha(options, 'oracle', files));
   }
+  /** @type {string[]} */
   const files = [];
   for (const folder of ['qemu', 'docs'].filter((name) => folders.includes(name))) {
     files.push(...(await testFiles(join(options.checkout, 'tests'), folder)));

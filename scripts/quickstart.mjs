@@ -1,0 +1,92 @@
+// `npm run quickstart`: from a bare machine to a node that answers its enrolled operator. This half runs on any Node
+// from 20 on and brings the checkout to the point where the other half (lib/quickstart-node.mjs) can run on the Node
+// that comes with the packages.
+
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { createProgress } from './lib/progress.mjs';
+import { CHECKOUT, setup } from './setup.mjs';
+
+const HELP = `Usage: npm run quickstart -- [options]
+
+Builds KeelOS, boots it in QEMU, enrols you as the node's operator and leaves the node running.
+Whatever is done already is not done again: the second run takes under a minute.
+
+Options:
+  --once      power the node off at the end
+  --json      print one JSON object on standard output at the end; progress goes to standard error as JSON lines
+  -h, --help  this text
+
+Environment:
+  KEEL_CACHE     where everything that is built is kept (default: ~/.cache/keelos)
+  KEEL_VM_DIR    folder of the node's disk, console log and sockets (default: .vm/node in the checkout)
+  KEEL_VM_PORT   port on this machine that leads to the node's API (default: 50051, or a free one)
+  OSCTL_CONFIG   the contexts file that osctl uses; the context is called "quickstart" and is made the current one
+
+Exit code: 0 when the node was healthy, 1 when a step failed, 2 for a wrong command line, 130 when interrupted.
+`;
+
+/** @returns {Promise<number>} exit code */
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      once: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const progress = createProgress({ json: values.json });
+  try {
+    await setup({ progress });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const step = progress.timings.at(-1)?.title ?? 'setup';
+    process.stderr.write(`\nThe step "${step}" failed: ${message}\n`);
+    process.stderr.write('Mend that and run it again: it goes on where it stopped.\n');
+    if (values.json) {
+      process.stdout.write(
+        `${JSON.stringify({ ok: false, steps: progress.timings, step, error: message })}\n`,
+      );
+    }
+    return 1;
+  }
+  return continueOnPinnedNode(process.argv.slice(2), progress.timings);
+}
+
+/**
+ * @param {readonly string[]} args
+ * @param {readonly import('./lib/progress.mjs').Timing[]} timings
+ * @returns {Promise<number>}
+ */
+function continueOnPinnedNode(args, timings) {
+  const program = join(CHECKOUT, 'node_modules/.bin/node');
+  const script = join(CHECKOUT, 'scripts/lib/quickstart-node.mjs');
+  return new Promise((done, fail) => {
+    const child = spawn(program, [script, ...args], {
+      stdio: 'inherit',
+      env: { ...process.env, KEEL_SETUP_TIMINGS: JSON.stringify(timings) },
+    });
+    // Ctrl-C reaches the child by itself (same terminal); this one only waits for it to clean up.
+    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
+      process.on(signal, () => {
+        if (signal === 'SIGTERM') child.kill(signal);
+      });
+    }
+    child.once('error', fail);
+    child.once('close', (code, signal) => done(code ?? (signal === 'SIGINT' ? 130 : 1)));
+  });
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  const isUsage = error instanceof TypeError && 'code' in error;
+  process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
+  if (isUsage) process.stderr.write(HELP);
+  process.exitCode = isUsage ? 2 : 1;
+}

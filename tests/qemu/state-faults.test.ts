@@ -1,0 +1,118 @@
+/**
+ * What is wrong with the state partition is said, and never keeps a node from answering.
+ */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { rm, writeFile } from 'node:fs/promises';
+import { changePartition, PARTITION, partition, tool, writeBytes } from '@keelos/tests/disk.ts';
+import { type HealthAnswer, keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
+
+const FILL_BYTES = 64 * 1024 * 1024;
+/** Large enough for the file system to get a second block group, and with it a copy of its superblock. */
+const GROWN_DISK_GIB = 3;
+
+interface Case {
+  readonly title: string;
+  readonly name: string;
+  readonly prepare: (disk: string) => Promise<void>;
+  readonly state: string;
+  readonly says: RegExp;
+}
+
+const CASES: readonly Case[] = [
+  {
+    title: 'is full',
+    name: 'state-full',
+    prepare: (disk) =>
+      changePartition(disk, PARTITION.state, async (file) => {
+        const filler = `${file}.filler`;
+        await writeFile(filler, randomBytes(FILL_BYTES));
+        // debugfs writes until there is no room left, and says so with exit status 0.
+        await tool('debugfs', '-w', '-R', `write ${filler} filler`, file);
+        await rm(filler);
+      }),
+    state: 'failing',
+    says: /cannot take more data|no room|full/i,
+  },
+  {
+    title: 'can only be read',
+    name: 'state-read-only',
+    prepare: (disk) =>
+      changePartition(disk, PARTITION.state, async (file) => {
+        // EXT4_FEATURE_RO_COMPAT_READONLY: the kernel refuses to mount it writable.
+        await tool('debugfs', '-w', '-R', 'feature read-only', file);
+      }),
+    state: 'failing',
+    says: /read-only/,
+  },
+  {
+    title: 'has a damaged superblock and no copy of it',
+    name: 'state-superblock',
+    prepare: async (disk) => {
+      const { offsetBytes } = await partition(disk, PARTITION.state);
+      await writeBytes(disk, offsetBytes, Buffer.alloc(4096, 0xa5));
+    },
+    state: 'failing',
+    says: /forgets everything/,
+  },
+];
+
+const stateCheck = (health: HealthAnswer) => {
+  const check = health.checks.find((each) => each.name === 'state-partition');
+  assert.ok(check !== undefined, JSON.stringify(health));
+  return check;
+};
+
+for (const each of CASES) {
+  describe(`a node whose state partition ${each.title}`, () => {
+    let node: TestNode;
+
+    before(async function () {
+      this.timeout(TestNode.bootTimeoutMs);
+      node = await TestNode.boot(each.name, { prepareDisk: each.prepare });
+    });
+    afterEach(async function () {
+      await keepEvidence(node, this.currentTest);
+    });
+    after(() => node?.destroy());
+
+    it('answers, enrols, and says what is wrong and what to do', async function () {
+      this.timeout(120_000);
+      const { exitCode, stderr } = await node.bootstrap();
+      assert.equal(exitCode, 0, stderr);
+      const health = await node.health();
+      const check = stateCheck(health);
+      assert.equal(check.state, each.state, check.message);
+      assert.match(check.message, each.says);
+      assert.notEqual(check.remedy, '');
+      assert.equal(health.healthy, false);
+      assert.equal((await node.osctl('health')).exitCode, 7);
+    });
+  });
+}
+
+describe('a node whose state partition has a damaged superblock and a copy of it', () => {
+  let node: TestNode;
+
+  before(async function () {
+    this.timeout(2 * TestNode.bootTimeoutMs);
+    node = await TestNode.boot('state-backup', { diskGiB: GROWN_DISK_GIB });
+    const { exitCode, stderr } = await node.bootstrap();
+    assert.equal(exitCode, 0, stderr);
+    await node.osctl('shutdown');
+    await node.awaitPowerOff();
+    const { offsetBytes } = await partition(node.disk, PARTITION.state);
+    await writeBytes(node.disk, offsetBytes + 1024, Buffer.alloc(1024));
+    await node.start();
+  });
+  afterEach(async function () {
+    await keepEvidence(node, this.currentTest);
+  });
+  after(() => node?.destroy());
+
+  it('uses the copy, still knows its operator, and says so', async () => {
+    const check = stateCheck(await node.health());
+    assert.equal(check.state, 'degraded', check.message);
+    assert.match(check.message, /superblock/);
+  });
+});
