@@ -1,0 +1,263 @@
+/**
+ * What makes a node healthy: one function a check, from facts to a verdict.
+ */
+import type { BootReport, ServiceStatus } from '@keelos/proto/init-control.ts';
+
+/** Result of a check. */
+export type HealthState = 'healthy' | 'degraded' | 'failing';
+
+/** Verdict of a check: what was seen and, unless healthy, what to do. */
+export interface Verdict {
+  readonly state: HealthState;
+  readonly message: string;
+  readonly remedy: string;
+}
+
+/** Restarts within {@link RECENT_MS} from which on a service counts as crash-looping. */
+export const CRASH_LOOP_RESTARTS = 3;
+/** How long a service must have been running to count as recovered. */
+export const RECENT_MS = 120_000;
+/** Below this share of room the state partition is degraded. */
+export const STATE_FREE_SHARE_MIN = 0.1;
+/** Below this room it is failing: records and logs need it. */
+export const STATE_FREE_BYTES_MIN = 4 * 1_048_576;
+/** Below this share of inodes it is degraded. */
+export const STATE_FREE_INODES_SHARE_MIN = 0.05;
+/** Below this share of available memory the node is degraded. */
+export const MEMORY_AVAILABLE_SHARE_MIN = 0.05;
+
+const healthy = (message: string): Verdict => ({ state: 'healthy', message, remedy: '' });
+const degraded = (message: string, remedy: string): Verdict => ({
+  state: 'degraded',
+  message,
+  remedy,
+});
+const failing = (message: string, remedy: string): Verdict => ({
+  state: 'failing',
+  message,
+  remedy,
+});
+
+/** PID 1 answers and its services run. `services` is undefined when PID 1 does not answer. */
+export function judgeInit(
+  services: readonly ServiceStatus[] | undefined,
+  failures: BootReport['failures'],
+  nowMs: number,
+): Verdict {
+  if (services === undefined) {
+    return failing(
+      'PID 1 does not answer on its socket.',
+      'Look at the console of the node; when it stays so, reset the machine.',
+    );
+  }
+  const looping = services.filter(
+    ({ state, restarts, sinceMs }) =>
+      restarts >= CRASH_LOOP_RESTARTS && (state === 'backoff' || nowMs - sinceMs < RECENT_MS),
+  );
+  if (looping.length > 0) {
+    const named = looping.map(
+      ({ name, restarts, lastExit }) => `${name} (${restarts} restarts, last: ${lastExit})`,
+    );
+    return failing(
+      `Service crashes again and again: ${named.join(', ')}.`,
+      `Look at osctl logs ${looping[0]?.name}.`,
+    );
+  }
+  const down = services.filter(({ state }) => state !== 'running');
+  if (down.length > 0) {
+    return degraded(
+      `Service does not run: ${down.map(({ name, state }) => `${name} (${state})`).join(', ')}.`,
+      `Look at osctl services and osctl logs ${down[0]?.name}.`,
+    );
+  }
+  if (failures.length > 0) {
+    const named = failures.map(({ step, reason }) => `${step} (${reason})`);
+    return degraded(`Boot passed over a step: ${named.join(', ')}.`, 'Look at osctl dmesg.');
+  }
+  return healthy(`All ${services.length} services run.`);
+}
+
+/** Facts of {@link judgeStatePartition}. */
+export interface StateFacts {
+  readonly mode: BootReport['state']['mode'];
+  readonly device: string;
+  readonly problem: string;
+  readonly sizeBytes: number;
+  readonly freeBytes: number;
+  readonly inodes: number;
+  readonly freeInodes: number;
+  /** Why a file could not be written and synced; empty when it could, or was not tried. */
+  readonly writeProblem: string;
+  /** True when enrolments are kept in memory only. */
+  readonly isTrustVolatile: boolean;
+}
+
+/** The state partition is mounted, writable and has room. */
+export function judgeStatePartition(facts: StateFacts): Verdict {
+  const { mode, problem } = facts;
+  if (mode === 'memory') {
+    return failing(
+      `No state partition could be mounted (${problem}): the node forgets everything at the next boot.`,
+      'Look at osctl dmesg, check the disk, and write the image again or replace the disk.',
+    );
+  }
+  if (mode === 'read-only') {
+    return failing(
+      `The state partition ${facts.device} is read-only (${problem}).`,
+      'Look at osctl dmesg for disk errors; save what you need, then replace the disk.',
+    );
+  }
+  if (facts.writeProblem !== '' || facts.freeBytes < STATE_FREE_BYTES_MIN) {
+    const reason = facts.writeProblem === '' ? '' : ` (${facts.writeProblem})`;
+    return failing(
+      `The state partition ${facts.device} cannot take more data: ${facts.freeBytes} bytes are free${reason}.`,
+      'Remove container images or logs that are not needed, or use a larger disk.',
+    );
+  }
+  if (mode === 'backup-superblock') {
+    return degraded(
+      `The first superblock of ${facts.device} is damaged (${problem}); a backup is in use.`,
+      'Save what you need and write the image to the disk again.',
+    );
+  }
+  if (facts.freeBytes < facts.sizeBytes * STATE_FREE_SHARE_MIN) {
+    return degraded(
+      `The state partition is nearly full: ${facts.freeBytes} of ${facts.sizeBytes} bytes are free.`,
+      'Remove container images or logs that are not needed, or use a larger disk.',
+    );
+  }
+  if (facts.inodes > 0 && facts.freeInodes < facts.inodes * STATE_FREE_INODES_SHARE_MIN) {
+    return degraded(
+      `The state partition has few inodes left: ${facts.freeInodes} of ${facts.inodes}.`,
+      'Remove container images that are not needed.',
+    );
+  }
+  if (facts.isTrustVolatile) {
+    return degraded(
+      'An enrolment could not be stored and is kept in memory only.',
+      'Make room on the state partition and renew the certificate.',
+    );
+  }
+  return healthy(`${facts.freeBytes} of ${facts.sizeBytes} bytes are free on ${facts.device}.`);
+}
+
+/** The EFI system partition can be read. `problem` is undefined when it can. */
+export function judgeEsp(device: string | undefined, problem: string | undefined): Verdict {
+  const remedy =
+    'The running system is not touched, the next boot may be. Write the image to the disk again, or replace the disk.';
+  if (device === undefined) return failing('No EFI system partition was found.', remedy);
+  return problem === undefined
+    ? healthy(`The EFI system partition ${device} can be read.`)
+    : failing(`The EFI system partition ${device} cannot be used: ${problem}.`, remedy);
+}
+
+/** The clock is believable. */
+export function judgeTime(clock: BootReport['clock'], nowMs: number): Verdict {
+  const now = new Date(nowMs).toISOString();
+  if (clock.trusted && clock.problem === '') {
+    return healthy(`The time is ${now}, from ${clock.source}.`);
+  }
+  const problem = clock.problem === '' ? 'no trusted source was heard' : clock.problem;
+  return degraded(
+    `The time ${now} comes from ${clock.source}: ${problem}.`,
+    'Set time.servers in the configuration, or correct the real-time clock in the firmware.',
+  );
+}
+
+/** The node has an address. */
+export function judgeNetwork(
+  addresses: readonly string[],
+  network: BootReport['network'],
+): Verdict {
+  if (addresses.length === 0) {
+    const problem = network.problem === '' ? 'no interface has one' : network.problem;
+    return failing(
+      `The node has no address: ${problem}.`,
+      'Check the cable and the DHCP server, or set network.interfaces in the configuration.',
+    );
+  }
+  return network.problem === ''
+    ? healthy(`Addresses: ${addresses.join(', ')} (${network.mode}).`)
+    : degraded(
+        `Addresses: ${addresses.join(', ')}, but ${network.problem}.`,
+        'Look at osctl dmesg and at network.interfaces in the configuration.',
+      );
+}
+
+/** Facts of {@link judgeCertificate}. */
+export interface CertificateFactsForHealth {
+  readonly notAfterMs: number;
+  /** Problems with stored keys and records that were found at start. */
+  readonly problems: readonly string[];
+}
+
+/** The node's own certificate and the records of trust are in order. */
+export function judgeCertificate(facts: CertificateFactsForHealth, nowMs: number): Verdict {
+  if (facts.notAfterMs < nowMs) {
+    return degraded(
+      `The node's own certificate ended at ${new Date(facts.notAfterMs).toISOString()}.`,
+      'Check the time of the node. Clients pin the certificate and go on working.',
+    );
+  }
+  if (facts.problems.length > 0) {
+    return degraded(
+      facts.problems.join(' '),
+      'Compare the fingerprint on the console and enrol again with osctl init bootstrap.',
+    );
+  }
+  return healthy(`Valid until ${new Date(facts.notAfterMs).toISOString()}.`);
+}
+
+/** Facts of {@link judgeRoot}. */
+export interface RootFacts {
+  readonly type: string;
+  readonly device: string;
+  readonly target: string;
+  readonly isReadOnly: boolean;
+}
+
+/** The root file system is the verified, read-only image. */
+export function judgeRoot(facts: RootFacts): Verdict {
+  if (facts.target === 'verity' && facts.isReadOnly) {
+    return healthy(`${facts.type} on ${facts.device}, verified by dm-verity, read-only.`);
+  }
+  const seen = `${facts.type} on ${facts.device}, target "${facts.target}", ${facts.isReadOnly ? 'read-only' : 'writable'}`;
+  return failing(
+    `The root file system is not a verified image: ${seen}.`,
+    'Do not trust this node. Write a signed image to its disk.',
+  );
+}
+
+/** A hardware watchdog is fed. */
+export function judgeWatchdog(isFed: boolean): Verdict {
+  return isFed
+    ? healthy('A hardware watchdog is fed.')
+    : degraded(
+        'No hardware watchdog is in use: a hang of the kernel needs a hand.',
+        'Enable the watchdog in the firmware, or add one to the virtual machine.',
+      );
+}
+
+/** The stored configuration could be read. `problem` is empty when it could. */
+export function judgeConfiguration(problem: string, revision: number): Verdict {
+  if (problem !== '') {
+    return degraded(
+      `The stored configuration is not in use: ${problem}.`,
+      'Apply the configuration again with osctl apply -f FILE.',
+    );
+  }
+  return healthy(
+    revision === 0 ? 'The default configuration is in force.' : `Revision ${revision}.`,
+  );
+}
+
+/** There is memory left. */
+export function judgeMemory(totalBytes: number, availableBytes: number): Verdict {
+  if (totalBytes > 0 && availableBytes >= totalBytes * MEMORY_AVAILABLE_SHARE_MIN) {
+    return healthy(`${availableBytes} of ${totalBytes} bytes are available.`);
+  }
+  return degraded(
+    `Memory is short: ${availableBytes} of ${totalBytes} bytes are available.`,
+    'Look at osctl status; move work to another node or add memory.',
+  );
+}

@@ -1,0 +1,40 @@
+/** The agent on a node: the real ports. */
+import { randomBytes } from 'node:crypto';
+import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { createAgent } from './server.ts';
+import { systemClock } from './sys/clock.ts';
+import { consoleWriter } from './sys/console.ts';
+import { deviceMapperTarget } from './sys/device-mapper.ts';
+import { walkImage } from './sys/image-files.ts';
+import { initClient } from './sys/init-client.ts';
+import { linuxKernelFiles } from './sys/kernel-files.ts';
+import { kernelLog } from './sys/kmsg.ts';
+import { linuxAddresses } from './sys/network.ts';
+import { diskStateStore } from './sys/state-store.ts';
+import { udpExchange } from './sys/udp.ts';
+
+/** Runs the agent until PID 1 ends it. A fault ends the process with a message; PID 1 starts it again. */
+export async function main(): Promise<void> {
+  const agent = await createAgent(
+    {
+      clock: systemClock,
+      files: linuxKernelFiles,
+      // In memory mode PID 1 has mounted a tmpfs at /var; what cannot be written stays in this process.
+      state: diskStateStore,
+      init: initClient(NODE_PATHS.initSocket),
+      kernelLog: kernelLog(NODE_PATHS.kmsg),
+      addresses: linuxAddresses,
+      writeConsole: consoleWriter(NODE_PATHS.console),
+      walkImage,
+      targetOf: deviceMapperTarget,
+      udp: udpExchange,
+      random: randomBytes,
+      log: (line) => process.stderr.write(`${line}\n`),
+    },
+    { host: '::', port: API_PORT },
+  );
+  const { promise, resolve } = Promise.withResolvers<void>();
+  process.once('SIGTERM', resolve);
+  await promise;
+  await agent.close();
+}

@@ -1,0 +1,31 @@
+/** Everything that the agent touches outside itself. */
+
+import type { Clock } from './sys/clock.ts';
+import type { WriteConsole } from './sys/console.ts';
+import type { TargetOf } from './sys/device-mapper.ts';
+import type { WalkImage } from './sys/image-files.ts';
+import type { InitControl } from './sys/init-client.ts';
+import type { KernelFiles } from './sys/kernel-files.ts';
+import type { KernelLog } from './sys/kmsg.ts';
+import type { ListAddresses } from './sys/network.ts';
+import type { StateStore } from './sys/state-store.ts';
+import type { UdpExchange } from './sys/udp.ts';
+
+/** The ports; main.ts gives the real ones, tests give fakes or real ones over temporary directories. */
+export interface AgentPorts {
+  readonly clock: Clock;
+  readonly files: KernelFiles;
+  /** Records on the state partition, or in memory when it cannot be mounted. */
+  readonly state: StateStore;
+  readonly init: InitControl;
+  readonly kernelLog: KernelLog;
+  readonly addresses: ListAddresses;
+  readonly writeConsole: WriteConsole;
+  readonly walkImage: WalkImage;
+  readonly targetOf: TargetOf;
+  readonly udp: UdpExchange;
+  /** Cryptographically strong random bytes. */
+  readonly random: (count: number) => Uint8Array;
+  /** The agent's own log, one line. Never a secret. */
+  readonly log: (line: string) => void;
+}

@@ -1,0 +1,98 @@
+/**
+ * The agent: opens its port first, with as little loaded as the handshake needs, and loads what answers calls after.
+ */
+import { KeelError } from '@keelos/proto/errors.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { fingerprintOf } from './core/client-certificate.ts';
+import type { Limits } from './core/limits.data.ts';
+import { LIMITS } from './core/limits.data.ts';
+import { parseOsRelease } from './core/proc-text.ts';
+import type { AgentPorts } from './ports.ts';
+import { Listener } from './shell/listener.ts';
+import type { ServerIdentity } from './shell/server-identity.ts';
+import { serverIdentity } from './shell/server-identity.ts';
+import { Trust } from './shell/trust.ts';
+
+/** Where to listen, and with which limits. */
+export interface AgentOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly limits?: Partial<Limits>;
+}
+
+/** A running agent. */
+export interface Agent {
+  readonly port: number;
+  /** SHA-256 of the server certificate, 64 lower-case hexadecimal digits. */
+  readonly fingerprint: string;
+  readonly identity: ServerIdentity;
+  readonly connectionCount: () => number;
+  close(): Promise<void>;
+}
+
+/** A certificate that begins later than this after the image was built is not believed (docs/decisions/0003). */
+const BELIEVED_MS = 20 * 365.25 * 86_400_000;
+
+/** Starts the agent and returns once it answers calls. @throws the error of bind(2) or listen(2) */
+export async function createAgent(ports: AgentPorts, options: AgentOptions): Promise<Agent> {
+  const limits = { ...LIMITS, ...options.limits };
+  const release = parseOsRelease((await ports.files.readText(NODE_PATHS.osRelease)) ?? '');
+  const buildMs = Number(release.get('BUILD_EPOCH') ?? 0) * 1000;
+  const hostname =
+    (await ports.files.readText('/proc/sys/kernel/hostname'))?.trim() || 'keelos-node';
+  const identity = await serverIdentity(ports.state, () => ({
+    random: ports.random,
+    hostname,
+    addresses: ports.addresses().map(({ cidr }) => cidr.split('/')[0] ?? ''),
+    notBeforeMs: buildMs,
+  }));
+  const trust = new Trust(ports, buildMs + BELIEVED_MS);
+  const listener = await openListener({ ...options, limits, identity }, trust);
+  markBoot(ports, 'api-listening');
+  const { startServices } = await import('./shell/services.ts');
+  const services = await startServices({
+    ports,
+    limits,
+    identity,
+    trust,
+    listener,
+    buildMs,
+    hostname,
+    version: release.get('VERSION_ID') ?? '',
+  });
+  markBoot(ports, 'api-ready');
+  return {
+    port: listener.port,
+    fingerprint: identity.fingerprint,
+    identity,
+    connectionCount: () => listener.connectionCount,
+    async close() {
+      services.close();
+      await listener.close();
+    },
+  };
+}
+
+async function openListener(
+  options: AgentOptions & { readonly limits: Limits; readonly identity: ServerIdentity },
+  trust: Trust,
+): Promise<Listener> {
+  const isProven = (certificate: { readonly raw: Uint8Array }) =>
+    trust.isEnrolled(fingerprintOf(certificate.raw));
+  try {
+    return await Listener.open({ ...options, isProven });
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : '';
+    // A kernel without IPv6.
+    if (options.host !== '::' || code !== 'EAFNOSUPPORT') throw cause;
+    return Listener.open({ ...options, host: '0.0.0.0', isProven });
+  }
+}
+
+/** The boot report is a convenience: that PID 1 did not take the mark is logged and nothing more. */
+function markBoot(ports: AgentPorts, step: string): void {
+  ports.init.request({ op: 'markBoot', step }).catch((cause: unknown) => {
+    if (!(cause instanceof KeelError)) throw cause;
+    ports.log(`boot step ${step} not recorded: ${cause.message}`);
+  });
+}

@@ -1,0 +1,37 @@
+/** LifecycleService: the running system ends in order. PID 1 does it; this asks. */
+import { KeelError } from '@keelos/proto/errors.ts';
+import type { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
+import type { Node } from '../node.ts';
+import type { CallContext, ServiceMethods } from '../shell/calls.ts';
+import { bootId } from '../shell/node-facts.ts';
+import { replyError } from '../sys/init-client.ts';
+
+/** Longest reason, in bytes of UTF-8. */
+const REASON_BYTES_MAX = 256;
+
+/** Methods over `node`. */
+export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleService> {
+  const { ports } = node;
+  const end = async (
+    op: 'reboot' | 'powerOff',
+    reason: string,
+    { caller, signal }: CallContext,
+  ): Promise<{ bootId: string }> => {
+    if (Buffer.byteLength(reason) > REASON_BYTES_MAX) {
+      throw new KeelError(
+        'E_INVALID_ARGUMENT',
+        `Cannot accept the reason: ${Buffer.byteLength(reason)} bytes, at most ${REASON_BYTES_MAX}`,
+      );
+    }
+    const answer = { bootId: await bootId(ports.files) };
+    const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+    ports.log(`${op} asked for by "${subject}": ${JSON.stringify(reason)}`);
+    const reply = await ports.init.request({ op, reason }, signal);
+    if (reply.type === 'error') throw replyError(reply, op);
+    return answer;
+  };
+  return {
+    reboot: ({ reason }, context) => end('reboot', reason, context),
+    shutdown: ({ reason }, context) => end('powerOff', reason, context),
+  };
+}

@@ -1,0 +1,196 @@
+/** Runs the health checks: gathers each one's facts within a time of its own, and lets core/health-checks.ts judge. */
+import { X509Certificate } from 'node:crypto';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { BOOT_SECTOR_BYTES, bootSectorProblem } from '../core/boot-sector.ts';
+import type { Verdict } from '../core/health-checks.ts';
+import {
+  judgeCertificate,
+  judgeConfiguration,
+  judgeEsp,
+  judgeInit,
+  judgeMemory,
+  judgeNetwork,
+  judgeRoot,
+  judgeStatePartition,
+  judgeTime,
+  judgeWatchdog,
+} from '../core/health-checks.ts';
+import type { CheckResult, HealthHistory } from '../core/health-history.ts';
+import { recordVerdicts } from '../core/health-history.ts';
+import { parseKilobytes } from '../core/proc-text.ts';
+import type { AgentPorts } from '../ports.ts';
+import type { NodeConfigStore } from './node-config-store.ts';
+import { bootReport, espPartition, rootFacts } from './node-facts.ts';
+import type { ServerIdentity } from './server-identity.ts';
+import type { Trust } from './trust.ts';
+
+/** Time for one check. */
+export const CHECK_MS = 3_000;
+/** A result this young is given again: probes and people may ask at the same time. */
+const RESULT_LIFETIME_MS = 1_000;
+/** File that the write test replaces. */
+const WRITE_TEST_PATH = `${NODE_PATHS.stateDir}/write-test`;
+const STATE_MOUNT = '/var';
+
+/** Parts of the agent that are looked at. */
+export interface HealthSubjects {
+  readonly ports: AgentPorts;
+  readonly identity: ServerIdentity;
+  readonly trust: Trust;
+  readonly configuration: NodeConfigStore;
+}
+
+type Check = (subjects: HealthSubjects) => Promise<Verdict> | Verdict;
+
+/** The checks, in the order in which they are reported. */
+const CHECKS: readonly (readonly [name: string, check: Check])[] = [
+  ['init', checkInit],
+  ['api', () => ({ state: 'healthy', message: 'The API answers.', remedy: '' })],
+  ['state-partition', checkStatePartition],
+  ['esp', checkEsp],
+  ['time', checkTime],
+  ['network', checkNetwork],
+  ['certificate', checkCertificate],
+  ['root', async ({ ports }) => judgeRoot(await rootFacts(ports))],
+  ['watchdog', async ({ ports }) => judgeWatchdog((await bootReport(ports.files)).watchdog)],
+  ['configuration', checkConfiguration],
+  ['memory', checkMemory],
+];
+
+/** Runs checks and remembers since when each has its state. */
+export class HealthRunner {
+  readonly #subjects: HealthSubjects;
+  readonly #checkMs: number;
+  #history: HealthHistory = new Map();
+  #last: { readonly atMs: number; readonly results: Promise<readonly CheckResult[]> } | undefined;
+
+  constructor(subjects: HealthSubjects, checkMs = CHECK_MS) {
+    this.#subjects = subjects;
+    this.#checkMs = checkMs;
+  }
+
+  /** Results of every check, at most a second old. Takes at most as long as one check may. */
+  results(): Promise<readonly CheckResult[]> {
+    const atMs = this.#subjects.ports.clock.monotonicMs();
+    if (this.#last === undefined || atMs - this.#last.atMs >= RESULT_LIFETIME_MS) {
+      this.#last = { atMs, results: this.#run() };
+    }
+    return this.#last.results;
+  }
+
+  async #run(): Promise<readonly CheckResult[]> {
+    const verdicts = await Promise.all(
+      CHECKS.map(async ([name, check]) => [name, await this.#verdict(check)] as const),
+    );
+    const nowMs = this.#subjects.ports.clock.nowMs();
+    const { history, results } = recordVerdicts(this.#history, verdicts, nowMs);
+    this.#history = history;
+    return results;
+  }
+
+  async #verdict(check: Check): Promise<Verdict> {
+    const late = Promise.withResolvers<Verdict>();
+    const timer = setTimeout(() => {
+      late.resolve(unknown(`no result within ${this.#checkMs} ms`));
+    }, this.#checkMs);
+    const run = async (): Promise<Verdict> => check(this.#subjects);
+    try {
+      return await Promise.race([run(), late.promise]);
+    } catch (cause) {
+      return unknown(cause instanceof Error ? cause.message : String(cause));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function unknown(reason: string): Verdict {
+  return {
+    state: 'failing',
+    message: `The check could not be made: ${reason}.`,
+    remedy: 'Look at osctl dmesg and osctl logs agent.',
+  };
+}
+
+async function checkInit({ ports }: HealthSubjects): Promise<Verdict> {
+  const report = await bootReport(ports.files);
+  const reply = await ports.init.request({ op: 'listServices' }).catch((cause: unknown) => {
+    if (cause instanceof KeelError) return undefined;
+    throw cause;
+  });
+  const services = reply?.type === 'services' ? reply.services : undefined;
+  return judgeInit(services, report.failures, ports.clock.nowMs());
+}
+
+async function checkStatePartition({ ports, trust }: HealthSubjects): Promise<Verdict> {
+  const { state } = await bootReport(ports.files);
+  const isOnDisk = state.mode === 'disk' || state.mode === 'backup-superblock';
+  let writeProblem = '';
+  if (isOnDisk) {
+    try {
+      ports.state.replace(WRITE_TEST_PATH, Buffer.from(`${ports.clock.nowMs()}\n`));
+    } catch (cause) {
+      writeProblem = cause instanceof Error ? cause.message : String(cause);
+    }
+  }
+  const room = await ports.files.room(STATE_MOUNT);
+  return judgeStatePartition({
+    ...state,
+    sizeBytes: room?.sizeBytes ?? 0,
+    freeBytes: room?.availableBytes ?? 0,
+    inodes: room?.inodes ?? 0,
+    freeInodes: room?.freeInodes ?? 0,
+    writeProblem,
+    isTrustVolatile: trust.isVolatile,
+  });
+}
+
+async function checkEsp({ ports }: HealthSubjects): Promise<Verdict> {
+  const partition = await espPartition(ports);
+  if (partition === undefined) return judgeEsp(undefined, undefined);
+  const device = `/dev/${partition.name}`;
+  try {
+    return judgeEsp(
+      device,
+      bootSectorProblem(await ports.files.readStart(device, BOOT_SECTOR_BYTES)),
+    );
+  } catch (cause) {
+    return judgeEsp(
+      device,
+      `it cannot be read (${cause instanceof Error ? cause.message : cause})`,
+    );
+  }
+}
+
+async function checkTime({ ports }: HealthSubjects): Promise<Verdict> {
+  return judgeTime((await bootReport(ports.files)).clock, ports.clock.nowMs());
+}
+
+async function checkNetwork({ ports }: HealthSubjects): Promise<Verdict> {
+  const { network } = await bootReport(ports.files);
+  const addresses = ports.addresses().filter(({ isLinkLocal }) => !isLinkLocal);
+  return judgeNetwork(
+    addresses.map(({ cidr }) => cidr),
+    network,
+  );
+}
+
+function checkCertificate({ ports, identity, trust }: HealthSubjects): Verdict {
+  const notAfterMs = new X509Certificate(identity.certificatePem).validToDate.getTime();
+  const problems = [identity.problem, trust.problem].filter((problem) => problem !== '');
+  return judgeCertificate({ notAfterMs, problems }, ports.clock.nowMs());
+}
+
+async function checkConfiguration({ ports, configuration }: HealthSubjects): Promise<Verdict> {
+  const { configProblem } = await bootReport(ports.files);
+  // What PID 1 found at boot is mended by any configuration that was applied since.
+  const isMended = configuration.isAppliedSinceStart;
+  const problem = configuration.problem || (isMended ? '' : configProblem);
+  return judgeConfiguration(problem, configuration.revision);
+}
+
+async function checkMemory({ ports }: HealthSubjects): Promise<Verdict> {
+  const memory = parseKilobytes((await ports.files.readText('/proc/meminfo')) ?? '');
+  return judgeMemory(memory.get('MemTotal') ?? 0, memory.get('MemAvailable') ?? 0);
+}

@@ -1,0 +1,71 @@
+/** Everything that starts once the port is open: services, time, the announcement on the console. */
+import { announcementLines } from '@keelos/proto/console.ts';
+import { TOKEN_LIFETIME_MS } from '../core/enrolment.ts';
+import type { Limits } from '../core/limits.data.ts';
+import type { AgentPorts } from '../ports.ts';
+import { startGrpcServer } from './grpc-server.ts';
+import { HealthRunner } from './health.ts';
+import type { Listener } from './listener.ts';
+import { NodeConfigStore } from './node-config-store.ts';
+import type { ServerIdentity } from './server-identity.ts';
+import { TimeSync } from './time-sync.ts';
+import type { Trust } from './trust.ts';
+
+/** What was made before the port was opened. */
+export interface Beginnings {
+  readonly ports: AgentPorts;
+  readonly limits: Limits;
+  readonly identity: ServerIdentity;
+  readonly trust: Trust;
+  readonly listener: Listener;
+  /** Build time of the image, Unix milliseconds; 0 when it names none. */
+  readonly buildMs: number;
+  readonly hostname: string;
+  readonly version: string;
+}
+
+/** Starts all of it. */
+export async function startServices(beginnings: Beginnings): Promise<{ close(): void }> {
+  const { ports, trust, identity } = beginnings;
+  const configuration = new NodeConfigStore(ports);
+  configuration.rememberBoot();
+  const timeSync = new TimeSync(ports, beginnings.buildMs);
+  const health = new HealthRunner({ ports, identity, trust, configuration });
+  const server = startGrpcServer({ ...beginnings, configuration, timeSync, health });
+  timeSync.restart(configuration.config?.time.servers ?? []);
+  await announce(beginnings, configuration);
+  return {
+    close() {
+      timeSync.close();
+      server.close();
+    },
+  };
+}
+
+/** Tells the person in front of the machine what is needed to get in. The token goes to the console and nowhere else. */
+async function announce(
+  { ports, trust, listener, identity, hostname, version }: Beginnings,
+  configuration: NodeConfigStore,
+): Promise<void> {
+  const rule = configuration.config?.enrolment.consoleToken ?? 'every-boot';
+  const isTokenMade = rule === 'every-boot' || !trust.isEverEnrolled;
+  const token = isTokenMade
+    ? {
+        token: trust.issueToken(),
+        tokenExpires: new Date(ports.clock.nowMs() + TOKEN_LIFETIME_MS).toISOString(),
+      }
+    : {};
+  await ports.writeConsole(
+    announcementLines({
+      version,
+      hostname,
+      addresses: ports
+        .addresses()
+        .filter(({ isLinkLocal }) => !isLinkLocal)
+        .map(({ cidr }) => cidr),
+      apiPort: listener.port,
+      fingerprint: identity.fingerprint,
+      ...token,
+    }),
+  );
+}

@@ -1,0 +1,143 @@
+/** Talking to PID 1 over its socket: one connection, one request (proto/src/init-control.ts). */
+import { connect } from 'node:net';
+import { KeelError } from '@keelos/proto/errors.ts';
+import type { InitReply, InitRequest, LogLine, ServiceStatus } from '@keelos/proto/init-control.ts';
+import { LINE_BYTES_MAX } from '@keelos/proto/init-control.ts';
+
+/** Time for an answer of PID 1 that is no stream. */
+export const INIT_ANSWER_MS = 5_000;
+
+/** The port. */
+export interface InitControl {
+  /**
+   * Sends a request that is no log and returns its final answer.
+   *
+   * @throws KeelError E_INIT_UNREACHABLE; an error that PID 1 answers comes as a reply
+   */
+  request(
+    request: Exclude<InitRequest, { op: 'readLog' }>,
+    signal?: AbortSignal,
+  ): Promise<InitReply>;
+  /** Lines of a service's log, oldest first. @throws KeelError E_INIT_UNREACHABLE, E_NOT_FOUND */
+  readLog(
+    request: Extract<InitRequest, { op: 'readLog' }>,
+    signal: AbortSignal,
+  ): AsyncIterable<LogLine>;
+}
+
+/** PID 1 behind the socket at `path`. */
+export function initClient(path: string): InitControl {
+  return {
+    async request(request, signal) {
+      const timeout = AbortSignal.timeout(INIT_ANSWER_MS);
+      const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+      for await (const reply of exchange(path, request, both)) return reply;
+      throw unreachable('it closed the connection without an answer');
+    },
+    async *readLog(request, signal) {
+      for await (const reply of exchange(path, request, signal)) {
+        if (reply.type === 'log') yield reply.line;
+        else if (reply.type === 'error') throw replyError(reply, request.service);
+        else return;
+      }
+      if (!signal.aborted) throw unreachable('it closed the connection in the middle of a log');
+    },
+  };
+}
+
+/** Error that PID 1 answered, in the table's terms. */
+export function replyError(
+  reply: Extract<InitReply, { type: 'error' }>,
+  object: string,
+): KeelError {
+  if (reply.code === 'E_NOT_FOUND') {
+    return new KeelError('E_NOT_FOUND', `Cannot find ${object}: ${reply.message}`);
+  }
+  return unreachable(`it answered ${reply.code}: ${reply.message}`);
+}
+
+function unreachable(reason: string, cause?: unknown): KeelError {
+  return new KeelError('E_INIT_UNREACHABLE', `Cannot ask PID 1: ${reason}`, { cause });
+}
+
+async function* exchange(
+  path: string,
+  request: InitRequest,
+  signal: AbortSignal,
+): AsyncGenerator<InitReply> {
+  const socket = connect({ path, signal });
+  socket.end(`${JSON.stringify(request)}\n`);
+  let pending = Buffer.alloc(0);
+  try {
+    // Reading by iteration stops reading from the socket while the consumer is busy.
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      pending = Buffer.concat([pending, chunk]);
+      let end = pending.indexOf('\n');
+      while (end >= 0) {
+        yield parseReply(pending.subarray(0, end));
+        pending = pending.subarray(end + 1);
+        end = pending.indexOf('\n');
+      }
+      if (pending.length > LINE_BYTES_MAX) throw unreachable('its answer is too long');
+    }
+  } catch (cause) {
+    if (cause instanceof KeelError) throw cause;
+    if (signal.aborted && signal.reason?.name !== 'TimeoutError') throw signal.reason;
+    throw unreachable(cause instanceof Error ? cause.message : String(cause), cause);
+  } finally {
+    socket.destroy();
+  }
+}
+
+function parseReply(line: Buffer): InitReply {
+  try {
+    return JSON.parse(line.toString('utf8')) as InitReply;
+  } catch (cause) {
+    throw unreachable('its answer is not JSON', cause);
+  }
+}
+
+/** PID 1 in memory, for tests. */
+export class FakeInit implements InitControl {
+  readonly requests: InitRequest[] = [];
+  services: readonly ServiceStatus[] = [];
+  readonly logs = new Map<string, LogLine[]>();
+  isReachable = true;
+  #wake: () => void = () => undefined;
+
+  async request(request: Exclude<InitRequest, { op: 'readLog' }>): Promise<InitReply> {
+    this.requests.push(request);
+    if (!this.isReachable) throw unreachable('nobody listens');
+    if (request.op === 'listServices') return { type: 'services', services: this.services };
+    return { type: 'ok' };
+  }
+
+  /** Adds a line to a log; followers get it. */
+  write(service: string, line: LogLine): void {
+    this.logs.set(service, [...(this.logs.get(service) ?? []), line]);
+    this.#wake();
+  }
+
+  async *readLog(
+    request: Extract<InitRequest, { op: 'readLog' }>,
+    signal: AbortSignal,
+  ): AsyncGenerator<LogLine> {
+    this.requests.push(request);
+    const all = () => this.logs.get(request.service);
+    if (all() === undefined) {
+      throw replyError({ type: 'error', code: 'E_NOT_FOUND', message: 'none' }, request.service);
+    }
+    let index = Math.max(0, (all()?.length ?? 0) - (request.tailLines ?? Number.MAX_SAFE_INTEGER));
+    while (!signal.aborted) {
+      for (; index < (all()?.length ?? 0); index += 1) {
+        const line = all()?.[index];
+        if (line !== undefined) yield line;
+      }
+      if (!request.follow) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+  }
+}

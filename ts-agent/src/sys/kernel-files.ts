@@ -1,0 +1,93 @@
+/** Reading of /proc, /sys and /etc, and of what file systems say of themselves. */
+import { lstat, open, readdir, readFile, readlink, statfs } from 'node:fs/promises';
+
+/** Largest text file that is read: /proc/mounts of a node with a thousand pods stays below. */
+export const TEXT_BYTES_MAX = 4 * 1_048_576;
+
+/** Room of a file system. */
+export interface Room {
+  readonly sizeBytes: number;
+  readonly availableBytes: number;
+  readonly inodes: number;
+  readonly freeInodes: number;
+}
+
+/** The port. Everything answers undefined, or an empty list, for what is not there. */
+export interface KernelFiles {
+  readText(path: string): Promise<string | undefined>;
+  list(directory: string): Promise<readonly string[]>;
+  linkTarget(path: string): Promise<string | undefined>;
+  /** First `count` bytes, fewer at the end of the file. @throws the error of the read, which is the news here */
+  readStart(path: string, count: number): Promise<Uint8Array>;
+  room(mountPoint: string): Promise<Room | undefined>;
+  exists(path: string): Promise<boolean>;
+}
+
+const absent = (): undefined => undefined;
+
+/** The files of this machine. */
+export const linuxKernelFiles: KernelFiles = {
+  async readText(path) {
+    const text = await readFile(path, 'utf8').catch(absent);
+    return text?.slice(0, TEXT_BYTES_MAX);
+  },
+  list: (directory) => readdir(directory).catch(() => []),
+  linkTarget: (path) => readlink(path).catch(absent),
+  async readStart(path, count) {
+    await using file = await open(path, 'r');
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(count), 0, count, 0);
+    return buffer.subarray(0, bytesRead);
+  },
+  async room(mountPoint) {
+    const facts = await statfs(mountPoint).catch(absent);
+    if (facts === undefined) return undefined;
+    return {
+      sizeBytes: facts.blocks * facts.bsize,
+      availableBytes: facts.bavail * facts.bsize,
+      inodes: facts.files,
+      freeInodes: facts.ffree,
+    };
+  },
+  exists: (path) =>
+    lstat(path).then(
+      () => true,
+      () => false,
+    ),
+};
+
+/** Files in memory, for tests. A directory is there when a file below it is. */
+export class FakeKernelFiles implements KernelFiles {
+  readonly files = new Map<string, string | Uint8Array | Error>();
+  readonly links = new Map<string, string>();
+  readonly rooms = new Map<string, Room>();
+
+  async readText(path: string): Promise<string | undefined> {
+    const found = this.files.get(path);
+    return typeof found === 'string' ? found : undefined;
+  }
+
+  async list(directory: string): Promise<readonly string[]> {
+    const names = [...this.files.keys(), ...this.links.keys()]
+      .filter((path) => path.startsWith(`${directory}/`))
+      .map((path) => path.slice(directory.length + 1).split('/')[0] ?? '');
+    return [...new Set(names)];
+  }
+
+  async linkTarget(path: string): Promise<string | undefined> {
+    return this.links.get(path);
+  }
+
+  async readStart(path: string, count: number): Promise<Uint8Array> {
+    const found = this.files.get(path) ?? new Error(`ENOENT: ${path}`);
+    if (found instanceof Error) throw found;
+    return Buffer.from(found).subarray(0, count);
+  }
+
+  async room(mountPoint: string): Promise<Room | undefined> {
+    return this.rooms.get(mountPoint);
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return this.files.has(path) || this.links.has(path) || (await this.list(path)).length > 0;
+  }
+}

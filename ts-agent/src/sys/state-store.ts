@@ -1,0 +1,147 @@
+/** Small files on the state partition, replaced whole: written beside, synced, renamed, directory synced. */
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { KeelError } from '@keelos/proto/errors.ts';
+
+/** Largest file that is read. */
+export const STATE_FILE_BYTES_MAX = 2 * 1_048_576;
+const TEMPORARY_SUFFIX = '.new';
+
+/** The port. All calls are synchronous: the files are small, and two writers never interleave. */
+export interface StateStore {
+  /** Bytes of a file; undefined when it is not there. @throws KeelError E_STATE_UNAVAILABLE, E_RECORD_DAMAGED */
+  read(path: string): Uint8Array | undefined;
+  /** Replaces a file; after a crash either the old or the new one is there. @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE */
+  replace(path: string, bytes: Uint8Array): void;
+  /** Names in a directory, temporary files left out. */
+  list(directory: string): readonly string[];
+  /** Removes a file; one that is not there is fine. @throws KeelError E_STATE_UNAVAILABLE */
+  remove(path: string): void;
+}
+
+const FULL_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
+
+function codeOf(cause: unknown): unknown {
+  return cause instanceof Error && 'code' in cause ? cause.code : undefined;
+}
+
+function stateError(verb: string, path: string, cause: unknown): KeelError {
+  const isFull = FULL_CODES.has(codeOf(cause));
+  const reason = isFull ? 'no space left' : String(codeOf(cause) ?? cause);
+  return new KeelError(
+    isFull ? 'E_STATE_FULL' : 'E_STATE_UNAVAILABLE',
+    `Cannot ${verb} ${path}: ${reason}`,
+    { cause },
+  );
+}
+
+/** The state partition. Files have mode 0600, directories 0700. */
+export const diskStateStore: StateStore = {
+  read(path) {
+    try {
+      if (statSync(path).size > STATE_FILE_BYTES_MAX) {
+        throw new KeelError('E_RECORD_DAMAGED', `Cannot read ${path}: larger than any record`);
+      }
+      return readFileSync(path);
+    } catch (cause) {
+      if (codeOf(cause) === 'ENOENT') return undefined;
+      throw cause instanceof KeelError ? cause : stateError('read', path, cause);
+    }
+  },
+  replace(path, bytes) {
+    const temporary = path + TEMPORARY_SUFFIX;
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      writeSynced(temporary, bytes);
+      renameSync(temporary, path);
+      syncDirectory(dirname(path));
+    } catch (cause) {
+      removeQuietly(temporary);
+      throw stateError('write', path, cause);
+    }
+  },
+  list(directory) {
+    try {
+      return readdirSync(directory).filter((name) => !name.endsWith(TEMPORARY_SUFFIX));
+    } catch {
+      // Not there, or not readable: either way there is nothing to show.
+      return [];
+    }
+  },
+  remove(path) {
+    try {
+      rmSync(path, { force: true });
+    } catch (cause) {
+      throw stateError('remove', path, cause);
+    }
+  },
+};
+
+function writeSynced(path: string, bytes: Uint8Array): void {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+  const file = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+  try {
+    let written = 0;
+    while (written < bytes.length) written += writeSync(file, bytes, written);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const handle = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The first error is the one to report; the next replacement truncates what is left.
+  }
+}
+
+/** Files in memory: for nodes whose state partition cannot be mounted, and for tests, which can make it fail. */
+export class MemoryStateStore implements StateStore {
+  readonly files = new Map<string, Uint8Array>();
+  /** Code of the error of every write, for example "ENOSPC"; undefined: writes work. */
+  writeFailure: string | undefined;
+
+  read(path: string): Uint8Array | undefined {
+    return this.files.get(path);
+  }
+
+  replace(path: string, bytes: Uint8Array): void {
+    if (this.writeFailure !== undefined) {
+      throw stateError('write', path, Object.assign(new Error(), { code: this.writeFailure }));
+    }
+    this.files.set(path, Uint8Array.from(bytes));
+  }
+
+  list(directory: string): readonly string[] {
+    return [...this.files.keys()]
+      .filter((path) => dirname(path) === directory)
+      .map((path) => path.slice(directory.length + 1));
+  }
+
+  remove(path: string): void {
+    this.files.delete(path);
+  }
+}
