@@ -115,7 +115,7 @@ function bin(options, name) {
 
 /** @param {RunOptions} options */
 function breakingCommand(options) {
-  return [bin(options, 'buf'), 'breaking', '--against', 'baseline.binpb'];
+  return [bin(options, 'buf'), 'breaking', '--against', 'api.lock.json'];
 }
 
 /**

@@ -1,0 +1,62 @@
+/** `npm run bench -- NAME… [--json] [--runs N]` */
+import { parseArgs } from 'node:util';
+import { boot } from './boot.ts';
+import { memory } from './memory.ts';
+import { type Figure, figureText } from './report.ts';
+import { size } from './size.ts';
+
+const RUNS_DEFAULT = 3;
+const RUNS_MAX = 100;
+
+/** Subject to how it is measured. */
+const BENCHES: Readonly<Record<string, (runs: number) => Promise<Figure[]>>> = {
+  boot,
+  memory,
+  size,
+};
+
+const HELP = `Usage: npm run bench -- NAME… [options]
+
+Subjects:
+  boot     kernel start to API listening, against the same kernel with an empty init
+  memory   PSS of PID 1 and the agent on an idle node
+  size     bytes of each part of the image
+
+Options:
+  --json     one JSON object a figure on standard output:
+             {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
+             ratio: how many times better than the rival; spread: (largest - smallest) / median
+  --runs N   how often each is measured (default ${RUNS_DEFAULT})
+  -h, --help this text
+`;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      json: { type: 'boolean', default: false },
+      runs: { type: 'string', default: String(RUNS_DEFAULT) },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const runs = Number(values.runs);
+  const unknown = positionals.filter((name) => BENCHES[name] === undefined);
+  const isRight = positionals.length > 0 && unknown.length === 0;
+  if (!isRight || !Number.isInteger(runs) || runs < 1 || runs > RUNS_MAX) {
+    if (unknown.length > 0) process.stderr.write(`No such subject: ${unknown.join(', ')}\n\n`);
+    process.stderr.write(HELP);
+    return 2;
+  }
+  for (const name of positionals) {
+    for (const each of (await BENCHES[name]?.(runs)) ?? []) {
+      process.stdout.write(`${values.json ? JSON.stringify(each) : figureText(each)}\n`);
+    }
+  }
+  return 0;
+}
+
+process.exitCode = await main();
