@@ -19,7 +19,7 @@ export interface Announcement {
 }
 
 const PREFIX = 'KeelOS: ';
-const LINE = /KeelOS: ([a-z-]+): ([^\r\n]*)/;
+const LINE = /KeelOS: ([a-z0-9-]+): ([^\r\n]*)/;
 /** Last line of an announcement: when it is there, all the others are. */
 const END_KEY = 'api';
 
