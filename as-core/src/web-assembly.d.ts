@@ -1,0 +1,18 @@
+/** The part of the WebAssembly JavaScript interface that is used here: TypeScript has it only together with the DOM. */
+declare namespace WebAssembly {
+  interface Module {
+    readonly [Symbol.toStringTag]: string;
+  }
+  class Instance {
+    constructor(module: Module, imports?: Readonly<Record<string, unknown>>);
+    readonly exports: Readonly<Record<string, unknown>>;
+  }
+  class Memory {
+    private constructor();
+    readonly buffer: ArrayBuffer;
+  }
+  const Module: {
+    imports(module: Module): { readonly module: string; readonly name: string }[];
+  };
+  function compile(bytes: Uint8Array): Promise<Module>;
+}
