@@ -77,7 +77,7 @@ export async function ensureTools(tools, options = {}) {
   const aptGet = (args, timeoutMs) =>
     isRoot
       ? exec('apt-get', args, { env, timeoutMs })
-      : exec('sudo', ['-n', 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], {
+      : exec('sudo', ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], {
           timeoutMs,
         });
 
