@@ -39,6 +39,8 @@ export interface LogLine {
 export type InitRequest =
   | { readonly op: 'listServices' }
   | { readonly op: 'reboot' | 'powerOff'; readonly reason: string }
+  /** Answered first and done a moment later, so that the agent can pass the answer on before it is ended itself. */
+  | { readonly op: 'restartService'; readonly service: string; readonly kill: boolean }
   | {
       readonly op: 'readLog';
       readonly service: string;

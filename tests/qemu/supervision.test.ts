@@ -37,7 +37,7 @@ describe('a node whose agent dies', () => {
 
   const killAgent = async () => {
     const { pid } = await agent();
-    const { exitCode, stderr } = await node.osctl('services', 'restart', 'agent', '--kill');
+    const { exitCode, stderr } = await node.osctl('restart-service', 'agent', '--kill');
     assert.equal(exitCode, 0, stderr);
     return node.until(BACK_TIMEOUT_MS, async () => {
       const row = await agent().catch(() => undefined); // not back yet

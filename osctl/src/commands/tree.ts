@@ -12,6 +12,7 @@ import { bootstrapCommand } from './init-bootstrap.ts';
 import { renewCommand } from './init-renew.ts';
 import { logsCommand } from './logs.ts';
 import { rebootCommand } from './reboot.ts';
+import { restartServiceCommand } from './restart-service.ts';
 import { servicesCommand } from './services.ts';
 import { shutdownCommand } from './shutdown.ts';
 import { statusCommand } from './status.ts';
@@ -44,6 +45,7 @@ export const commandTree: Group = {
       summary: 'Show configuration and diagnostics of a node',
       commands: [getConfigCommand, ...diagnosticsCommands],
     },
+    restartServiceCommand,
     rebootCommand,
     shutdownCommand,
     completionCommand(() => commandTree),

@@ -1,4 +1,4 @@
-/** LifecycleService: the running system ends in order. PID 1 does it; this asks. */
+/** LifecycleService: the running system, or one service of it, ends in order. PID 1 does it; this asks. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import type { Node } from '../node.ts';
@@ -33,5 +33,22 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
   return {
     reboot: ({ reason }, context) => end('reboot', reason, context),
     shutdown: ({ reason }, context) => end('powerOff', reason, context),
+    async restartService({ service, kill }, { caller, signal }) {
+      const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+      const listed = await ports.init.request({ op: 'listServices' }, signal);
+      if (listed.type === 'error') throw replyError(listed, 'the services');
+      const services = listed.type === 'services' ? listed.services : [];
+      const found = services.find(({ name }) => name === service);
+      if (found === undefined) {
+        throw new KeelError(
+          'E_NOT_FOUND',
+          `Cannot restart service ${JSON.stringify(service)}: there is ${services.map(({ name }) => name).join(', ')}`,
+        );
+      }
+      ports.log(`restart of ${service} asked for by "${subject}"${kill ? ' (kill)' : ''}`);
+      const reply = await ports.init.request({ op: 'restartService', service, kill }, signal);
+      if (reply.type === 'error') throw replyError(reply, `restart of ${service}`);
+      return { pid: found.pid };
+    },
   };
 }
