@@ -1,0 +1,124 @@
+/** `keel-image run`: a node from a disk image, its console on this terminal. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Command, InvalidArgumentError } from 'commander';
+import { ensureTools } from '../../../scripts/lib/apt.mjs';
+import type { Vm } from '../shell/vm.ts';
+import { startVm } from '../shell/vm.ts';
+import { VM_TOOLS } from '../sys/vm-files.ts';
+
+const EXAMPLES = `
+The disk image itself is not changed: what the node writes goes to a disk over it, in the folder of --dir when given,
+thrown away otherwise. Ctrl-C presses the power button; a second Ctrl-C pulls the plug.
+
+Examples:
+  $ keel-image run dist/0.1.0/disk.img
+  $ keel-image run dist/0.1.0/disk.img --memory 2048 --port 50051 --dir /var/tmp/node1
+  $ keel-image run dist/0.1.0/disk.img --once-healthy`;
+
+const POLL_MS = 100;
+const HEALTHY_TIMEOUT_MS = 300_000;
+const POWER_OFF_TIMEOUT_MS = 60_000;
+const MEMORY_MIB_MIN = 256;
+
+interface RunOptions {
+  readonly memory: number;
+  readonly cpus: number;
+  readonly port?: number;
+  readonly dir?: string;
+  readonly writeDisk?: boolean;
+  readonly onceHealthy?: boolean;
+}
+
+function integer(limits: { readonly min: number; readonly max: number }) {
+  return (text: string): number => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= limits.min && value <= limits.max)) {
+      throw new InvalidArgumentError(`Expected a number from ${limits.min} to ${limits.max}.`);
+    }
+    return value;
+  };
+}
+
+/** Copies the console to stdout until the machine is off. */
+async function showConsole(vm: Vm): Promise<void> {
+  let offset = vm.consoleOffset;
+  for (;;) {
+    const running = await vm.isRunning();
+    const text = await vm.consoleText(offset);
+    const end = await vm.consoleEnd();
+    if (text !== '') process.stdout.write(text);
+    offset = Math.max(offset, end);
+    if (!running) return;
+    await delay(POLL_MS);
+  }
+}
+
+/** First request: the power button. Second, or when the node does not react: the plug. */
+function stopOnSignals(vm: Vm): () => void {
+  let asked = false;
+  const onSignal = () => {
+    if (asked) {
+      void vm.kill();
+      return;
+    }
+    asked = true;
+    process.stderr.write('\nkeel-image: pressing the power button; once more pulls the plug\n');
+    vm.powerButton().catch(() => vm.kill());
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  return () => {
+    process.removeListener('SIGINT', onSignal);
+    process.removeListener('SIGTERM', onSignal);
+  };
+}
+
+async function untilHealthy(vm: Vm): Promise<void> {
+  try {
+    await vm.announcement({ timeoutMs: HEALTHY_TIMEOUT_MS });
+    await vm.powerButton();
+    if (await vm.waitForExit({ timeoutMs: POWER_OFF_TIMEOUT_MS })) return;
+    throw new Error(`Cannot power the node off: it still runs after ${POWER_OFF_TIMEOUT_MS} ms`);
+  } catch (error) {
+    await vm.kill();
+    throw error;
+  }
+}
+
+async function run(disk: string, options: RunOptions): Promise<void> {
+  await ensureTools(VM_TOOLS);
+  const dir = resolve(options.dir ?? (await mkdtemp(join(tmpdir(), 'keel-run-'))));
+  const vm = await startVm({
+    ...{ dir, disk, memoryMiB: options.memory, cpus: options.cpus },
+    overlay: options.writeDisk !== true,
+    ...(options.port === undefined ? {} : { apiPort: options.port }),
+  });
+  process.stderr.write(`keel-image: API at ${vm.endpoint} (${vm.accelerator}), files in ${dir}\n`);
+  const release = stopOnSignals(vm);
+  try {
+    const shown = showConsole(vm);
+    if (options.onceHealthy === true) await untilHealthy(vm);
+    await shown;
+  } finally {
+    release();
+  }
+  if (options.dir === undefined) await rm(dir, { recursive: true });
+}
+
+/** The command. */
+export function runCommand(): Command {
+  return new Command('run')
+    .description('Run a node from a disk image in QEMU, with its console here.')
+    .argument('<disk>', 'raw disk image, as keel-image build makes it')
+    .option('--memory <MiB>', 'memory', integer({ min: MEMORY_MIB_MIN, max: 1_048_576 }), 1024)
+    .option('--cpus <count>', 'processors', integer({ min: 1, max: 64 }), 2)
+    .option('--port <port>', 'port of the API on 127.0.0.1', integer({ min: 1, max: 65_535 }))
+    .option('--dir <dir>', 'keep disk, console log and firmware variables in this folder')
+    .option('--write-disk', 'write to the disk image itself')
+    .option('--once-healthy', 'power off when the node answers; exit with 1 when it does not')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+}

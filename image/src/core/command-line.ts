@@ -1,0 +1,61 @@
+/**
+ * The kernel command line of an image: the verity device over the slot, and how the kernel behaves.
+ */
+
+/** Bytes in a block of root file system and hash tree alike. */
+export const VERITY_BLOCK_BYTES = 4096;
+const SECTOR_BYTES = 512;
+
+/** The hash tree of a root file system. */
+export interface VerityFacts {
+  /** Size of the file system with its padding: a multiple of {@link VERITY_BLOCK_BYTES}. */
+  readonly dataBytes: number;
+  /** SHA-256, hex. */
+  readonly rootHash: string;
+  /** Hex. */
+  readonly salt: string;
+}
+
+/** GUID of the slot partition that holds a root: the first 128 bits of its root hash. */
+export function slotGuid(rootHash: string): string {
+  if (!/^[0-9a-f]{64}$/.test(rootHash)) throw new TypeError(`not a root hash: ${rootHash}`);
+  return rootHash.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+
+/**
+ * Options that do not depend on the root, in the order in which they are passed, each with its reason.
+ */
+export const KERNEL_OPTIONS: readonly { readonly option: string; readonly reason: string }[] = [
+  { option: 'root=/dev/dm-0', reason: 'the verity device that dm-mod.create makes' },
+  { option: 'rootfstype=squashfs', reason: 'no guessing of the file system' },
+  { option: 'ro', reason: 'nothing writes to the root' },
+  { option: 'rootwait', reason: 'disks may appear late' },
+  { option: 'init=/sbin/init', reason: 'keel as PID 1' },
+  { option: 'lockdown=integrity', reason: 'even root cannot change the running kernel' },
+  { option: 'panic=10', reason: 'a panic reboots, after ten seconds to read it' },
+  { option: 'ip=dhcp', reason: 'first address without a DHCP client of our own' },
+  { option: 'console=tty0', reason: 'screen, for a person at the machine' },
+  { option: 'console=ttyS0,115200', reason: 'serial line, and /dev/console: it comes last' },
+];
+
+/**
+ * Command line for one root. It names its slot by {@link slotGuid}, so it is right in either slot.
+ *
+ * dm-verity target: Documentation/admin-guide/device-mapper/verity.rst; dm-mod.create: dm-init.rst.
+ */
+export function kernelCommandLine(verity: VerityFacts): string {
+  if (verity.dataBytes % VERITY_BLOCK_BYTES !== 0) throw new RangeError('data is not padded');
+  const device = `PARTUUID=${slotGuid(verity.rootHash)}`;
+  const blocks = verity.dataBytes / VERITY_BLOCK_BYTES;
+  const target = [
+    ...['0', verity.dataBytes / SECTOR_BYTES, 'verity', 1, device, device],
+    ...[VERITY_BLOCK_BYTES, VERITY_BLOCK_BYTES, blocks, blocks, 'sha256'],
+    ...[verity.rootHash, verity.salt, 1, 'restart_on_corruption'],
+  ].join(' ');
+  return [
+    `dm-mod.create="root,,,ro,${target}"`,
+    `dm-mod.waitfor=${device}`,
+    ...KERNEL_OPTIONS.map(({ option }) => option),
+    `keel.slot-hash=${verity.rootHash}`,
+  ].join(' ');
+}

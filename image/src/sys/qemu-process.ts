@@ -1,0 +1,97 @@
+/** QEMU as a process: started, found again, ended. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+
+const POLL_MS = 50;
+
+/** A process that is not mistaken for another one that got its number later. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Clock ticks since boot at which it started (proc(5), field 22). */
+  readonly startTicks: string;
+}
+
+/** When a process started; undefined when there is none, or only its remains (a zombie). */
+async function startTicks(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The name in the second field may contain anything, ")" too.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+}
+
+/** True while that very process runs. */
+export async function isRunning(process: ProcessIdentity): Promise<boolean> {
+  return (await startTicks(process.pid)) === process.startTicks;
+}
+
+/** Waits until the process has ended; false when it has not in time. */
+export async function waitForEnd(
+  process: ProcessIdentity,
+  options: { readonly timeoutMs: number; readonly signal?: AbortSignal },
+): Promise<boolean> {
+  const deadline = performance.now() + options.timeoutMs;
+  while (await isRunning(process)) {
+    if (performance.now() >= deadline) return false;
+    await delay(POLL_MS, undefined, options.signal === undefined ? {} : { signal: options.signal });
+  }
+  return true;
+}
+
+/**
+ * Starts a program that outlives this process. What it prints goes to `logPath`.
+ *
+ * @throws Error when it cannot be started.
+ */
+export async function startDetached(
+  command: readonly string[],
+  options: { readonly cwd: string; readonly logPath: string },
+): Promise<ProcessIdentity> {
+  const [program = '', ...args] = command;
+  const log = openSync(options.logPath, 'w', 0o600);
+  try {
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      detached: true,
+      stdio: ['ignore', log, log],
+    });
+    await new Promise((resolve, reject) => {
+      child.once('spawn', resolve);
+      child.once('error', reject);
+    });
+    child.unref();
+    const pid = child.pid ?? 0;
+    return { pid, startTicks: (await startTicks(pid)) ?? '' };
+  } finally {
+    closeSync(log);
+  }
+}
+
+/** SIGKILL, and waits for the end. */
+export async function killProcess(target: ProcessIdentity, timeoutMs: number): Promise<void> {
+  if (await isRunning(target)) {
+    try {
+      process.kill(target.pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
+  }
+  if (!(await waitForEnd(target, { timeoutMs }))) {
+    throw new Error(`Cannot end process ${target.pid}: still there ${timeoutMs} ms after SIGKILL`);
+  }
+}
+
+/** A TCP port of 127.0.0.1 that nobody listened on a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no TCP address');
+  return address.port;
+}

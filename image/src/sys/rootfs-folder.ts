@@ -1,0 +1,81 @@
+/** The root file system as a folder: every file of the manifest in its place, checked. */
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { KeelError } from '@keelos/proto/errors.ts';
+import type {
+  BuiltComponent,
+  FileFacts,
+  FileSource,
+  ManifestEntry,
+} from '../core/rootfs-manifest.ts';
+import { inspectFile, manifestProblems, missingLibraries } from '../core/rootfs-manifest.ts';
+
+const ROOTFS_DIR = fileURLToPath(new URL('../../rootfs', import.meta.url));
+const require = createRequire(import.meta.url);
+
+/** Where the sources of a manifest are on this machine. */
+export interface SourcePlaces {
+  /** Debian package to the folder it was unpacked into. */
+  readonly debian: Readonly<Record<string, string>>;
+  /** Component to its bytes. */
+  readonly built: Readonly<Record<BuiltComponent, Uint8Array>>;
+}
+
+function sourcePath(source: Exclude<FileSource, { kind: 'built' }>, places: SourcePlaces): string {
+  if (source.kind === 'own') return join(ROOTFS_DIR, source.path);
+  if (source.kind === 'npm') {
+    return resolve(require.resolve(`${source.package}/package.json`), '..', source.path);
+  }
+  const folder = places.debian[source.package];
+  if (folder === undefined) {
+    const reason = `no Debian package ${source.package} in debian.lock.json`;
+    throw new KeelError('E_IMAGE_INVALID', `Cannot make root file system: ${reason}`);
+  }
+  return join(folder, source.path);
+}
+
+/**
+ * Fills `folder`, which must not exist, and checks every rule of an image.
+ *
+ * @returns path and size of every file
+ * @throws KeelError E_IMAGE_INVALID naming what breaks a rule.
+ */
+export async function makeRootfsFolder(
+  folder: string,
+  options: { readonly manifest: readonly ManifestEntry[]; readonly places: SourcePlaces },
+): Promise<ReadonlyMap<string, Uint8Array>> {
+  const { manifest, places } = options;
+  const problems = manifestProblems(manifest);
+  const facts: FileFacts[] = [];
+  const contents = new Map<string, Uint8Array>();
+  if (problems.length === 0) {
+    await mkdir(folder);
+    await chmod(folder, 0o755);
+    for (const entry of manifest) {
+      const path = join(folder, entry.path);
+      if (entry.type === 'symlink') await symlink(entry.target, path);
+      if (entry.type === 'directory') {
+        await mkdir(path);
+        // The umask does not apply to chmod.
+        await chmod(path, 0o755);
+      }
+      if (entry.type !== 'file') continue;
+      const { source } = entry;
+      const bytes =
+        source.kind === 'built'
+          ? places.built[source.component]
+          : await readFile(sourcePath(source, places));
+      facts.push(inspectFile(entry, bytes));
+      contents.set(entry.path, bytes);
+      await writeFile(path, bytes);
+      await chmod(path, entry.mode);
+    }
+    problems.push(...missingLibraries(manifest, facts));
+  }
+  if (problems.length > 0) {
+    throw new KeelError('E_IMAGE_INVALID', `Cannot make root file system: ${problems.join('; ')}`);
+  }
+  return contents;
+}

@@ -1,0 +1,128 @@
+/** The files of a virtual machine: its disk, its firmware variables, and what was written down to find it again. */
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  rename,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exec } from '../../../scripts/lib/exec.mjs';
+import type { Accelerator } from '../core/qemu-command.ts';
+import type { ProcessIdentity } from './qemu-process.ts';
+
+/** The firmware of Debian's package ovmf. */
+export const FIRMWARE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
+const FIRMWARE_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+
+/** What `ensureTools` takes, for running machines. */
+export const VM_TOOLS = [
+  { command: 'qemu-system-x86_64', package: 'qemu-system-x86', why: 'runs the node' },
+  { command: 'qemu-img', package: 'qemu-utils', why: 'disk of the node' },
+  { file: FIRMWARE_CODE, package: 'ovmf', why: 'UEFI firmware of the node' },
+];
+
+/** Names in a machine's folder. */
+export const VM_FILES = {
+  disk: 'disk.qcow2',
+  vars: 'firmware-vars.fd',
+  console: 'console.log',
+  qemuLog: 'qemu.log',
+  state: 'vm.json',
+  command: 'command.txt',
+} as const;
+
+/** vm.json: the machine that was started last in a folder. */
+export interface VmState {
+  readonly process: ProcessIdentity;
+  readonly apiPort: number;
+  readonly qmpSocket: string;
+  readonly consoleOffset: number;
+  readonly accelerator: Accelerator;
+  readonly command: readonly string[];
+}
+
+async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/**
+ * Makes a disk that keeps its changes to itself over `base`, which must not change afterwards; one that is there
+ * already is kept.
+ */
+export async function ensureOverlay(
+  path: string,
+  options: { readonly base: string; readonly sizeBytes: number },
+): Promise<void> {
+  if (await exists(path)) return;
+  const size = String(Math.max(options.sizeBytes, (await stat(options.base)).size));
+  const temporary = `${path}.new`;
+  const base = ['-b', options.base, '-F', 'raw'];
+  await exec('qemu-img', ['create', '-q', '-f', 'qcow2', ...base, temporary, size]);
+  await rename(temporary, path);
+}
+
+/** The machine's own copy of the firmware's variables; one that is there already is kept. */
+export async function ensureFirmwareVars(path: string, template?: string): Promise<void> {
+  if (await exists(path)) return;
+  const temporary = `${path}.new`;
+  await copyFile(template ?? FIRMWARE_VARS, temporary);
+  await rename(temporary, path);
+}
+
+/** A path for a socket: short, because socket addresses have at most 107 bytes, and private. */
+export async function socketPath(): Promise<string> {
+  return join(await mkdtemp(join(tmpdir(), 'keel-vm-')), 'qmp');
+}
+
+/** Remembers a started machine. */
+export async function writeState(dir: string, state: VmState): Promise<void> {
+  const temporary = join(dir, `${VM_FILES.state}.new`);
+  await writeFile(temporary, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
+  await rename(temporary, join(dir, VM_FILES.state));
+}
+
+/** The machine that was started last; undefined when none was. */
+export async function readState(dir: string): Promise<VmState | undefined> {
+  const text = await readFile(join(dir, VM_FILES.state), 'utf8').catch(() => '');
+  return text === '' ? undefined : (JSON.parse(text) as VmState);
+}
+
+/** Size of a file, 0 when there is none. */
+export async function fileSize(path: string): Promise<number> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  );
+}
+
+/** What a file has behind `offset`, as text. Bytes that are no UTF-8 become U+FFFD. */
+export async function readTail(path: string, offset: number): Promise<string> {
+  const file = await open(path, 'r').catch(() => undefined);
+  if (file === undefined) return '';
+  try {
+    const { size } = await file.stat();
+    const buffer = Buffer.alloc(Math.max(0, size - offset));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
+    return buffer.toString('utf8', 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes the folder of a machine. */
+export async function ensureFolder(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true });
+}
+
+/** Writes the command line down, for people. */
+export async function writeCommand(dir: string, text: string): Promise<void> {
+  await writeFile(join(dir, VM_FILES.command), `${text}\n`);
+}
