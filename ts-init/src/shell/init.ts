@@ -1,0 +1,212 @@
+/**
+ * Puts PID 1 together: boots, then waits for what happens.
+ */
+import type { BootReport } from '@keelos/proto/init-control.ts';
+import { LINE_BYTES_MAX } from '@keelos/proto/init-control.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { BOOT_PLAN } from '../core/boot-plan.data.ts';
+import { mountFlagBits } from '../core/boot-plan.ts';
+import { DEFAULT_CONFIG } from '../core/node-config-value.ts';
+import { SERVICES } from '../core/services.data.ts';
+import { type ShutdownKind, shutdownPlan } from '../core/shutdown-plan.ts';
+import type { LineReply, LineServerOptions } from '../sys/line-server.ts';
+import type { SignalHandlers } from '../sys/signals.ts';
+import { type BootActions, performBootPlan } from './boot.ts';
+import { type BootLedger, createBootLedger } from './boot-ledger.ts';
+import { type ClockKeeper, createClockKeeper } from './clock-keeper.ts';
+import { configureNetwork } from './configure-network.ts';
+import { answerRequest } from './control.ts';
+import { growState } from './grow-state.ts';
+import { setHostname, setIdentity } from './identity.ts';
+import { createLastWords } from './last-words.ts';
+import { type Machine, reasonOf } from './machine.ts';
+import { type MountedState, mountState } from './mount-state.ts';
+import { loadRandomSeed, saveRandomSeed } from './random-seed.ts';
+import { readConfig } from './read-config.ts';
+import { reapOrphans, sweepRegularly } from './reaper.ts';
+import { createServiceRunner, type ServiceRunner } from './service-runner.ts';
+import { performShutdown, type ShutdownActions, unmountOrFreeze } from './shutdown.ts';
+
+/** Ways in which the outside world reaches PID 1; real ones in main.ts. */
+export interface InitInputs {
+  readonly machine: Machine;
+  listenBugs(bug: (error: unknown) => void): void;
+  listenSignals(handlers: SignalHandlers): void;
+  serveLines(
+    options: LineServerOptions,
+    answer: (line: string, reply: LineReply) => void,
+  ): () => void;
+}
+
+const WATCHDOG_TIMEOUT_SECONDS = 60;
+const WATCHDOG_FEED_MS = 10_000;
+const CONTROL_LIMITS = {
+  lineBytesMax: LINE_BYTES_MAX,
+  connectionsMax: 64,
+  timeoutMs: 10_000,
+  // More than a whole ring of short lines with JSON around them.
+  pendingBytesMax: 4_194_304,
+} as const;
+
+interface Node {
+  readonly machine: Machine;
+  readonly ledger: BootLedger;
+  readonly clock: ClockKeeper;
+  readonly services: ServiceRunner;
+  leave(kind: ShutdownKind, reason: string): void;
+}
+
+/** Boots the node. Settles when the boot plan is done; PID 1 then lives on its event handlers. */
+export async function runInit(inputs: InitInputs): Promise<void> {
+  const { machine } = inputs;
+  const lastWords = createLastWords(machine);
+  inputs.listenBugs(lastWords);
+  const ledger = createBootLedger(machine);
+  ledger.mark('init-started');
+  const setClock = (clock: BootReport['clock']) => {
+    ledger.set({ clock });
+  };
+  const clock = createClockKeeper(machine, setClock);
+  const services = createServiceRunner(machine, SERVICES);
+  const leave = createLeaver({ machine, clock, services, lastWords });
+  const node: Node = { machine, ledger, clock, services, leave };
+  inputs.listenSignals({
+    leave: (reason) => leave('reboot', reason),
+    child: () => void reapOrphans(machine),
+  });
+  try {
+    const actions = bootActions(node, inputs);
+    await performBootPlan(BOOT_PLAN, { machine, ledger, actions });
+    machine.syscalls.disableCtrlAltDel();
+    sweepRegularly(machine);
+    reapOrphans(machine);
+    ledger.mark('boot-plan-done');
+    ledger.write();
+    machine.log.info(summary(ledger.report()));
+  } catch (error) {
+    await lastWords(error);
+  }
+}
+
+function bootActions(node: Node, inputs: InitInputs): BootActions {
+  const { machine, ledger, clock, services } = node;
+  let state: MountedState | undefined;
+  let config = DEFAULT_CONFIG;
+  return {
+    'arm-watchdog': () => armWatchdog(node),
+    async 'mount-state'() {
+      state = await mountState(machine);
+      ledger.set({ state: state.report });
+      if (state.report.problem !== '') machine.log.error(`state: ${state.report.problem}`);
+    },
+    'read-config'() {
+      const stored = readConfig(machine);
+      config = stored.config;
+      ledger.set({ configProblem: stored.problem });
+    },
+    'set-clock': () => clock.setAtBoot(),
+    'set-identity': () => setIdentity(machine, config),
+    'start-services': () => services.start(),
+    'open-control-socket'() {
+      openControlSocket(node, inputs);
+      // The agent reads the report when it is up; what comes later is written again.
+      ledger.write();
+    },
+    async 'configure-network'() {
+      ledger.set({ network: await configureNetwork(machine, config) });
+    },
+    'load-random-seed': () => loadRandomSeed(machine),
+    'listen-power-button'() {
+      machine.listenPowerButton(() => node.leave('powerOff', 'power button'));
+    },
+    async 'grow-state'() {
+      if (state?.partition === undefined || state.report.mode !== 'disk') return;
+      await growState(machine, state.partition, '/var');
+    },
+    'open-service-logs': () => services.openLogs(NODE_PATHS.serviceLogDir),
+  };
+}
+
+function armWatchdog(node: Node): void {
+  const { machine, ledger } = node;
+  const watchdog = machine.armWatchdog(WATCHDOG_TIMEOUT_SECONDS);
+  const feedMs = Math.min(WATCHDOG_FEED_MS, (watchdog.timeoutSeconds * 1000) / 3);
+  const feed = () => {
+    try {
+      watchdog.feed();
+    } catch (error) {
+      machine.log.error(`watchdog: ${reasonOf(error)}`);
+    }
+    machine.clock.after(feedMs, feed);
+  };
+  feed();
+  ledger.set({ watchdog: true });
+}
+
+function openControlSocket(node: Node, inputs: InitInputs): void {
+  const { machine, ledger, clock, services, leave } = node;
+  const targets = {
+    services,
+    clock: {
+      ...clock,
+      raise(request: Parameters<ClockKeeper['raise']>[0]) {
+        clock.raise(request);
+        ledger.write();
+      },
+    },
+    ledger,
+    leave,
+    setHostname: (hostname: string) => setHostname(machine, hostname),
+  };
+  const options = {
+    ...CONTROL_LIMITS,
+    path: NODE_PATHS.initSocket,
+    onError: (error: Error) => machine.log.error(`control socket: ${error.message}`),
+  };
+  inputs.serveLines(options, (line, reply) => answerRequest(line, reply, targets));
+}
+
+/** The way down; the first request counts. */
+function createLeaver(of: {
+  readonly machine: Machine;
+  readonly clock: ClockKeeper;
+  readonly services: ServiceRunner;
+  readonly lastWords: (error: unknown) => Promise<void>;
+}): Node['leave'] {
+  const { machine, clock, services, lastWords } = of;
+  let leaving = false;
+  return (kind, reason) => {
+    if (leaving) return;
+    leaving = true;
+    machine.log.info(`${kind === 'reboot' ? 'rebooting' : 'powering off'}: ${reason}`);
+    const graceMs = SERVICES.reduce((sum, service) => sum + service.stopGraceMs, 0);
+    const frozen = (...more: readonly 'noexec'[]) =>
+      mountFlagBits(['remount', 'ro', 'nosuid', 'nodev', ...more]);
+    const actions: ShutdownActions = {
+      'stop-services': () => services.stop(),
+      'save-clock-floor': () => clock.saveFloor(),
+      'save-random-seed': () => saveRandomSeed(machine),
+      'close-logs': () => services.closeLogs(),
+      sync: () => machine.syscalls.sync(),
+      async 'unmount-container-store'() {
+        await machine.syscalls.unmount(NODE_PATHS.containerStore);
+      },
+      'unmount-state': () =>
+        unmountOrFreeze(machine, { target: '/var', remountFlagBits: frozen('noexec') }),
+      'last-sync': () => machine.syscalls.sync(),
+      leave: () => machine.syscalls.reboot(kind),
+    };
+    performShutdown(shutdownPlan(graceMs), { machine, actions, kind }).catch(lastWords);
+  };
+}
+
+function summary(report: BootReport): string {
+  const { state, network, clock, failures } = report;
+  const parts = [
+    `state ${state.mode}${state.device === '' ? '' : ` on ${state.device}`}`,
+    `network ${network.mode}`,
+    `clock ${clock.source}`,
+    ...(failures.length === 0 ? [] : [`${failures.length} steps failed`]),
+  ];
+  return `up: ${parts.join(', ')}`;
+}

@@ -1,0 +1,130 @@
+/**
+ * Finds and mounts the state partition; the node goes on whatever it finds.
+ */
+import type { BootReport } from '@keelos/proto/init-control.ts';
+import { STATE_PARTITION_NAME } from '@keelos/proto/node-paths.ts';
+import { mountFlagBits } from '../core/boot-plan.ts';
+import {
+  isSuperblockDamaged,
+  SUPERBLOCK_BYTES,
+  SUPERBLOCK_OFFSET_BYTES,
+} from '../core/ext4-superblock.ts';
+import {
+  chooseStatePartition,
+  MOUNT_ATTEMPTS,
+  type PartitionChoice,
+  type PartitionFacts,
+} from '../core/state-partition.ts';
+import { type Machine, reasonOf } from './machine.ts';
+
+/** Where /var is. */
+export interface MountedState {
+  readonly report: BootReport['state'];
+  /** The partition, when /var is on one. */
+  readonly partition: PartitionChoice | undefined;
+}
+
+const CLASS = '/sys/class/block';
+const MOUNT_POINT = '/var';
+const WAIT_MS = 3_000;
+const POLL_MS = 50;
+const MEMORY_OPTIONS = 'mode=0755,size=25%';
+
+/** Mounts /var. @throws SystemCallError only when not even memory can be mounted. */
+export async function mountState(machine: Machine): Promise<MountedState> {
+  const choice = await findPartition(machine);
+  const reasons: string[] = [];
+  if (choice === undefined) {
+    reasons.push(`There is no partition named ${STATE_PARTITION_NAME}`);
+  } else {
+    const device = `/dev/${choice.name}`;
+    const mode = tryAttempts(machine, device, reasons);
+    if (mode !== undefined) {
+      const problem = [choice.problem, ...reasons].filter((text) => text !== '').join('; ');
+      return { report: { mode, device, problem }, partition: choice };
+    }
+  }
+  machine.syscalls.mount({
+    source: 'tmpfs',
+    target: MOUNT_POINT,
+    type: 'tmpfs',
+    flagBits: mountFlagBits(['nosuid', 'nodev', 'noexec']),
+    data: MEMORY_OPTIONS,
+  });
+  const report = { mode: 'memory', device: '', problem: reasons.join('; ') } as const;
+  return { report, partition: undefined };
+}
+
+function tryAttempts(
+  machine: Machine,
+  device: string,
+  reasons: string[],
+): BootReport['state']['mode'] | undefined {
+  for (const attempt of MOUNT_ATTEMPTS) {
+    // A copy knows nothing of an unfinished journal, so it is taken only in place of a superblock that is broken.
+    if (attempt.mode === 'backup-superblock' && !hasDamagedSuperblock(machine, device)) continue;
+    const flags = ['nosuid', 'nodev', 'noexec', 'noatime'] as const;
+    try {
+      machine.syscalls.mount({
+        source: device,
+        target: MOUNT_POINT,
+        type: 'ext4',
+        flagBits: mountFlagBits(attempt.readOnly ? [...flags, 'ro'] : flags),
+        data: attempt.options,
+      });
+      return attempt.mode;
+    } catch (error) {
+      const text = `${device} (${attempt.options || 'read-only'}): ${reasonOf(error)}`;
+      // Every copy of the superblock fails in the same way; once is enough to read.
+      if (attempt.mode !== 'backup-superblock' || reasons.length < 2) reasons.push(text);
+    }
+  }
+  return undefined;
+}
+
+function hasDamagedSuperblock(machine: Machine, device: string): boolean {
+  try {
+    return isSuperblockDamaged(
+      machine.blockDevices.read(device, {
+        offsetBytes: SUPERBLOCK_OFFSET_BYTES,
+        lengthBytes: SUPERBLOCK_BYTES,
+      }),
+    );
+  } catch {
+    // A device that cannot be read has no better copy either.
+    return false;
+  }
+}
+
+/** The partition, waited for when the disk is slow to appear. */
+async function findPartition(machine: Machine): Promise<PartitionChoice | undefined> {
+  const rootDisk = rootDiskName(machine);
+  for (let waitedMs = 0; ; waitedMs += POLL_MS) {
+    const choice = chooseStatePartition(listPartitions(machine), rootDisk);
+    if (choice !== undefined || waitedMs >= WAIT_MS) return choice;
+    await new Promise<void>((resolve) => void machine.clock.after(POLL_MS, resolve));
+  }
+}
+
+function listPartitions(machine: Machine): PartitionFacts[] {
+  const { files } = machine;
+  return files
+    .list(CLASS)
+    .filter((name) => files.exists(`${CLASS}/${name}/partition`))
+    .map((name) => ({
+      name,
+      disk: diskOf(machine, name),
+      uevent: files.readText(`${CLASS}/${name}/uevent`),
+    }));
+}
+
+/** /sys/class/block/vda2 points to …/block/vda/vda2. */
+function diskOf(machine: Machine, partition: string): string {
+  return machine.files.readLink(`${CLASS}/${partition}`).split('/').at(-2) ?? '';
+}
+
+/** Disk below the verity device that the root file system is on. */
+function rootDiskName(machine: Machine): string | undefined {
+  const [slave] = machine.files.list(`${CLASS}/dm-0/slaves`);
+  return slave === undefined ? undefined : diskOf(machine, slave);
+}

@@ -1,0 +1,57 @@
+/**
+ * A machine made of fakes.
+ */
+import type { Machine } from '../src/shell/machine.ts';
+import { createFakeBlockDevices, type FakeBlockDevices } from '../src/sys/block-device.fake.ts';
+import { createFakeClock, type FakeClock } from '../src/sys/clock.fake.ts';
+import { createFakeFiles, type FakeFiles } from '../src/sys/files.fake.ts';
+import { createFakeKernelLog, type FakeKernelLog } from '../src/sys/kmsg.fake.ts';
+import { createFakeLogFiles, type FakeLogFiles } from '../src/sys/log-file.fake.ts';
+import { createFakeNetlink, type FakeNetlink } from '../src/sys/netlink-socket.fake.ts';
+import { createFakeProcesses, type FakeProcesses } from '../src/sys/processes.fake.ts';
+import { createFakeSyscalls, type FakeSyscalls } from '../src/sys/syscalls.fake.ts';
+
+/** All fakes, each with what it shows. */
+export interface FakeMachine extends Machine {
+  readonly files: FakeFiles;
+  readonly logFiles: FakeLogFiles;
+  readonly syscalls: FakeSyscalls;
+  readonly blockDevices: FakeBlockDevices;
+  readonly processes: FakeProcesses;
+  readonly clock: FakeClock;
+  readonly log: FakeKernelLog;
+  /** Answers of the netlink sockets that are opened. */
+  netlink: FakeNetlink;
+  /** How often the watchdog was fed. */
+  feeds: number;
+  pressPower: () => void;
+}
+
+/** A machine with these files. */
+export function createFakeMachine(files: Readonly<Record<string, string>> = {}): FakeMachine {
+  const machine: FakeMachine = {
+    files: createFakeFiles(files),
+    logFiles: createFakeLogFiles(),
+    syscalls: createFakeSyscalls(),
+    blockDevices: createFakeBlockDevices(),
+    processes: createFakeProcesses(),
+    clock: createFakeClock(),
+    log: createFakeKernelLog(),
+    netlink: createFakeNetlink({ links: [], addresses: [] }),
+    feeds: 0,
+    pressPower: () => {},
+    openNetlink: () => machine.netlink,
+    armWatchdog: (timeoutSeconds) => ({
+      timeoutSeconds,
+      feed() {
+        machine.feeds += 1;
+      },
+    }),
+    listenPowerButton(pressed) {
+      machine.pressPower = pressed;
+      return ['event0'];
+    },
+    randomBytes: (lengthBytes) => Buffer.alloc(lengthBytes, 0xab),
+  };
+  return machine;
+}
