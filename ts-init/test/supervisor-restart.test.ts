@@ -21,7 +21,10 @@ const restart = (kill: boolean): SupervisorEvent => ({ type: 'restart', name: 'a
 /** Plays events on a service that runs since 0 ms as pid 7; effects of each event as type names. */
 function play(...events: readonly (readonly [number, SupervisorEvent])[]) {
   let state: SupervisorState = initialSupervisor([DEFINITION], 0);
-  const all: (readonly [number, SupervisorEvent])[] = [[0, { type: 'start' }], [0, spawned(7)]];
+  const all: (readonly [number, SupervisorEvent])[] = [
+    [0, { type: 'start' }],
+    [0, spawned(7)],
+  ];
   const effects = [...all, ...events].map(([atMs, event]) => {
     const result = step(state, event, atMs);
     state = result.state;

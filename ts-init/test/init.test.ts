@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import type { BootReport } from '@keelos/proto/init-control.ts';
+import { runInit } from '../src/shell/init.ts';
+import type { LineReply } from '../src/sys/line-server.ts';
+import type { SignalHandlers } from '../src/sys/signals.ts';
+import { createFakeMachine } from './fake-machine.ts';
+
+/** Boots a machine of fakes. */
+async function boot(files: Readonly<Record<string, string>> = {}) {
+  const machine = createFakeMachine({
+    '/etc/os-release': 'BUILD_EPOCH=1600000000\n',
+    ...files,
+  });
+  const inputs = {
+    machine,
+    bug: (_error: unknown) => {},
+    signals: { leave: (_reason: string) => {}, child: () => {} } as SignalHandlers,
+    answer: (_line: string, _reply: LineReply) => {},
+    startedBeforeSocket: -1,
+    listenBugs(bug: (error: unknown) => void) {
+      inputs.bug = bug;
+    },
+    listenSignals(handlers: SignalHandlers) {
+      inputs.signals = handlers;
+    },
+    serveLines(_options: unknown, answer: (line: string, reply: LineReply) => void) {
+      inputs.startedBeforeSocket = machine.processes.started.length;
+      inputs.answer = answer;
+      return () => {};
+    },
+  };
+  const work = runInit(inputs);
+  // Without a disk the boot waits for one, then goes on in memory.
+  for (let count = 0; count < 100; count += 1) await machine.clock.advance(100);
+  await work;
+  const report = () =>
+    JSON.parse(machine.files.readText('/run/keel/boot-report.json')) as BootReport;
+  return { machine, inputs, report };
+}
+
+describe('PID 1 as a whole', () => {
+  it('boots a machine without a disk: agent runs, watchdog is fed, the report says what is missing', async () => {
+    const { machine, inputs, report } = await boot();
+    assert.equal(machine.processes.started.length, 1);
+    assert.equal(inputs.startedBeforeSocket, 1);
+    const facts = report();
+    assert.equal(facts.state.mode, 'memory');
+    assert.equal(facts.network.mode, 'none');
+    assert.equal(facts.clock.source, 'rtc');
+    assert.equal(facts.watchdog, true);
+    assert.ok(machine.feeds > 0);
+    const names = facts.steps.map((step) => step.name);
+    assert.equal(names[0], 'init-started');
+    assert.equal(names.at(-1), 'boot-plan-done');
+    const times = facts.steps.map((step) => step.monotonicUs);
+    assert.deepEqual(
+      times,
+      times.toSorted((a, b) => a - b),
+    );
+  });
+
+  const ways: readonly [string, (booted: Awaited<ReturnType<typeof boot>>) => void, string][] = [
+    ['ctrl-alt-del', ({ inputs }) => inputs.signals.leave('ctrl-alt-del'), 'reboot'],
+    ['the power button', ({ machine }) => machine.pressPower(), 'powerOff'],
+    [
+      'the control socket',
+      ({ inputs }) =>
+        inputs.answer('{"op":"powerOff","reason":"test"}', {
+          send: () => true,
+          end() {},
+          onClose() {},
+        }),
+      'powerOff',
+    ],
+  ];
+  for (const [name, leave, kind] of ways) {
+    it(`goes down in order by ${name}`, async () => {
+      const booted = await boot();
+      const { machine } = booted;
+      machine.syscalls.calls.length = 0;
+      leave(booted);
+      leave(booted);
+      await machine.clock.advance(100);
+      assert.deepEqual(machine.processes.signals, ['SIGTERM 100']);
+      assert.deepEqual(machine.syscalls.calls, [
+        'sync',
+        'unmount /var/lib/containerd',
+        'unmount /var',
+        'sync',
+        `reboot ${kind}`,
+      ]);
+      assert.ok(machine.files.exists('/var/lib/keel/clock-floor.rec'));
+    });
+  }
+
+  it('goes down although the agent ignores SIGTERM: its group is killed after the grace', async () => {
+    const { machine, inputs } = await boot();
+    machine.processes.onSignal = () => {};
+    inputs.signals.leave('test');
+    await machine.clock.advance(4_999);
+    assert.equal(machine.files.exists('/sys/fs/cgroup/keel/agent/cgroup.kill'), false);
+    await machine.clock.advance(1);
+    assert.equal(machine.files.readText('/sys/fs/cgroup/keel/agent/cgroup.kill'), '1');
+    await machine.clock.advance(10_000);
+    assert.equal(machine.syscalls.calls.at(-1), 'reboot reboot');
+  });
+
+  it('restarts the agent when it is killed, and does not when the node goes down', async () => {
+    const { machine, inputs } = await boot();
+    machine.processes.started[0]?.exit('signal SIGKILL');
+    await machine.clock.advance(500);
+    assert.equal(machine.processes.started.length, 2);
+    inputs.signals.leave('test');
+    await machine.clock.advance(120_000);
+    assert.equal(machine.processes.started.length, 2);
+  });
+
+  it('restarts the machine when a foundation is missing, and on a bug', async () => {
+    const { machine, inputs } = await boot();
+    inputs.bug(new TypeError('x is not a function'));
+    await machine.clock.advance(5_000);
+    assert.equal(machine.syscalls.calls.at(-1), 'reboot reboot');
+    const broken = createFakeMachine();
+    broken.syscalls.failing = (call) => (call.startsWith('mount proc') ? 'ENODEV' : undefined);
+    await runInit({ ...inputs, machine: broken });
+    await broken.clock.advance(5_000);
+    assert.equal(broken.syscalls.calls.at(-1), 'reboot reboot');
+    assert.equal(broken.processes.started.length, 0);
+  });
+});

@@ -1,0 +1,360 @@
+import assert from 'node:assert/strict';
+import {
+  encodeGpt,
+  GPT_BACKUP_SECTORS,
+  type Gpt,
+  growLastPartition,
+  SECTOR_BYTES,
+} from '@keelos/proto/gpt.ts';
+import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import { CLOCK_FLOOR } from '../src/core/clock-floor.ts';
+import { lastResortMs, shutdownPlan } from '../src/core/shutdown-plan.ts';
+import { createClockKeeper } from '../src/shell/clock-keeper.ts';
+import { configureNetwork } from '../src/shell/configure-network.ts';
+import { growState } from '../src/shell/grow-state.ts';
+import { setIdentity } from '../src/shell/identity.ts';
+import { createLastWords } from '../src/shell/last-words.ts';
+import { mountState } from '../src/shell/mount-state.ts';
+import { loadRandomSeed } from '../src/shell/random-seed.ts';
+import { readConfig } from '../src/shell/read-config.ts';
+import { performShutdown, type ShutdownActions, unmountOrFreeze } from '../src/shell/shutdown.ts';
+import { createFakeNetlink } from '../src/sys/netlink-socket.fake.ts';
+import { createFakeMachine, type FakeMachine } from './fake-machine.ts';
+
+const CLASS = '/sys/class/block';
+
+function machineWithDisk(): FakeMachine {
+  const machine = createFakeMachine({
+    [`${CLASS}/vda/size`]: '8192',
+    [`${CLASS}/vda/queue/logical_block_size`]: '512\n',
+    [`${CLASS}/vda4/partition`]: '4\n',
+    [`${CLASS}/vda4/size`]: '800\n',
+    [`${CLASS}/vda4/uevent`]: 'DEVNAME=vda4\nPARTN=4\nPARTNAME=keel-state\n',
+    [`${CLASS}/vda2/partition`]: '2\n',
+    [`${CLASS}/vda2/uevent`]: 'DEVNAME=vda2\nPARTN=2\nPARTNAME=keel-a\n',
+    [`${CLASS}/dm-0/slaves/vda2/size`]: '',
+  });
+  machine.files.links.set(`${CLASS}/vda4`, '../../devices/pci0000:00/virtio0/block/vda/vda4');
+  machine.files.links.set(`${CLASS}/vda2`, '../../devices/pci0000:00/virtio0/block/vda/vda2');
+  return machine;
+}
+
+/** Lets time pass until a promise settles. */
+async function settleWithTime<T>(machine: FakeMachine, work: Promise<T>): Promise<T> {
+  let settled = false;
+  work.finally(() => {
+    settled = true;
+  });
+  for (let count = 0; count < 1000 && !settled; count += 1) await machine.clock.advance(100);
+  return work;
+}
+
+describe('mounting the state partition', () => {
+  const superblock = () => {
+    const bytes = Buffer.alloc(4096);
+    bytes.writeUInt16LE(0xef53, 1024 + 0x38);
+    return bytes;
+  };
+
+  it('mounts it as it should be', async () => {
+    const machine = machineWithDisk();
+    const mounted = await mountState(machine);
+    assert.deepEqual(mounted.report, { mode: 'disk', device: '/dev/vda4', problem: '' });
+    assert.deepEqual(machine.syscalls.calls, ['mount /dev/vda4 /var ext4 1038 errors=remount-ro']);
+  });
+
+  const cases: readonly {
+    readonly name: string;
+    readonly works: RegExp;
+    readonly damaged: boolean;
+    readonly mode: string;
+  }[] = [
+    { name: 'a damaged superblock', works: /sb=393216/, damaged: true, mode: 'backup-superblock' },
+    {
+      name: 'a device that cannot be written',
+      works: /ext4 1039 $/,
+      damaged: false,
+      mode: 'read-only',
+    },
+    { name: 'a damaged journal', works: /noload/, damaged: false, mode: 'read-only' },
+    { name: 'nothing that mounts', works: /tmpfs/, damaged: true, mode: 'memory' },
+  ];
+  for (const { name, works, damaged, mode } of cases) {
+    it(`${name}: ${mode}`, async () => {
+      const machine = machineWithDisk();
+      machine.blockDevices.devices.set('/dev/vda4', damaged ? Buffer.alloc(4096) : superblock());
+      machine.syscalls.failing = (call) => (works.test(call) ? undefined : 'EINVAL');
+      const { report } = await mountState(machine);
+      assert.equal(report.mode, mode);
+      assert.match(report.problem, /vda4 .*EINVAL/);
+      assert.equal(report.device, mode === 'memory' ? '' : '/dev/vda4');
+      const usedCopies = machine.syscalls.calls.some((call) => call.includes('sb='));
+      assert.equal(usedCopies, damaged, 'copies only in place of a broken superblock');
+    });
+  }
+
+  it('waits for a slow disk, and goes on in memory without one', async () => {
+    const machine = machineWithDisk();
+    const uevent = machine.files.contents.get(`${CLASS}/vda4/uevent`);
+    assert.ok(uevent);
+    machine.files.contents.set(`${CLASS}/vda4/uevent`, Buffer.from(''));
+    machine.clock.after(1_000, () => machine.files.contents.set(`${CLASS}/vda4/uevent`, uevent));
+    assert.equal((await settleWithTime(machine, mountState(machine))).report.mode, 'disk');
+    const without = createFakeMachine();
+    const { report } = await settleWithTime(without, mountState(without));
+    assert.equal(report.mode, 'memory');
+    assert.match(report.problem, /no partition named keel-state/);
+  });
+
+  it('fails only when not even memory can be mounted', async () => {
+    const machine = machineWithDisk();
+    machine.syscalls.failing = () => 'ENOMEM';
+    await assert.rejects(mountState(machine), { code: 'ENOMEM' });
+  });
+});
+
+describe('growing the state partition', () => {
+  const table: Gpt = {
+    diskGuid: '00000000-0000-4000-8000-000000000009',
+    diskSectors: 4096,
+    partitions: [
+      {
+        number: 4,
+        typeGuid: STATE_PARTITION_TYPE,
+        guid: '00000000-0000-4000-8000-000000000004',
+        firstLba: 2048,
+        lastLba: 2847,
+        attributes: 0n,
+        name: STATE_PARTITION_NAME,
+      },
+    ],
+  };
+  const partition = { name: 'vda4', disk: 'vda', partitionNumber: 4, problem: '' };
+
+  function machineToGrow(): FakeMachine {
+    const machine = machineWithDisk();
+    const disk = Buffer.alloc(8192 * SECTOR_BYTES);
+    const encoded = encodeGpt(table);
+    encoded.primary.copy(disk);
+    encoded.backup.copy(disk, encoded.backupLba * SECTOR_BYTES);
+    const state = Buffer.alloc(4096);
+    state.writeUInt16LE(0xef53, 1024 + 0x38);
+    state.writeUInt32LE(2, 1024 + 0x18);
+    state.writeUInt32LE(100, 1024 + 4);
+    machine.blockDevices.devices.set('/dev/vda', disk);
+    machine.blockDevices.devices.set('/dev/vda4', state);
+    return machine;
+  }
+
+  it('writes the table, tells the kernel, then grows the file system', async () => {
+    const machine = machineToGrow();
+    const place = growLastPartition(table, 8192).partitions[0];
+    assert.ok(place);
+    const resize = machine.blockDevices.resizePartition.bind(machine.blockDevices);
+    machine.blockDevices.resizePartition = (disk, to) => {
+      resize(disk, to);
+      machine.files.contents.set(`${CLASS}/vda4/size`, Buffer.from(String(to.lengthBytes / 512)));
+    };
+    await growState(machine, partition, '/var');
+    const sectors = place.lastLba - place.firstLba + 1;
+    assert.deepEqual(machine.blockDevices.calls, [
+      `write /dev/vda ${(8192 - GPT_BACKUP_SECTORS) * 512}+${GPT_BACKUP_SECTORS * 512}`,
+      'write /dev/vda 0+4096',
+      `resize /dev/vda 4 at 1048576 by ${sectors * 512}`,
+      `grow /var to ${sectors / 8}`,
+    ]);
+    machine.blockDevices.calls.length = 0;
+    machine.blockDevices.devices.get('/dev/vda4')?.writeUInt32LE(sectors / 8, 1024 + 4);
+    await growState(machine, partition, '/var');
+    assert.deepEqual(machine.blockDevices.calls, [], 'nothing to do the second time');
+  });
+
+  it('leaves a disk with other sectors or another numbering alone', async () => {
+    const machine = machineToGrow();
+    await assert.rejects(
+      growState(machine, { ...partition, partitionNumber: 3 }, '/var'),
+      RangeError,
+    );
+    machine.files.contents.set(`${CLASS}/vda/queue/logical_block_size`, Buffer.from('4096\n'));
+    await assert.rejects(growState(machine, partition, '/var'), /4096/);
+    assert.deepEqual(machine.blockDevices.calls, []);
+  });
+});
+
+describe('clock, configuration, identity, seed', () => {
+  const buildMs = Date.UTC(2026, 0, 1);
+  const osRelease = { '/etc/os-release': `ID=keelos\nBUILD_EPOCH=${buildMs / 1000}\n` };
+  const FLOOR = '/var/lib/keel/clock-floor.rec';
+
+  it('uses the last known time when the real-time clock is behind it, and saves as time goes on', async () => {
+    const machine = createFakeMachine(osRelease);
+    const lastMs = Date.UTC(2026, 5, 1);
+    machine.files.contents.set(FLOOR, encodeRecord(CLOCK_FLOOR, { timeMs: lastMs }));
+    machine.clock.setWall(0);
+    const reports: unknown[] = [];
+    createClockKeeper(machine, (report) => reports.push(report)).setAtBoot();
+    assert.deepEqual(machine.syscalls.calls, [`clock ${lastMs}`]);
+    assert.match(JSON.stringify(reports), /"source":"floor","trusted":false/);
+    machine.clock.setWall(lastMs);
+    await machine.clock.advance(600_000);
+    const saved = machine.files.readText(FLOOR);
+    assert.ok(saved.includes(String(lastMs + 600_000)), saved);
+  });
+
+  it('goes on with a damaged record, at the build time', () => {
+    const machine = createFakeMachine({ ...osRelease, [FLOOR]: 'rubbish' });
+    machine.clock.setWall(Date.UTC(2099, 0, 1));
+    createClockKeeper(machine, () => {}).setAtBoot();
+    assert.deepEqual(machine.syscalls.calls, [`clock ${buildMs}`]);
+    assert.match(machine.log.lines.join(), /last known time/);
+  });
+
+  it('starts with the defaults and says so when the configuration is damaged', () => {
+    const path = '/var/lib/keel/config/current.rec';
+    assert.equal(readConfig(createFakeMachine()).problem, '');
+    const damaged = readConfig(createFakeMachine({ [path]: 'keel-record node-config' }));
+    assert.match(damaged.problem, /defaults are used/);
+    assert.deepEqual(damaged.config.network.interfaces, []);
+    const machine = createFakeMachine();
+    const payload = { config: { hostname: 'n1', network: { interfaces: [], nameservers: [] } } };
+    const record = encodeRecord({ kind: 'node-config', version: 1 }, payload);
+    machine.files.contents.set(path, record);
+    assert.equal(readConfig(machine).config.hostname, 'n1');
+    for (let at = 0; at < record.length; at += 1) {
+      const flipped = Buffer.from(record);
+      flipped.writeUInt8(flipped.readUInt8(at) ^ 1, at);
+      machine.files.contents.set(path, flipped);
+      assert.notEqual(readConfig(machine).problem, '', `flipped bit in byte ${at}`);
+    }
+  });
+
+  it('makes a machine id once and names the node after it', () => {
+    const machine = createFakeMachine();
+    const config = { network: { interfaces: [], nameservers: [] } };
+    setIdentity(machine, config);
+    const id = machine.files.readText('/var/lib/keel/machine-id').trim();
+    assert.match(id, /^[0-9a-f]{32}$/);
+    assert.ok(machine.syscalls.calls.includes(`hostname keel-${id.slice(0, 8)}`));
+    assert.equal(machine.files.readText('/run/keel/etc/machine-id').trim(), id);
+    setIdentity(machine, { ...config, hostname: 'named' });
+    assert.equal(machine.files.readText('/run/keel/etc/hostname'), 'named\n');
+    assert.equal(machine.files.readText('/var/lib/keel/machine-id').trim(), id);
+  });
+
+  it('mixes the seed in and replaces it', () => {
+    const machine = createFakeMachine({ '/var/lib/keel/random-seed': 'old seed' });
+    loadRandomSeed(machine);
+    assert.equal(machine.files.readText('/dev/urandom'), 'old seed');
+    assert.equal(machine.files.readBytes('/var/lib/keel/random-seed').length, 512);
+  });
+});
+
+describe('network of the node', () => {
+  const links = [
+    { index: 1, name: 'lo', up: false },
+    { index: 2, name: 'eth0', up: true },
+  ];
+  const dhcp = { family: 4, bits: 0x0a00020fn, prefixLength: 24, linkIndex: 2 } as const;
+  const noConfig = { network: { interfaces: [], nameservers: [] } };
+
+  it("keeps the kernel's address", async () => {
+    const machine = createFakeMachine({ '/proc/net/pnp': '#PROTO: DHCP\nnameserver 10.0.2.3\n' });
+    machine.netlink = createFakeNetlink({ links, addresses: [dhcp] });
+    const report = await configureNetwork(machine, noConfig);
+    assert.deepEqual(report, { mode: 'dhcp', problem: '' });
+    assert.deepEqual(machine.netlink.asked, ['list interfaces', 'set lo up', 'list addresses']);
+    assert.equal(machine.files.readText('/run/keel/etc/resolv.conf'), 'nameserver 10.0.2.3\n');
+  });
+
+  it('replaces it by the configured one', async () => {
+    const machine = createFakeMachine();
+    machine.netlink = createFakeNetlink({ links, addresses: [dhcp] });
+    const one = { name: 'eth0', addresses: ['192.0.2.5/24'], gateways: ['192.0.2.1'] };
+    const config = { network: { interfaces: [one], nameservers: [] } };
+    machine.netlink.refused.set('set gateway on eth0', 'ENETUNREACH');
+    const report = await configureNetwork(machine, config);
+    assert.equal(report.mode, 'static');
+    assert.match(report.problem, /ENETUNREACH/);
+    assert.deepEqual(machine.netlink.asked.slice(3, -1), [
+      'list addresses',
+      'add address to eth0',
+      'remove address from eth0',
+      'set gateway on eth0',
+    ]);
+  });
+
+  it('says that there is no address, and no such interface, after a bounded wait', async () => {
+    const machine = createFakeMachine();
+    machine.netlink = createFakeNetlink({ links, addresses: [] });
+    const one = { name: 'eth7', addresses: ['192.0.2.5/24'], gateways: [] };
+    const config = { network: { interfaces: [one], nameservers: [] } };
+    const report = await settleWithTime(machine, configureNetwork(machine, config));
+    assert.equal(report.mode, 'none');
+    assert.equal(report.problem, 'There is no interface eth7; The node has no address');
+  });
+});
+
+describe('shutdown', () => {
+  function record(machine: FakeMachine, more: Partial<ShutdownActions> = {}) {
+    const done: string[] = [];
+    const plan = shutdownPlan(5_000);
+    const actions = Object.fromEntries(
+      plan.map(({ action }) => [action, more[action] ?? (() => void done.push(action))]),
+    ) as unknown as ShutdownActions;
+    const work = performShutdown(plan, { machine, actions, kind: 'powerOff' });
+    return { done, plan, work };
+  }
+
+  it('goes through the plan in order', async () => {
+    const machine = createFakeMachine();
+    const { done, plan, work } = record(machine);
+    await work;
+    assert.deepEqual(
+      done,
+      plan.map((step) => step.action),
+    );
+  });
+
+  it('passes over a step that fails, throws or hangs', async () => {
+    const machine = createFakeMachine();
+    const { done, work } = record(machine, {
+      'save-clock-floor': () => {
+        throw new Error('EROFS');
+      },
+      'close-logs': () => Promise.reject(new Error('EIO')),
+      sync: () => new Promise(() => {}),
+    });
+    await settleWithTime(machine, work);
+    assert.equal(done.at(-1), 'leave');
+    assert.match(machine.log.lines.join('\n'), /EROFS[\s\S]*EIO[\s\S]*sync: not done/);
+  });
+
+  it('resets the machine when leaving does not work', async () => {
+    const machine = createFakeMachine();
+    const { plan, work } = record(machine);
+    await work;
+    await machine.clock.advance(lastResortMs(plan) - 1);
+    assert.deepEqual(machine.syscalls.calls, []);
+    await machine.clock.advance(1);
+    assert.deepEqual(machine.syscalls.calls, ['reboot powerOff']);
+  });
+
+  it('makes a busy file system read-only', async () => {
+    const machine = createFakeMachine();
+    machine.syscalls.failing = (call) => (call.startsWith('unmount') ? 'EBUSY' : undefined);
+    await unmountOrFreeze(machine, { target: '/var', remountFlagBits: 33 });
+    assert.deepEqual(machine.syscalls.calls, ['unmount /var', 'mount  /var  33 ']);
+  });
+
+  it('writes a bug of PID 1 to the kernel log and restarts, even when the disk hangs', async () => {
+    const machine = createFakeMachine();
+    machine.syscalls.hanging = (call) => call === 'sync';
+    const lastWords = createLastWords(machine);
+    void lastWords(new Error('a bug'));
+    void lastWords(new Error('another'));
+    assert.match(machine.log.lines.join('\n'), /error PID 1 failed.*a bug\n\s+at /);
+    await machine.clock.advance(5_000);
+    assert.deepEqual(machine.syscalls.calls, ['sync', 'reboot reboot']);
+  });
+});
