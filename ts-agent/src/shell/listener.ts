@@ -58,8 +58,8 @@ export class Listener {
       handshakeTimeout: options.limits.handshakeMs,
     });
     this.#tls.on('secureConnection', (socket) => this.#onSecure(socket));
-    // A handshake that fails (plaintext, TLS 1.2, a peer that went away) is the peer's affair; the socket is closed by then.
-    this.#tls.on('tlsClientError', () => undefined);
+    // A handshake that fails (plaintext, TLS 1.2, no end in time) is the peer's affair. Node leaves the closing to us.
+    this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#tcp = createServer({ noDelay: true }, (socket) => this.#onConnection(socket));
   }
 

@@ -1,0 +1,254 @@
+/** An agent with fakes around it, and clients that call it over real TLS on the loopback. */
+import { randomBytes } from 'node:crypto';
+import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
+import { fromBinary } from '@bufbuild/protobuf';
+import type { CallOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
+import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { parseAnnouncement } from '@keelos/proto/console.ts';
+import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
+import type { ErrorDetail } from '@keelos/proto/gen/keel/v1/error_pb.js';
+import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
+import { serviceDefinition } from '@keelos/proto/grpc.ts';
+import type { BootReport } from '@keelos/proto/init-control.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { UNKNOWN_BOOT } from '@keelos/ts-agent/core/boot-report.ts';
+import type { Limits } from '@keelos/ts-agent/core/limits.data.ts';
+import type { AgentPorts } from '@keelos/ts-agent/ports.ts';
+import type { Agent } from '@keelos/ts-agent/server.ts';
+import { createAgent } from '@keelos/ts-agent/server.ts';
+import { FakeClock } from '@keelos/ts-agent/sys/clock.ts';
+import { FakeInit } from '@keelos/ts-agent/sys/init-client.ts';
+import { FakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
+import { FakeKernelLog } from '@keelos/ts-agent/sys/kmsg.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import type { MadeCertificate } from './openssl-certificates.ts';
+import { makeCertificate } from './openssl-certificates.ts';
+
+export const ROOT_HASH = 'ab'.repeat(32);
+const GOOD_BOOT: BootReport = {
+  ...UNKNOWN_BOOT,
+  steps: [{ name: 'init-started', monotonicUs: 1_500_000 }],
+  state: { mode: 'disk', device: '/dev/vda4', problem: '' },
+  clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },
+  network: { mode: 'dhcp', problem: '' },
+  watchdog: true,
+};
+
+/** The world of one node, all of it in memory. It outlives the agent, as a disk does. */
+export class FakeWorld {
+  readonly clock = new FakeClock(Date.now());
+  readonly files = new FakeKernelFiles();
+  readonly state = new MemoryStateStore();
+  readonly init = new FakeInit();
+  readonly kernelLog = new FakeKernelLog();
+  readonly logged: string[] = [];
+  console = '';
+  udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
+
+  constructor() {
+    const texts: Record<string, string> = {
+      '/etc/os-release': 'ID=keelos\nVERSION_ID=0.1.0\nBUILD_EPOCH=1767225600\n',
+      '/etc/machine-id': '0123456789abcdef0123456789abcdef\n',
+      '/proc/sys/kernel/hostname': 'keel-01234567\n',
+      '/proc/sys/kernel/osrelease': '6.12.117\n',
+      '/proc/sys/kernel/random/boot_id': 'b-1\n',
+      '/proc/uptime': '12.50 20.00\n',
+      '/proc/meminfo': 'MemTotal:  2000 kB\nMemAvailable:  1000 kB\n',
+      '/proc/cmdline': `ro keel.slot-hash=${ROOT_HASH} lockdown=integrity\n`,
+      '/proc/1/mountinfo':
+        '21 1 254:0 / / ro - squashfs /dev/root ro\n22 21 253:4 / /var rw,nosuid,nodev,noexec - ext4 /dev/vda4 rw\n',
+      '/proc/1/cmdline': '/sbin/init\0',
+      '/proc/1/stat': '1 (keel) S 0 1 1\n',
+      '/proc/1/smaps_rollup': 'Rss:  900 kB\nPss:  700 kB\n',
+      '/proc/2/cmdline': '',
+      '/sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
+      '/sys/kernel/security/lsm': 'lockdown,capability\n',
+      '/sys/class/block/vda1/uevent': 'DEVTYPE=partition\nPARTN=1\nPARTNAME=EFI\n',
+      '/sys/class/block/vda2/uevent': 'DEVTYPE=partition\nPARTN=2\nPARTNAME=keel-a\n',
+      '/sys/class/block/vda/uevent': 'DEVTYPE=disk\n',
+      '/sys/block/dm-0/slaves/vda2': '',
+      '/sys/fs/cgroup/keel/agent/memory.current': '4096\n',
+    };
+    for (const [path, text] of Object.entries(texts)) this.files.files.set(path, text);
+    this.files.links.set('/sys/dev/block/254:0', '../../devices/virtual/block/dm-0');
+    this.files.links.set('/sys/class/block/vda1', '../../devices/pci/block/vda/vda1');
+    this.files.links.set('/sys/class/block/vda2', '../../devices/pci/block/vda/vda2');
+    const sector = Buffer.alloc(512);
+    sector.writeUInt16LE(512, 11);
+    sector[13] = 1;
+    sector[16] = 2;
+    sector.writeUInt16LE(0xaa55, 510);
+    this.files.files.set('/dev/vda1', sector);
+    const room = { sizeBytes: 1e9, availableBytes: 9e8, inodes: 1e6, freeInodes: 9e5 };
+    this.files.rooms.set('/var', room);
+    this.boot({});
+    this.init.services = [
+      {
+        name: 'agent',
+        state: 'running',
+        pid: 42,
+        sinceMs: 1_000,
+        restarts: 0,
+        lastExit: '',
+        cgroup: '/keel/agent',
+      },
+    ];
+  }
+
+  /** Changes the boot report. */
+  boot(change: Partial<BootReport>): void {
+    this.files.files.set(NODE_PATHS.bootReport, JSON.stringify({ ...GOOD_BOOT, ...change }));
+  }
+
+  /** The token that the console shows last. */
+  get token(): string {
+    return parseAnnouncement(this.console)?.token ?? '';
+  }
+
+  ports(): AgentPorts {
+    return {
+      clock: this.clock,
+      files: this.files,
+      state: this.state,
+      init: this.init,
+      kernelLog: this.kernelLog,
+      addresses: () => [{ interface: 'eth0', cidr: '10.0.2.15/24', isLinkLocal: false }],
+      writeConsole: async (lines) => {
+        this.console += `${lines.join('\n')}\n`;
+      },
+      walkImage: async function* () {
+        for (let index = 0; index < 5_000; index += 1) {
+          yield {
+            path: `/usr/lib/${'x'.repeat(200)}${index}`,
+            type: 'regular',
+            mode: 0o755,
+            sizeBytes: index,
+            linkTarget: '',
+            magic: Buffer.from('\x7fELF', 'latin1'),
+          };
+        }
+      },
+      targetOf: async () => 'verity',
+      udp: (...exchange) => this.udp(...exchange),
+      random: randomBytes,
+      log: (line) => this.logged.push(line),
+    };
+  }
+
+  /** Starts an agent in this world. */
+  start(limits: Partial<Limits> = {}): Promise<Agent> {
+    return createAgent(this.ports(), { host: '127.0.0.1', port: 0, limits });
+  }
+}
+
+/** A client with a certificate, or with none. */
+export class TestClient {
+  readonly grpc: Client;
+
+  constructor(agent: Agent, certificate?: MadeCertificate) {
+    const channel = credentials.createSsl(
+      Buffer.from(agent.identity.certificatePem),
+      certificate === undefined ? null : Buffer.from(certificate.keyPem),
+      certificate === undefined ? null : Buffer.from(certificate.certPem),
+    );
+    this.grpc = new Client(`127.0.0.1:${agent.port}`, channel, {
+      'grpc.use_local_subchannel_pool': 1,
+      'grpc.ssl_target_name_override': 'keelos-node',
+    });
+  }
+
+  /** Calls a method that answers once. */
+  call<S extends DescService, K extends keyof S['method'] & string>(
+    service: S,
+    method: K,
+    request: MessageInitShape<S['method'][K]['input']>,
+    options: CallOptions = {},
+  ): Promise<MessageShape<S['method'][K]['output']>> {
+    const definition = definitionOf(service, method);
+    return new Promise((resolve, reject) => {
+      this.grpc.makeUnaryRequest(
+        definition.path,
+        definition.requestSerialize as never,
+        definition.responseDeserialize as never,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + 20_000, ...options },
+        (error, value) => (error === null ? resolve(value as never) : reject(error)),
+      );
+    });
+  }
+
+  /** Calls a method that sends a stream. */
+  stream<S extends DescService, K extends keyof S['method'] & string>(
+    service: S,
+    method: K,
+    request: MessageInitShape<S['method'][K]['input']>,
+  ): ClientReadableStream<MessageShape<S['method'][K]['output']>> {
+    const definition = definitionOf(service, method);
+    return this.grpc.makeServerStreamRequest(
+      definition.path,
+      definition.requestSerialize as never,
+      definition.responseDeserialize as never,
+      request,
+    ) as never;
+  }
+
+  /** Enrols with a token. */
+  enrol(token: string) {
+    return this.call(EnrolmentService, 'enrol', { token });
+  }
+
+  close(): void {
+    this.grpc.close();
+  }
+}
+
+function definitionOf(service: DescService, method: string) {
+  const definition = serviceDefinition(service)[method];
+  if (definition === undefined) throw new TypeError(`no method ${method}`);
+  return definition;
+}
+
+/** The error of a call that has to fail, with what travelled beside it. */
+export async function failure(
+  call: Promise<unknown>,
+): Promise<{ readonly error: ServiceError; readonly detail: ErrorDetail | undefined }> {
+  try {
+    await call;
+  } catch (cause) {
+    const error = cause as ServiceError;
+    const [bytes] = error.metadata?.get('keel-error-bin') ?? [];
+    const detail = Buffer.isBuffer(bytes) ? fromBinary(ErrorDetailSchema, bytes) : undefined;
+    return { error, detail };
+  }
+  throw new Error('the call did not fail');
+}
+
+/** Code of the error table of a call that has to fail. */
+export async function failureCode(call: Promise<unknown>): Promise<string | undefined> {
+  return (await failure(call)).detail?.code;
+}
+
+/** Closes what a test opened, in reverse order. */
+export class Openings {
+  readonly #closers: (() => unknown)[] = [];
+
+  add<T extends { close(): unknown }>(opened: T): T {
+    this.#closers.push(() => opened.close());
+    return opened;
+  }
+
+  async closeAll(): Promise<void> {
+    for (const close of this.#closers.splice(0).reverse()) await close();
+  }
+}
+
+/** A world with an agent and an operator who is enrolled. */
+export async function enrolledNode(openings: Openings, limits: Partial<Limits> = {}) {
+  const world = new FakeWorld();
+  const agent = openings.add(await world.start(limits));
+  const certificate = makeCertificate();
+  const client = openings.add(new TestClient(agent, certificate));
+  await client.enrol(world.token);
+  return { world, agent, certificate, client };
+}

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { Health } from '@keelos/proto/gen/grpc/health/v1/health_pb.js';
+import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
+import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { decodeRecord } from '@keelos/proto/state-record.ts';
+import { TOKEN_LIFETIME_MS } from '@keelos/ts-agent/core/enrolment.ts';
+import { OPERATORS_RECORD } from '@keelos/ts-agent/core/operators.ts';
+import { SERVER_KEY_PATH } from '@keelos/ts-agent/shell/server-identity.ts';
+import { OPERATORS_PATH } from '@keelos/ts-agent/shell/trust.ts';
+import {
+  enrolledNode,
+  FakeWorld,
+  failure,
+  failureCode,
+  Openings,
+  TestClient,
+} from './agent-fixture.ts';
+import { makeCertificate } from './openssl-certificates.ts';
+
+const HOUR_MS = 3_600_000;
+
+describe('trust over TLS', () => {
+  const openings = new Openings();
+  afterEach(() => openings.closeAll());
+
+  const node = async () => {
+    const world = new FakeWorld();
+    const agent = openings.add(await world.start());
+    const client = (certificate?: ReturnType<typeof makeCertificate>) =>
+      openings.add(new TestClient(agent, certificate));
+    return { world, agent, client };
+  };
+  const version = (client: TestClient) => client.call(SystemService, 'getVersion', {});
+
+  it('a fresh node prints a token, enrols its bearer, and serves them', async () => {
+    const { world, agent, client } = await node();
+    const certificate = makeCertificate();
+    const ann = client(certificate);
+    const answer = await ann.enrol(world.token.toLowerCase().replaceAll('-', ' '));
+    assert.equal(answer.machineId, '0123456789abcdef0123456789abcdef');
+    assert.equal((await version(ann)).version, '0.1.0');
+    assert.match(world.console, new RegExp(`certificate-sha256: ${agent.fingerprint}`));
+    assert.ok(
+      world.init.requests.some(
+        (request) => request.op === 'markBoot' && request.step === 'api-listening',
+      ),
+    );
+    const second = client(certificate);
+    assert.equal((await version(second)).version, '0.1.0');
+  });
+
+  it('the token is nowhere but on the console', async () => {
+    const { world, client } = await node();
+    const { token } = world;
+    await client(makeCertificate()).enrol(token);
+    const everywhere =
+      JSON.stringify([world.logged, world.init.requests]) +
+      [...world.state.files.values()].map((bytes) => Buffer.from(bytes).toString()).join();
+    for (const form of [token, token.replaceAll('-', '')]) assert.ok(!everywhere.includes(form));
+  });
+
+  it('before enrolment nothing else answers: not health, not reflection, not renewal', async () => {
+    const { client } = await node();
+    for (const caller of [client(), client(makeCertificate())]) {
+      for (const call of [
+        () => version(caller),
+        () => caller.call(HealthService, 'getHealth', {}),
+        () => caller.call(Health, 'check', {}),
+        () => caller.call(EnrolmentService, 'renew', { certificate: new Uint8Array(10) }),
+      ]) {
+        const { error, detail } = await failure(call());
+        assert.equal(error.code, 16);
+        assert.match(String(detail?.code), /E_NO_CLIENT_CERTIFICATE|E_NOT_ENROLLED/);
+      }
+    }
+  });
+
+  it('without a client certificate even the right token enrols nobody, and is not spent', async () => {
+    const { world, client } = await node();
+    assert.equal(await failureCode(client().enrol(world.token)), 'E_NO_CLIENT_CERTIFICATE');
+    await client(makeCertificate()).enrol(world.token);
+  });
+
+  it('wrong token, used token, expired token', async () => {
+    const { world, client } = await node();
+    assert.equal(await failureCode(client(makeCertificate()).enrol('0000-0000')), 'E_TOKEN_WRONG');
+    await client(makeCertificate()).enrol(world.token);
+    assert.equal(await failureCode(client(makeCertificate()).enrol(world.token)), 'E_TOKEN_USED');
+    const late = await node();
+    late.world.clock.advance(TOKEN_LIFETIME_MS);
+    assert.equal(
+      await failureCode(late.client(makeCertificate()).enrol(late.world.token)),
+      'E_TOKEN_EXPIRED',
+    );
+  });
+
+  it('five wrong tokens lock enrolment for a while, also for the right one', async () => {
+    const { world, client } = await node();
+    const guesser = client(makeCertificate());
+    for (let index = 0; index < 5; index += 1) {
+      assert.equal(await failureCode(guesser.enrol(`guess ${index}`)), 'E_TOKEN_WRONG');
+    }
+    const { error, detail } = await failure(client(makeCertificate()).enrol(world.token));
+    assert.equal(detail?.code, 'E_RATE_LIMITED');
+    assert.match(error.details, /wait 10 s/);
+    world.clock.advance(10_000);
+    await client(makeCertificate()).enrol(world.token);
+  });
+
+  it('an unknown certificate is named in the answer, with the command that mends it', async () => {
+    const { client } = await enrolledNode(openings).then(({ agent }) => ({
+      client: (certificate: ReturnType<typeof makeCertificate>) =>
+        openings.add(new TestClient(agent, certificate)),
+    }));
+    const { error, detail } = await failure(
+      version(client(makeCertificate({ subject: '/O=admin/CN=mallory' }))),
+    );
+    assert.equal(error.code, 16);
+    assert.equal(detail?.code, 'E_NOT_ENROLLED');
+    assert.match(error.details, /"CN=mallory,O=admin" \(SHA-256 [0-9a-f]{64}\) is not enrolled/);
+    assert.match(String(detail?.hint), /osctl init bootstrap/);
+  });
+
+  it('an expired certificate is refused on the open connection too', async () => {
+    const { world, client } = await enrolledNode(openings);
+    world.clock.advance(24 * HOUR_MS);
+    const { error, detail } = await failure(version(client));
+    assert.equal(detail?.code, 'E_CERTIFICATE_EXPIRED');
+    assert.match(error.details, /expired at 20/);
+    assert.ok(detail?.details.not_after);
+  });
+
+  it('certificates of another form are not enrolled, and the token stays good', async () => {
+    const { world, client } = await node();
+    const nowMs = Date.now();
+    const cases = [
+      [{ notAfterMs: nowMs + 48 * HOUR_MS }, 'E_CERTIFICATE_UNACCEPTABLE'],
+      [{ key: ['rsa:2048'] }, 'E_CERTIFICATE_UNACCEPTABLE'],
+      [{ notBeforeMs: nowMs - 2 * HOUR_MS, notAfterMs: nowMs - HOUR_MS }, 'E_CERTIFICATE_EXPIRED'],
+    ] as const;
+    for (const [wish, code] of cases) {
+      assert.equal(await failureCode(client(makeCertificate(wish)).enrol(world.token)), code);
+    }
+    await client(makeCertificate()).enrol(world.token);
+  });
+
+  it('a certificate that begins later than the clock is served, and PID 1 hears of the time', async () => {
+    const { world, client } = await node();
+    const nowMs = Math.floor(Date.now() / 1000) * 1000;
+    world.clock.set(Date.UTC(2026, 0, 1));
+    const ann = client(makeCertificate({ notBeforeMs: nowMs - 60_000 }));
+    await ann.enrol(world.token);
+    await version(ann);
+    const raised = world.init.requests.filter(({ op }) => op === 'raiseClock');
+    assert.deepEqual(raised, [{ op: 'raiseClock', timeMs: nowMs - 60_000, source: 'operator' }]);
+  });
+
+  it('renewal takes an acceptable successor of the same subject only', async () => {
+    const { client, agent, world } = await enrolledNode(openings);
+    const renew = (certificate: Uint8Array) =>
+      client.call(EnrolmentService, 'renew', { certificate });
+    const successor = makeCertificate();
+    const stranger = makeCertificate({ subject: '/O=admin/CN=other' });
+    const forever = makeCertificate({ notAfterMs: Date.now() + 99 * HOUR_MS });
+    const tampered = Uint8Array.from(successor.der);
+    tampered[tampered.length - 1] = (tampered.at(-1) ?? 0) ^ 1;
+    assert.equal(await failureCode(renew(stranger.der)), 'E_CERTIFICATE_UNACCEPTABLE');
+    assert.equal(await failureCode(renew(forever.der)), 'E_CERTIFICATE_UNACCEPTABLE');
+    assert.equal(await failureCode(renew(tampered)), 'E_CERTIFICATE_UNACCEPTABLE');
+    assert.equal(await failureCode(renew(new Uint8Array())), 'E_INVALID_ARGUMENT');
+    assert.equal(await failureCode(renew(new Uint8Array(8_193))), 'E_INVALID_ARGUMENT');
+    await renew(successor.der);
+    await version(openings.add(new TestClient(agent, successor)));
+    const record = decodeRecord(
+      OPERATORS_RECORD,
+      world.state.files.get(OPERATORS_PATH) ?? new Uint8Array(),
+    );
+    assert.equal((record as { operators: unknown[] }).operators.length, 2);
+  });
+
+  it('operators and the server key are known after a restart', async () => {
+    const { world, agent, certificate } = await enrolledNode(openings);
+    await openings.closeAll();
+    const again = openings.add(await world.start());
+    assert.equal(again.fingerprint, agent.fingerprint);
+    await version(openings.add(new TestClient(again, certificate)));
+  });
+
+  it('until-enrolled: no token once somebody was enrolled, and its loss is explained', async () => {
+    const { world, client } = await enrolledNode(openings);
+    const { ConfigService } = await import('@keelos/proto/gen/keel/v1/config_pb.js');
+    await client.call(ConfigService, 'applyConfig', {
+      yaml: 'apiVersion: keel/v1\nenrolment:\n  consoleToken: until-enrolled\n',
+    });
+    await openings.closeAll();
+    world.console = '';
+    const again = openings.add(await world.start());
+    assert.equal(world.token, '');
+    const { detail } = await failure(
+      openings.add(new TestClient(again, makeCertificate())).enrol('x'),
+    );
+    assert.match(String(detail?.hint), /until-enrolled/);
+  });
+
+  it('a damaged key, key record or operators record never stops the agent, and health says so', async () => {
+    const { world, agent } = await enrolledNode(openings);
+    await openings.closeAll();
+    world.state.files.set(SERVER_KEY_PATH, Buffer.from('damaged'));
+    world.state.files.set(OPERATORS_PATH, Buffer.from('keel-record operators 1 5 x\nhello'));
+    const again = openings.add(await world.start());
+    assert.notEqual(again.fingerprint, agent.fingerprint);
+    const client = openings.add(new TestClient(again, makeCertificate()));
+    await client.enrol(world.token);
+    const { checks, healthy } = await client.call(HealthService, 'getHealth', {});
+    const check = checks.find(({ name }) => name === 'certificate');
+    assert.equal(healthy, true);
+    assert.match(String(check?.message), /key was replaced: .*operators could not be used/);
+  });
+
+  it('with a full state partition a node still makes a key and enrols, and says so', async () => {
+    const world = new FakeWorld();
+    world.state.writeFailure = 'ENOSPC';
+    const agent = openings.add(await world.start());
+    const client = openings.add(new TestClient(agent, makeCertificate()));
+    await client.enrol(world.token);
+    const { healthy, checks } = await client.call(HealthService, 'getHealth', {});
+    assert.equal(healthy, false);
+    assert.match(
+      String(checks.find(({ name }) => name === 'state-partition')?.message),
+      /no space left/,
+    );
+    assert.match(
+      String(checks.find(({ name }) => name === 'certificate')?.message),
+      /lasts until the next boot/,
+    );
+  });
+
+  it('plaintext and TLS 1.2 are refused', async () => {
+    const { agent } = await node();
+    const plain = connectTcp(agent.port, '127.0.0.1');
+    plain.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    plain.on('error', () => undefined);
+    const chunks: Buffer[] = [];
+    plain.on('data', (chunk) => chunks.push(chunk));
+    await once(plain, 'close');
+    assert.ok(!Buffer.concat(chunks).includes('HTTP'));
+    const old = connectTls({
+      port: agent.port,
+      host: '127.0.0.1',
+      rejectUnauthorized: false,
+      maxVersion: 'TLSv1.2',
+      ALPNProtocols: ['h2'],
+    });
+    const [error] = await once(old, 'error');
+    assert.match(String(error), /protocol version|alert/i);
+  });
+});
