@@ -64,7 +64,9 @@ export function createServiceRunner(
       state = result.state;
       if (next.type === 'exited') {
         const level = state.stopping ? 'debug' : 'error';
-        machine.log[level](`service ${next.name}: ${next.exit}`);
+        machine.log[level](
+          `service ${next.name}: ${next.exit}${waitText(state, next.name, machine)}`,
+        );
       }
       for (const effect of result.effects) perform(effect);
     }
@@ -174,6 +176,13 @@ function groupPath(name: string): string {
 
 function pidOf(state: SupervisorState, name: string): number {
   return state.services.find((one) => one.definition.name === name)?.pid ?? 0;
+}
+
+/** ", again in 500 ms" for a service that waits for its back-off. */
+function waitText(state: SupervisorState, name: string, machine: Machine): string {
+  const service = state.services.find((one) => one.definition.name === name);
+  if (service?.state !== 'backoff') return '';
+  return `, again in ${Math.max(0, Math.round(service.dueMs - monotonicMs(machine)))} ms`;
 }
 
 function statusList(state: SupervisorState, machine: Machine): ServiceStatus[] {
