@@ -4,7 +4,6 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { attach, startVm } from '../../image/src/shell/vm.ts';
 import { run } from './run.mjs';
@@ -75,10 +74,8 @@ export function osctl(args) {
 }
 
 /** Where osctl keeps its contexts. */
-export function contextsFile() {
-  if (process.env.OSCTL_CONFIG) return process.env.OSCTL_CONFIG;
-  const config = process.env.XDG_CONFIG_HOME ?? join(homedir(), '.config');
-  return join(config, 'osctl', 'config.yaml');
+export async function contextsFile() {
+  return (await osctl(['config', 'path'])).stdout.trim();
 }
 
 /**
@@ -173,17 +170,11 @@ export async function createLocalNode({ image, say }) {
     announcement: (/** @type {number} */ timeoutMs) => running().announcement({ timeoutMs }),
     osctl,
     contextsFile,
-    /** @param {string} context true when the node answers this context's certificate at this very endpoint */
+    /** @param {string} context true when it leads to this very endpoint and its certificate is answered there */
     isOperator: async (context) => {
-      const ended = await osctl([
-        'status',
-        '--context',
-        context,
-        '--endpoint',
-        node.endpoint,
-        '--timeout',
-        '20s',
-      ]);
+      const shown = await osctl(['config', 'show', context, '-o', 'json']);
+      if (shown.exitCode !== 0 || JSON.parse(shown.stdout).endpoint !== node.endpoint) return false;
+      const ended = await osctl(['status', '--context', context, '--timeout', '20s']);
       return ended.exitCode === 0;
     },
   };

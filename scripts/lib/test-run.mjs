@@ -98,7 +98,11 @@ async function runStages(options, stage) {
   if (options.host) {
     for (const name of PACKAGES) {
       if (options.package !== undefined && options.package !== name) continue;
-      const files = await testFiles(join(options.checkout, name), name === 'tests' ? '' : 'test');
+      const root = join(options.checkout, name);
+      const files =
+        name === 'tests'
+          ? [...(await testFiles(root, '')), ...(await testFiles(root, 'tidy'))]
+          : await testFiles(root, 'test');
       if (files.length > 0) await stage(`unit tests of ${name}`, () => mocha(options, name, files));
     }
   }
