@@ -3,11 +3,11 @@
  */
 import { KeelError } from '@keelos/proto/errors.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
-import { fingerprintOf } from './core/client-certificate.ts';
 import type { Limits } from './core/limits.data.ts';
 import { LIMITS } from './core/limits.data.ts';
 import { parseOsRelease } from './core/proc-text.ts';
 import type { AgentPorts } from './ports.ts';
+import type { ListenerOptions } from './shell/listener.ts';
 import { Listener } from './shell/listener.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import { serverIdentity } from './shell/server-identity.ts';
@@ -49,7 +49,7 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
   const trust = new Trust(ports, buildMs + BELIEVED_MS);
   const listener = await openListener({ ...options, limits, identity }, trust);
   markBoot(ports, 'api-listening');
-  const { startServices } = await import('./shell/services.ts');
+  const { startServices } = await import('./start-services.ts');
   const services = await startServices({
     ports,
     limits,
@@ -77,8 +77,7 @@ async function openListener(
   options: AgentOptions & { readonly limits: Limits; readonly identity: ServerIdentity },
   trust: Trust,
 ): Promise<Listener> {
-  const isProven = (certificate: { readonly raw: Uint8Array }) =>
-    trust.isEnrolled(fingerprintOf(certificate.raw));
+  const isProven: ListenerOptions['isProven'] = ({ fingerprint }) => trust.isEnrolled(fingerprint);
   try {
     return await Listener.open({ ...options, isProven });
   } catch (cause) {

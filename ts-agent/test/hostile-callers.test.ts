@@ -4,8 +4,10 @@ import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
+import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { ENROL_METHOD } from '@keelos/ts-agent/core/access.ts';
 import { LIMITS } from '@keelos/ts-agent/core/limits.data.ts';
 import {
   enrolledNode,
@@ -110,6 +112,34 @@ describe('hostile callers', () => {
     assert.equal(await failureCode(nobody.call(SystemService, 'getVersion', {})), 'E_NOT_ENROLLED');
     world.clock.advance(1_000);
     await client.call(SystemService, 'getVersion', {});
+  });
+
+  it('a stranger has one call at a time on a connection', async () => {
+    const world = new FakeWorld();
+    const agent = openings.add(await world.start());
+    const stranger = openings.add(new TestClient(agent, makeCertificate()));
+    const open = stranger.grpc.makeBidiStreamRequest(
+      ENROL_METHOD,
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+    );
+    open.on('error', () => undefined);
+    open.write(Buffer.alloc(0));
+    let code: string | undefined = 'E_TOKEN_WRONG';
+    while (code === 'E_TOKEN_WRONG') code = await failureCode(stranger.enrol('guess'));
+    assert.equal(code, 'E_LIMIT_EXCEEDED');
+    open.cancel();
+    while (code === 'E_LIMIT_EXCEEDED') code = await failureCode(stranger.enrol('guess'));
+    assert.match(String(code), /E_TOKEN_WRONG|E_RATE_LIMITED/);
+  });
+
+  it('a stream ends with the certificate of its caller', async () => {
+    const { client, world } = await enrolledNode(openings);
+    world.clock.advance(23 * 3_600_000 - 1_100);
+    const followed = client.stream(DiagnosticsService, 'streamKernelLog', { follow: true });
+    followed.resume();
+    const [error] = await once(followed, 'error');
+    assert.equal(error.code, 4);
   });
 
   it('bytes that are no message are an argument error, not a fault', async () => {

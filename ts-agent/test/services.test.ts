@@ -103,6 +103,19 @@ describe('services', () => {
     );
   });
 
+  it('a restart names a service that exists', async () => {
+    const { client, world } = await enrolledNode(openings);
+    const restart = (service: string) =>
+      client.call(LifecycleService, 'restartService', { service, kill: true });
+    assert.equal((await restart('agent')).pid, 42);
+    assert.deepEqual(world.init.requests.at(-1), {
+      op: 'restartService',
+      service: 'agent',
+      kill: true,
+    });
+    assert.equal(await failureCode(restart('nginx')), 'E_NOT_FOUND');
+  });
+
   it('security, mounts, processes, boot timing', async () => {
     const { client } = await enrolledNode(openings);
     const security = await client.call(DiagnosticsService, 'getSecurity', {});

@@ -12,7 +12,13 @@ export interface ShownCertificate {
 
 /** Who calls. */
 export type Caller =
-  | { readonly kind: 'operator'; readonly fingerprint: string; readonly subject: string }
+  | {
+      readonly kind: 'operator';
+      readonly fingerprint: string;
+      readonly subject: string;
+      /** End of the certificate, Unix milliseconds: a stream ends with it. */
+      readonly notAfterMs: number;
+    }
   | { readonly kind: 'nobody' };
 
 /** The only method that answers callers without an enrolled certificate. */
@@ -33,7 +39,8 @@ export interface AccessQuestion {
 export function decideAccess(question: AccessQuestion): Caller | KeelError {
   const { method, shown, operator, nowMs } = question;
   if (operator !== undefined && operator.notAfterMs >= nowMs) {
-    return { kind: 'operator', fingerprint: operator.fingerprint, subject: operator.subject };
+    const { fingerprint, subject, notAfterMs } = operator;
+    return { kind: 'operator', fingerprint, subject, notAfterMs };
   }
   if (method === ENROL_METHOD) return { kind: 'nobody' };
   if (shown === undefined) {

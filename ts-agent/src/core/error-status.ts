@@ -34,10 +34,10 @@ export function failedCall(error: unknown, correlationId: string): FailedCall {
       logged: undefined,
     };
   }
-  if (error instanceof Error && error.name === 'TimeoutError') {
+  if (nameOf(error) === 'TimeoutError') {
     return failedCall(new KeelError('E_TIMEOUT', 'Cannot finish the call: no time left'), '');
   }
-  if (error instanceof Error && error.name === 'AbortError') {
+  if (nameOf(error) === 'AbortError') {
     return failedCall(new KeelError('E_CANCELLED', 'Cannot finish the call: it was cancelled'), '');
   }
   const fault = new KeelError(
@@ -50,4 +50,11 @@ export function failedCall(error: unknown, correlationId: string): FailedCall {
     ...failedCall(fault, correlationId),
     logged: `internal error ${correlationId}: ${inner}`,
   };
+}
+
+/** Node's waits throw an AbortError whose cause is the signal's reason: what counts is the reason. */
+function nameOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  const isWrapped = error.name === 'AbortError' && error.cause instanceof Error;
+  return isWrapped ? nameOf(error.cause) : error.name;
 }

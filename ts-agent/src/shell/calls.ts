@@ -55,6 +55,8 @@ export type ServiceMethods<S extends DescService> = {
 export interface CallEnvironment {
   readonly limits: Limits;
   readonly callerOf: (peer: string, method: string) => Caller;
+  /** The node's time, Unix milliseconds. */
+  readonly nowMs: () => number;
   readonly log: (line: string) => void;
   readonly correlationId: () => string;
 }
@@ -159,11 +161,16 @@ function contextOf(
 ): CallContext {
   const cancelled = new AbortController();
   (call as unknown as EventEmitter).on('cancelled', () => cancelled.abort());
-  const deadlineMs = Number(call.getDeadline()) - Date.now();
-  const timeMs = Math.min(options.limitMs, Math.max(0, deadlineMs));
+  const { environment, path, limitMs } = options;
   const peer = call.getPeer();
+  const caller = environment.callerOf(peer, path);
+  // A call ends at the caller's deadline, at our limit, and when the caller's certificate does.
+  const certificateMs =
+    caller.kind === 'operator' ? caller.notAfterMs - environment.nowMs() : Number.POSITIVE_INFINITY;
+  const deadlineMs = Number(call.getDeadline()) - Date.now();
+  const timeMs = Math.max(0, Math.min(limitMs, deadlineMs, certificateMs));
   return {
-    caller: options.environment.callerOf(peer, options.path),
+    caller,
     peer,
     signal: AbortSignal.any([cancelled.signal, AbortSignal.timeout(timeMs)]),
   };

@@ -9,7 +9,9 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
+import type { ShownCertificate } from '../core/access.ts';
 import { connectionToClose } from '../core/admission.ts';
+import { fingerprintOf, subjectOf } from '../core/client-certificate.ts';
 import type { Limits } from '../core/limits.data.ts';
 import type { ServerIdentity } from './server-identity.ts';
 
@@ -22,7 +24,7 @@ export interface ListenerOptions {
   readonly identity: ServerIdentity;
   readonly limits: Limits;
   /** True for a certificate that is enrolled. */
-  readonly isProven: (certificate: X509Certificate) => boolean;
+  readonly isProven: (shown: ShownCertificate) => boolean;
 }
 
 interface Connection {
@@ -30,6 +32,7 @@ interface Connection {
   readonly socket: Socket;
   isProven: boolean;
   certificate: X509Certificate | undefined;
+  shown: ShownCertificate | undefined;
 }
 
 /** Connections that wait for {@link Listener.serve}. */
@@ -99,6 +102,11 @@ export class Listener {
     return this.#connections.get(peer)?.certificate;
   }
 
+  /** What tells that certificate from others. */
+  shownBy(peer: string): ShownCertificate | undefined {
+    return this.#connections.get(peer)?.shown;
+  }
+
   /** The certificate of `peer` has been enrolled. */
   markProven(peer: string): void {
     const connection = this.#connections.get(peer);
@@ -127,6 +135,7 @@ export class Listener {
       socket,
       isProven: false,
       certificate: undefined,
+      shown: undefined,
     };
     this.#connections.set(peer, connection);
     const lifetime = setTimeout(() => {
@@ -149,8 +158,14 @@ export class Listener {
       return;
     }
     const certificate = socket.getPeerX509Certificate();
-    connection.certificate = certificate;
-    if (certificate !== undefined && this.#options.isProven(certificate)) {
+    if (certificate !== undefined) {
+      connection.certificate = certificate;
+      connection.shown = {
+        fingerprint: fingerprintOf(certificate.raw),
+        subject: subjectOf(certificate),
+      };
+    }
+    if (connection.shown !== undefined && this.#options.isProven(connection.shown)) {
       const proven = [...this.#connections.values()].filter(({ isProven }) => isProven).length;
       if (proven >= this.#options.limits.provenMax) {
         socket.destroy();

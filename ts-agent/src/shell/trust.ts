@@ -8,7 +8,7 @@ import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import type { Caller, ShownCertificate } from '../core/access.ts';
 import { decideAccess } from '../core/access.ts';
 import type { ClientCertificate } from '../core/client-certificate.ts';
-import { fingerprintOf, judgeClientCertificate, subjectOf } from '../core/client-certificate.ts';
+import { judgeClientCertificate } from '../core/client-certificate.ts';
 import type { EnrolmentState } from '../core/enrolment.ts';
 import {
   freshToken,
@@ -246,9 +246,4 @@ export class Trust {
       .request({ op: 'raiseClock', timeMs: notBeforeMs, source: 'operator' })
       .catch((cause: unknown) => this.#ports.log(`clock not raised: ${String(cause)}`));
   }
-}
-
-/** What a certificate of a handshake shows. */
-export function shownFrom(certificate: X509Certificate): ShownCertificate {
-  return { fingerprint: fingerprintOf(certificate.raw), subject: subjectOf(certificate) };
 }

@@ -12,20 +12,19 @@ import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
-import type { Buckets } from '../core/token-bucket.ts';
-import { takeToken } from '../core/token-bucket.ts';
-import type { Node } from '../node.ts';
-import { configMethods } from '../services/config.ts';
-import { diagnosticsMethods } from '../services/diagnostics.ts';
-import { enrolmentMethods } from '../services/enrolment.ts';
-import { grpcHealthMethods } from '../services/grpc-health.ts';
-import { healthMethods } from '../services/health.ts';
-import { lifecycleMethods } from '../services/lifecycle.ts';
-import { reflectionMethods } from '../services/reflection.ts';
-import { systemMethods } from '../services/system.ts';
-import type { CallEnvironment } from './calls.ts';
-import { addService, wireStatus } from './calls.ts';
-import { shownFrom } from './trust.ts';
+import type { Buckets } from './core/token-bucket.ts';
+import { takeToken } from './core/token-bucket.ts';
+import type { Node } from './node.ts';
+import { configMethods } from './services/config.ts';
+import { diagnosticsMethods } from './services/diagnostics.ts';
+import { enrolmentMethods } from './services/enrolment.ts';
+import { grpcHealthMethods } from './services/grpc-health.ts';
+import { healthMethods } from './services/health.ts';
+import { lifecycleMethods } from './services/lifecycle.ts';
+import { reflectionMethods } from './services/reflection.ts';
+import { systemMethods } from './services/system.ts';
+import type { CallEnvironment } from './shell/calls.ts';
+import { addService, wireStatus } from './shell/calls.ts';
 
 /** Older name of reflection, which many tools still ask for. Its messages are the same. */
 const REFLECTION_V1_ALPHA = 'grpc.reflection.v1alpha.ServerReflection';
@@ -107,12 +106,9 @@ function callEnvironment(node: Node): CallEnvironment {
     limits,
     log: ports.log,
     correlationId: () => Buffer.from(ports.random(6)).toString('hex'),
+    nowMs: () => ports.clock.nowMs(),
     callerOf: (peer, method) => {
-      const certificate = listener.certificateOf(peer);
-      const decision = trust.decide(
-        method,
-        certificate === undefined ? undefined : shownFrom(certificate),
-      );
+      const decision = trust.decide(method, listener.shownBy(peer));
       // Enrolment can have ended between the gate and the handler.
       if (decision instanceof KeelError) throw decision;
       return decision;
@@ -129,10 +125,11 @@ function gate(node: Node, environment: CallEnvironment): ServerInterceptor {
     keysMax: limits.rateKeysMax,
   };
   let buckets: Buckets = new Map();
-  const refusal = (peer: string, method: string): KeelError | undefined => {
-    const certificate = listener.certificateOf(peer);
-    const shown = certificate === undefined ? undefined : shownFrom(certificate);
-    const decision = trust.decide(method, shown);
+  /** Peers without an enrolled certificate whose call is running: one each, which bounds what they can make us hold. */
+  const busyStrangers = new Set<string>();
+
+  const admit = (peer: string, method: string): KeelError | { end(): void } => {
+    const decision = trust.decide(method, listener.shownBy(peer));
     const isOperator = !(decision instanceof KeelError) && decision.kind === 'operator';
     const key = isOperator ? decision.fingerprint : peer.slice(0, peer.lastIndexOf(':'));
     const taken = takeToken(buckets, shape, { key, nowMs: ports.clock.monotonicMs() });
@@ -141,17 +138,35 @@ function gate(node: Node, environment: CallEnvironment): ServerInterceptor {
       const limit = `${limits.callsPerSecond} calls a second, ${limits.callBurst} at once`;
       return new KeelError('E_RATE_LIMITED', `Cannot call ${method}: more than ${limit}`);
     }
-    return decision instanceof KeelError ? decision : undefined;
+    if (decision instanceof KeelError) return decision;
+    if (isOperator) return { end: () => undefined };
+    if (busyStrangers.has(peer)) {
+      return new KeelError(
+        'E_LIMIT_EXCEEDED',
+        `Cannot call ${method}: another call runs on this connection, and its certificate is not enrolled`,
+      );
+    }
+    busyStrangers.add(peer);
+    return { end: () => busyStrangers.delete(peer) };
   };
-  return (method, call) =>
-    new ServerInterceptingCall(call, {
+
+  return (method, call) => {
+    let admitted: { end(): void } | undefined;
+    return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: (metadata: Metadata, goOn: (metadata: Metadata) => void) => {
-            const error = refusal(call.getPeer(), method.path);
-            if (error === undefined) goOn(metadata);
-            else call.sendStatus(wireStatus(error, environment));
+            const admission = admit(call.getPeer(), method.path);
+            if (admission instanceof KeelError) {
+              call.sendStatus(wireStatus(admission, environment));
+              return;
+            }
+            admitted = admission;
+            goOn(metadata);
           },
+          // Called at the end of every call, however it ended.
+          onCancel: () => admitted?.end(),
         }),
     });
+  };
 }

@@ -1,15 +1,15 @@
 /** Everything that starts once the port is open: services, time, the announcement on the console. */
 import { announcementLines } from '@keelos/proto/console.ts';
-import { TOKEN_LIFETIME_MS } from '../core/enrolment.ts';
-import type { Limits } from '../core/limits.data.ts';
-import type { AgentPorts } from '../ports.ts';
+import { TOKEN_LIFETIME_MS } from './core/enrolment.ts';
+import type { Limits } from './core/limits.data.ts';
 import { startGrpcServer } from './grpc-server.ts';
-import { HealthRunner } from './health.ts';
-import type { Listener } from './listener.ts';
-import { NodeConfigStore } from './node-config-store.ts';
-import type { ServerIdentity } from './server-identity.ts';
-import { TimeSync } from './time-sync.ts';
-import type { Trust } from './trust.ts';
+import type { AgentPorts } from './ports.ts';
+import { HealthRunner } from './shell/health.ts';
+import type { Listener } from './shell/listener.ts';
+import { NodeConfigStore } from './shell/node-config-store.ts';
+import type { ServerIdentity } from './shell/server-identity.ts';
+import { TimeSync } from './shell/time-sync.ts';
+import type { Trust } from './shell/trust.ts';
 
 /** What was made before the port was opened. */
 export interface Beginnings {
