@@ -12,6 +12,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { KeelError } from './errors.ts';
+import { guidBytes, guidText, isGuid } from './guid.ts';
 
 /** Bytes in a sector. */
 export const SECTOR_BYTES = 512;
@@ -30,7 +31,6 @@ const NAME_UNITS_MAX = 36;
 /** Partitions end on this boundary when they grow: one block of the file system inside. */
 const GROW_ALIGN_SECTORS = 8;
 const DISK_SECTORS_MAX = 2 ** 43;
-const GUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UNUSED_TYPE = '00000000-0000-0000-0000-000000000000';
 
 /** One used entry of the table. */
@@ -70,26 +70,6 @@ function refuse(reason: string): never {
   throw new KeelError('E_DISK_LAYOUT', `Cannot read partition table: ${reason}`);
 }
 
-/** A GUID in the byte order of UEFI: the first three groups are little-endian. */
-function guidBytes(guid: string): Buffer {
-  if (!GUID.test(guid)) throw new TypeError(`not a lower-case GUID: ${guid}`);
-  const bytes = Buffer.from(guid.replaceAll('-', ''), 'hex');
-  bytes.subarray(0, 4).reverse();
-  bytes.subarray(4, 6).reverse();
-  bytes.subarray(6, 8).reverse();
-  return bytes;
-}
-
-function guidText(bytes: Buffer): string {
-  const hex = Buffer.concat([
-    Buffer.from(bytes.subarray(0, 4)).reverse(),
-    Buffer.from(bytes.subarray(4, 6)).reverse(),
-    Buffer.from(bytes.subarray(6, 8)).reverse(),
-    bytes.subarray(8, 16),
-  ]).toString('hex');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-}
-
 /**
  * Why `gpt` is not a table that may be written or trusted: the first rule it breaks, or undefined when it is fine.
  */
@@ -98,7 +78,7 @@ export function gptProblem(gpt: Gpt): string | undefined {
   const lastUsable = gpt.diskSectors - GPT_BACKUP_SECTORS - 1;
   const sizes = Number.isSafeInteger(gpt.diskSectors) && gpt.diskSectors <= DISK_SECTORS_MAX;
   if (!sizes || lastUsable < firstUsable) return `a disk of ${gpt.diskSectors} sectors`;
-  if (!GUID.test(gpt.diskGuid)) return `disk GUID ${gpt.diskGuid}`;
+  if (!isGuid(gpt.diskGuid)) return `disk GUID ${gpt.diskGuid}`;
   const guids = new Set<string>();
   let previousNumber = 0;
   for (const partition of gpt.partitions) {
@@ -108,10 +88,10 @@ export function gptProblem(gpt: Gpt): string | undefined {
       return `${what} after partition ${previousNumber}, of at most ${ENTRY_COUNT}`;
     }
     previousNumber = number;
-    if (!GUID.test(partition.typeGuid) || partition.typeGuid === UNUSED_TYPE) {
+    if (!isGuid(partition.typeGuid) || partition.typeGuid === UNUSED_TYPE) {
       return `${what} has type ${partition.typeGuid}`;
     }
-    if (!GUID.test(partition.guid)) return `${what} has GUID ${partition.guid}`;
+    if (!isGuid(partition.guid)) return `${what} has GUID ${partition.guid}`;
     if (guids.has(partition.guid)) return `${what} has the GUID of another`;
     guids.add(partition.guid);
     if (partition.name.length > NAME_UNITS_MAX) return `${what} has a name over ${NAME_UNITS_MAX}`;

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { encodeGpt, GPT_BACKUP_SECTORS, partitionBytes, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
+import { guidFromHex } from '@keelos/proto/guid.ts';
 import { bootEntry, committedEntryPath, LOADER_CONFIG, ukiPath } from './boot-files.ts';
 import { slotGuid } from './command-line.ts';
 import type { PartitionRole } from './disk-layout.data.ts';
@@ -18,7 +19,7 @@ export function derivedGuid(name: string, rootHash: string): string {
   const bytes = createHash('sha256').update(`keelos ${name} ${rootHash}`).digest().subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return guidFromHex(bytes.toString('hex'));
 }
 
 /** The partition table of a fresh disk whose slot A holds `rootHash`. */

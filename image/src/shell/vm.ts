@@ -4,10 +4,8 @@
  */
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { stripVTControlCharacters } from 'node:util';
 import type { Announcement } from '@keelos/proto/console.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
-import { KeelError } from '@keelos/proto/errors.ts';
 import { API_PORT } from '@keelos/proto/node-paths.ts';
 import type { Accelerator } from '../core/qemu-command.ts';
 import { qemuCommand, shellQuoted } from '../core/qemu-command.ts';
@@ -34,6 +32,8 @@ import {
   writeCommand,
   writeState,
 } from '../sys/vm-files.ts';
+import type { WaitOptions } from './console-watch.ts';
+import { watchConsole } from './console-watch.ts';
 
 const MIB = 1024 ** 2;
 const POLL_MS = 100;
@@ -42,8 +42,6 @@ const KILL_TIMEOUT_MS = 10_000;
 const MEMORY_MIB_DEFAULT = 1024;
 const CPUS_DEFAULT = 2;
 const DISK_BYTES_DEFAULT = 4096 * MIB;
-/** Characters of the console that an error message quotes. */
-const QUOTED_CHARACTERS = 2000;
 
 /** How to start a machine. */
 export interface VmOptions {
@@ -73,12 +71,6 @@ export interface VmOptions {
   readonly extraArgs?: readonly string[];
   /** The machine goes on when this process ends. Else it is killed with it. */
   readonly detached?: boolean;
-}
-
-/** How long to wait for something. */
-export interface WaitOptions {
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
 }
 
 /** A started machine. */
@@ -147,31 +139,6 @@ export class Vm {
     return isRunning(this.#state.process);
   }
 
-  /** Asks `read` about the console until it answers something; fails when the machine ends or time is up. */
-  async #watchConsole<T>(
-    what: string,
-    options: WaitOptions & { readonly fromOffset?: number },
-    read: (text: string) => T | undefined,
-  ): Promise<T> {
-    const deadline = performance.now() + options.timeoutMs;
-    for (;;) {
-      const running = await this.isRunning();
-      const text = await this.consoleText(options.fromOffset);
-      const found = read(text);
-      if (found !== undefined) return found;
-      const late = performance.now() >= deadline;
-      if (late || !running) {
-        const reason = running ? `not within ${options.timeoutMs} ms` : 'the machine has ended';
-        throw new KeelError(
-          'E_TIMEOUT',
-          `Cannot see ${what} on the console: ${reason}\n${quoted(text)}\nconsole: ${this.consoleLog}\nin ${this.dir}: ${this.commandLine}`,
-        );
-      }
-      const { signal } = options;
-      await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
-    }
-  }
-
   /**
    * Waits until the console shows a match, since this start or from `fromOffset` on.
    *
@@ -183,9 +150,9 @@ export class Vm {
   ): Promise<RegExpExecArray> {
     // A global pattern would remember where it stopped.
     const stateless = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
-    return this.#watchConsole(
-      String(pattern),
-      options,
+    return watchConsole(
+      this,
+      { ...options, what: String(pattern) },
       (text) => stateless.exec(text) ?? undefined,
     );
   }
@@ -196,7 +163,7 @@ export class Vm {
    * @throws KeelError E_TIMEOUT as {@link waitForConsole}.
    */
   announcement(options: WaitOptions & { readonly fromOffset?: number }): Promise<Announcement> {
-    return this.#watchConsole('the announcement', options, parseAnnouncement);
+    return watchConsole(this, { ...options, what: 'the announcement' }, parseAnnouncement);
   }
 
   /** One QMP command; returns its result. */
@@ -237,12 +204,6 @@ export class Vm {
   #release(): void {
     if (this.#killWithUs !== undefined) process.removeListener('exit', this.#killWithUs);
   }
-}
-
-function quoted(text: string): string {
-  const printable = stripVTControlCharacters(text).replace(/[^\n -~]/g, '');
-  const lines = printable.slice(-QUOTED_CHARACTERS).trim().split('\n');
-  return lines.map((line) => `  | ${line}`).join('\n');
 }
 
 async function waitForQmp(vm: Vm, qemuLog: string): Promise<void> {

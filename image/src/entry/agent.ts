@@ -1,0 +1,2 @@
+/** The agent as a part of `keel`. */
+export { main } from '@keelos/ts-agent/main.ts';
