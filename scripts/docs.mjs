@@ -9,7 +9,7 @@ const TIMEOUT_MS = 120_000;
 
 /** The generators: what each makes, and its command; every one knows --check. */
 export const GENERATORS = [
-  { pages: 'api, errors, node-config', command: ['proto/src/doc.ts'] },
+  { pages: 'api, errors, node-config', command: ['proto/src/tools/doc.ts'] },
   { pages: 'kernel', command: ['kernel/src/main.ts', 'doc'] },
   { pages: 'image-contents', command: ['image/src/main.ts', 'doc'] },
   { pages: 'osctl', command: ['osctl/src/reference-doc.ts'] },

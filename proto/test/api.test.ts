@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkApi } from '@keelos/proto/api-lock.ts';
-import { buildApi, CHECKOUT } from '@keelos/proto/buf.ts';
+import { checkApi } from '@keelos/proto/tools/api-lock.ts';
+import { buildApi, CHECKOUT } from '@keelos/proto/tools/buf.ts';
 
 const PROTO = join(CHECKOUT, 'proto');
 

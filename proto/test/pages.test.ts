@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildApi, CHECKOUT } from '@keelos/proto/buf.ts';
 import { ERRORS, ExitCode } from '@keelos/proto/errors.ts';
 import { apiPage } from '@keelos/proto/pages/api-page.ts';
 import { errorsPage } from '@keelos/proto/pages/errors-page.ts';
 import { nodeConfigPage, nodeConfigSchemaFile } from '@keelos/proto/pages/node-config-page.ts';
+import { buildApi, CHECKOUT } from '@keelos/proto/tools/buf.ts';
 
 /** Targets of links inside a page that have no heading there. */
 function deadLinks(page: string): string[] {

@@ -56,6 +56,20 @@ export async function longFunctions(
   }
 }
 
-function findings(report: string): string[] {
-  return [report];
+interface Report {
+  readonly summary: { readonly unchanged: number };
+  readonly diagnostics: readonly {
+    readonly category: string;
+    readonly message: string;
+    readonly location: { readonly path: string; readonly start: { readonly line: number } };
+  }[];
+}
+
+function findings(text: string): string[] {
+  const { summary, diagnostics }: Report = JSON.parse(text);
+  if (summary.unchanged === 0)
+    throw new Error('Cannot measure functions: the linter looked at no file');
+  return diagnostics
+    .filter(({ category }) => category.endsWith('noExcessiveLinesPerFunction'))
+    .map(({ location, message }) => `${location.path}:${location.start.line}: ${message}`);
 }

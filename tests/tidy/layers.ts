@@ -22,21 +22,22 @@ export const PACKAGES = [
 /** Packages that run on the node or with the operator: the layers hold in full. The others build and test. */
 const PRODUCT_PACKAGES: readonly string[] = ['as-core', 'osctl', 'proto', 'ts-agent', 'ts-init'];
 
+/** What builds and tests, and may lean on each other. */
+const WORKSHOP: readonly string[] = ['image', 'kernel', 'scripts', 'tests'];
+
 /** A layer and the layers of its own package that it may import. "top" is what lies directly in src/. */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   core: ['core'],
   sys: ['core', 'sys', 'ports'],
   shell: ['core', 'sys', 'shell', 'ports'],
-  services: ['core', 'sys', 'shell', 'services', 'ports'],
+  services: ['core', 'sys', 'shell', 'services', 'ports', 'node'],
   commands: ['core', 'sys', 'shell', 'commands', 'ports'],
 };
 
 /** Modules of Node that only compute; of node:net the two that read an address. */
 const PURE_NODE_MODULES: readonly string[] = [
-  'node:crypto',
-  'node:assert',
-  'node:assert/strict',
-  'node:buffer',
+  ...['node:assert', 'node:assert/strict', 'node:buffer', 'node:crypto', 'node:util', 'node:zlib'],
+  ...['node:path', 'node:path/posix'],
 ];
 const PURE_NET_NAMES: readonly string[] = ['isIP', 'isIPv4', 'isIPv6'];
 
@@ -114,7 +115,7 @@ function placeOf(path: string): Place | undefined {
     package: name,
     layer,
     isProduct: isSource && PRODUCT_PACKAGES.includes(name),
-    isPure: isSource && (isContract || layer === 'core'),
+    isPure: isSource && (isContract ? layer !== 'tools' : layer === 'core'),
   };
 }
 
@@ -157,8 +158,7 @@ function packageOf(path: string, specifier: string): { package: string; path: st
 function sideways(place: Place, target: string): string | undefined {
   if (target === 'proto' || (target === 'as-core' && place.package !== 'proto')) return undefined;
   const isBuildSide = !place.isProduct && place.package !== 'as-core';
-  if (isBuildSide && (target === 'image' || target === 'scripts' || target === 'tests'))
-    return undefined;
+  if (isBuildSide && WORKSHOP.includes(target)) return undefined;
   if (place.package === 'tests') return undefined;
   return `${place.package} imports ${target}`;
 }

@@ -11,8 +11,11 @@ export function fileLength(exceptions: Readonly<Record<string, string>>): Rule {
   return (tree) =>
     sources(tree).flatMap(({ path, text }) => {
       const lines = text.split('\n').length - 1;
-      if (lines <= FILE_LINES_MAX || Object.hasOwn(exceptions, path)) return [];
-      return [`${path}: ${lines} lines, at most ${FILE_LINES_MAX}`];
+      const isLong = lines > FILE_LINES_MAX;
+      if (isLong === Object.hasOwn(exceptions, path)) return [];
+      return isLong
+        ? [`${path}: ${lines} lines, at most ${FILE_LINES_MAX}`]
+        : [`${path}: needs no exception for its length any more`];
     });
 }
 
@@ -46,7 +49,7 @@ const FORBIDDEN: readonly Forbidden[] = [
     what: 'the host of a registry or mirror',
   },
   {
-    pattern: half('(?<![\\w.~$}/-])/(wo', 'rk|home/[a-z]|Users|root|build' + 's)/'),
+    pattern: half('(?<![\\w.~$}/-])/(wo', 'rk|home/[a-z][\\w-]*|Users|root|build' + 's)/'),
     what: 'a path of one machine',
   },
   {
@@ -56,25 +59,45 @@ const FORBIDDEN: readonly Forbidden[] = [
   },
 ];
 
+/** A forbidden text that one file may have, and why. */
+export interface TextException {
+  readonly path: string;
+  readonly text: string;
+  readonly reason: string;
+}
+
 /** Notes to self, registry hosts, paths of one machine, tests that are left out; but for `exceptions`. */
-export function forbiddenText(
-  exceptions: readonly { path: string; text: string; reason: string }[],
-): Rule {
+export function forbiddenText(exceptions: readonly TextException[]): Rule {
   return (tree) => {
+    const used = new Set<TextException>();
     const problems: string[] = [];
     for (const [path, content] of tree) {
       if (content.includes(0) || path === 'package-lock.json') continue;
-      const text = content.toString('utf8');
-      for (const { pattern, what, where } of FORBIDDEN) {
-        if (where !== undefined && !where.test(path)) continue;
-        for (const { 0: found, index } of text.matchAll(pattern)) {
-          if (exceptions.some((each) => each.path === path && found.includes(each.text))) continue;
-          problems.push(`${path}:${lineAt(text, index)}: ${what}: ${found.trim()}`);
-        }
+      for (const { what, found, line } of forbiddenIn(path, content.toString('utf8'))) {
+        const exception = exceptions.find(
+          (each) => each.path === path && found.includes(each.text),
+        );
+        if (exception === undefined) problems.push(`${path}:${line}: ${what}: ${found}`);
+        else used.add(exception);
       }
+    }
+    for (const exception of exceptions) {
+      if (used.has(exception) || !tree.has(exception.path)) continue;
+      problems.push(`${exception.path}: needs no exception for ${exception.text} any more`);
     }
     return problems;
   };
+}
+
+function forbiddenIn(path: string, text: string): { what: string; found: string; line: number }[] {
+  return FORBIDDEN.filter(({ where }) => where === undefined || where.test(path)).flatMap(
+    ({ pattern, what }) =>
+      [...text.matchAll(pattern)].map(({ 0: found, index }) => ({
+        what,
+        found: found.trim(),
+        line: lineAt(text, index),
+      })),
+  );
 }
 
 /** File names that say nothing of what is inside. */

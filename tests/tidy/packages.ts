@@ -1,5 +1,6 @@
 /** What every package.json and the lock file must keep. */
-import type { Rule, Tree } from './tree.ts';
+import { importsOf } from './imports.ts';
+import { type Rule, sources, type Tree } from './tree.ts';
 
 interface Manifest {
   readonly name?: string;
@@ -78,3 +79,17 @@ export const explainedDependencies: Rule = (tree) => {
     .filter((name) => !name.startsWith('@keelos/') && !page.includes(`\`${name}\``))
     .map((name) => `docs/dependencies.md: says nothing of ${name}`);
 };
+
+/** Every run-time dependency is imported by the package that names it. */
+export const usedDependencies: Rule = (tree) =>
+  manifests(tree).flatMap(({ path, manifest }) => {
+    const folder = path.slice(0, -'package.json'.length);
+    const imported = new Set(
+      sources(tree)
+        .filter((source) => source.path.startsWith(`${folder}src/`))
+        .flatMap(({ text }) => importsOf(text).map(({ specifier }) => specifier)),
+    );
+    return Object.keys(manifest.dependencies ?? {})
+      .filter((name) => ![...imported].some((each) => each === name || each.startsWith(`${name}/`)))
+      .map((name) => `${path}: nothing in ${folder}src imports ${name}`);
+  });

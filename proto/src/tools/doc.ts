@@ -1,13 +1,13 @@
 /**
- * Writes the reference pages that come from this package: `node proto/src/doc.ts`. With --check it only compares, names
+ * Writes the reference pages that come from this package: `node proto/src/tools/doc.ts`. With --check it only compares, names
  * every page that is old, and exits with 1 when there is one.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { apiPage } from '../pages/api-page.ts';
+import { errorsPage } from '../pages/errors-page.ts';
+import { nodeConfigPage, nodeConfigSchemaFile } from '../pages/node-config-page.ts';
 import { buildApi, CHECKOUT } from './buf.ts';
-import { apiPage } from './pages/api-page.ts';
-import { errorsPage } from './pages/errors-page.ts';
-import { nodeConfigPage, nodeConfigSchemaFile } from './pages/node-config-page.ts';
 
 async function pages(): Promise<ReadonlyMap<string, string>> {
   const example = await readFile(join(CHECKOUT, 'proto/examples/node.yaml'), 'utf8');

@@ -1,5 +1,5 @@
 /**
- * Holds the API to its promises: `node proto/src/api-lock.ts` lints the .proto files and compares them with
+ * Holds the API to its promises: `node proto/src/tools/api-lock.ts` lints the .proto files and compares them with
  * proto/api.lock.json, the API that is promised to be understood for ever. `--update` takes the API as it is now into
  * that file: when a release adds to it, or when a promise is broken on purpose (say so in CHANGELOG.md).
  */

@@ -2,12 +2,12 @@
 import { execFile } from 'node:child_process';
 import { resolve } from 'node:path';
 import { promisify } from 'node:util';
-import type { FileDescriptorSet } from './pages/descriptors.ts';
+import type { FileDescriptorSet } from '../pages/descriptors.ts';
 
 const run = promisify(execFile);
 
 /** Top folder of the checkout. */
-export const CHECKOUT = resolve(import.meta.dirname, '../..');
+export const CHECKOUT = resolve(import.meta.dirname, '../../..');
 
 const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 const TIMEOUT_MS = 60_000;
