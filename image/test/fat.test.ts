@@ -44,7 +44,9 @@ function readBack(image: string, path: string): Buffer {
   return run('mtype', ['-i', image, `::${path}`]);
 }
 
-describe('FAT32 writer', () => {
+describe('FAT32 writer', function () {
+  this.timeout(30_000);
+
   const files = [
     file('EFI/BOOT/BOOTX64.EFI', Buffer.alloc(124_416, 7)),
     file('EFI/keel/0123abcd.efi', Buffer.alloc(5 * MIB + 1, 9)),

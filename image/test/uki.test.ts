@@ -17,7 +17,9 @@ function isInvalid(error: unknown): boolean {
   return error instanceof KeelError && error.code === 'E_IMAGE_INVALID';
 }
 
-describe('kernel image', () => {
+describe('kernel image', function () {
+  this.timeout(30_000);
+
   let dir = '';
   let stub: Buffer;
   let loader: Buffer;

@@ -80,7 +80,9 @@ function sgdisk(...args: string[]): string {
   return execFileSync('sgdisk', args, { encoding: 'utf8', env: { ...process.env, PATH: path } });
 }
 
-describe('partition table', () => {
+describe('partition table', function () {
+  this.timeout(30_000);
+
   it('reads back what it wrote, from either copy', () => {
     fc.assert(
       fc.property(anyGpt, (gpt) => {
