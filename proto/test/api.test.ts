@@ -82,7 +82,7 @@ describe('the API', () => {
     assert.deepEqual(await checkApi(copy), []);
   });
 
-  it('has promised everything that it offers', async () => {
+  it('has every file of it in the lock', async () => {
     const lock = JSON.parse(await readFile(join(PROTO, 'api.lock.json'), 'utf8'));
     const api = await buildApi({ withComments: false });
     const names = (file: { package: string; name: string }) => file.name;
