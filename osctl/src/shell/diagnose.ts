@@ -55,7 +55,7 @@ export async function diagnose(
   endpoint: Endpoint,
   { serverCertificate, clock, timeoutMs, signal }: DiagnosisOptions,
 ): Promise<KeelError | undefined> {
-  const result = await probeServer(endpoint, { timeoutMs, signal });
+  const result = await probeServer(endpoint, { timeoutMs, signal, ca: serverCertificate });
   if (result.kind !== 'server') return handshakeError(endpoint, result);
   const expected = readCertificate(serverCertificate, 'the pinned server certificate');
   const found = fingerprintOf(result.certificate);
@@ -64,7 +64,16 @@ export async function diagnose(
   }
   const now = clock.now();
   const early = now < expected.notBefore.getTime();
-  if (!early && now <= expected.notAfter.getTime()) return undefined;
+  if (!early && now <= expected.notAfter.getTime()) {
+    if (result.problem === undefined) return undefined;
+    return new KeelError(
+      'E_TLS_REFUSED',
+      `Cannot trust ${formatEndpoint(endpoint)}: the node's server certificate is not acceptable (${result.problem})`,
+      {
+        hint: 'The certificate is the pinned one, but it cannot be used by a TLS server. Report it.',
+      },
+    );
+  }
   const bound = early
     ? `is valid from ${formatTime(expected.notBefore)}`
     : `expired at ${formatTime(expected.notAfter)}`;

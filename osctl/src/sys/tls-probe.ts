@@ -1,6 +1,6 @@
 /** One TLS handshake, to see who is there. Nothing is sent after it. */
 import type { X509Certificate } from 'node:crypto';
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import type { Endpoint } from '../core/endpoint.ts';
 
 /** Name in every KeelOS server certificate; sent as the server name. The certificate itself is what is compared. */
@@ -9,7 +9,12 @@ export const SERVER_NAME = 'keelos-node';
 /** What a handshake showed. */
 export type ProbeResult =
   /** A TLS 1.3 server answered with this certificate, which has not been compared with anything. */
-  | { readonly kind: 'server'; readonly certificate: X509Certificate }
+  | {
+      readonly kind: 'server';
+      readonly certificate: X509Certificate;
+      /** Why the certificate does not pass with \`ca\` as the only trusted one, its name aside; undefined when it does. */
+      readonly problem: string | undefined;
+    }
   /** No connection, or it was closed before TLS began. */
   | { readonly kind: 'unreachable'; readonly reason: string }
   /** Something answered and would not finish a TLS 1.3 handshake. */
@@ -36,10 +41,24 @@ function failed(error: NodeJS.ErrnoException): ProbeResult {
   return { kind: 'unreachable', reason: error.message };
 }
 
+function problemOf(socket: TLSSocket): string | undefined {
+  if (socket.authorized) return undefined;
+  // Typed as an Error; in fact OpenSSL's code as text.
+  return String(socket.authorizationError).toLowerCase().replaceAll('_', ' ');
+}
+
+/** How to probe. */
+export interface ProbeOptions {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** PEM of the one trusted certificate, for `problem` of the result. */
+  readonly ca?: string;
+}
+
 /** Makes one handshake with `endpoint`, showing no client certificate, within `timeoutMs`. Rejects only when aborted. */
 export async function probeServer(
   endpoint: Endpoint,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+  { timeoutMs, signal, ca }: ProbeOptions,
 ): Promise<ProbeResult> {
   signal.throwIfAborted();
   return await new Promise((resolve, reject) => {
@@ -51,6 +70,8 @@ export async function probeServer(
       minVersion: 'TLSv1.3',
       // The certificate is compared by the caller, with what was pinned.
       rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(ca === undefined ? {} : { ca }),
     });
     let connected = false;
     const settle = (finish: () => void) => {
@@ -75,7 +96,7 @@ export async function probeServer(
         resolve(
           certificate === undefined
             ? { kind: 'refused', reason: 'it shows no certificate' }
-            : { kind: 'server', certificate },
+            : { kind: 'server', certificate, problem: problemOf(socket) },
         ),
       );
     });

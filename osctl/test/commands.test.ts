@@ -1,0 +1,465 @@
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { KeelError } from '@keelos/proto/errors.ts';
+import type { ApplyConfigRequest } from '@keelos/proto/gen/keel/v1/config_pb.js';
+import type { StreamServiceLogRequest } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
+import { makeClientIdentity } from '../src/sys/client-certificate.ts';
+import { createFakeHost, type FakeHost } from './fake-host.ts';
+import { type FakeNode, freePort, type Handler, startFakeNode } from './fake-node.ts';
+
+const HEALTHY = { healthy: true, checks: [{ name: 'agent', state: 1, message: 'ok' }] };
+const FAILING = {
+  healthy: false,
+  checks: [
+    { name: 'agent', state: 1, message: 'ok' },
+    { name: 'state-partition', state: 3, message: 'read-only', remedy: 'Replace the disk.' },
+  ],
+};
+
+describe('osctl against a node', () => {
+  let host: FakeHost;
+  let node: FakeNode | undefined;
+
+  /** A node with these handlers, and a context for it. */
+  async function given(
+    handlers: Record<string, Handler>,
+    { port = 0, validityMs = 8.64e7, age = 0 } = {},
+  ): Promise<FakeNode> {
+    node = await startFakeNode(handlers, { port });
+    const now = Date.now() - age;
+    const identity = await makeClientIdentity({ commonName: 'tester', now, validityMs });
+    const { certificate, key } = identity;
+    const context = {
+      endpoint: node.endpoint,
+      serverCertificate: node.certificate,
+      certificate,
+      key,
+    };
+    await host.store.save({ currentContext: 'one', contexts: { one: context } });
+    return node;
+  }
+
+  async function stop() {
+    await node?.close();
+    node = undefined;
+  }
+
+  beforeEach(async () => {
+    host = await createFakeHost();
+  });
+  afterEach(async () => {
+    await stop();
+    await host.close();
+  });
+
+  it('prints health as a table with remedies and exits with 7', async () => {
+    await given({ getHealth: () => FAILING });
+    const ran = await host.run(['health']);
+    assert.equal(ran.exitCode, 7);
+    assert.match(ran.out, /^CHECK +STATE +SINCE +MESSAGE\n/);
+    assert.match(ran.out, /state-partition +failing +- +read-only\n/);
+    assert.match(ran.out, /state-partition: Replace the disk\.\n/);
+    assert.equal(
+      ran.err.split('\n')[0],
+      'osctl: Cannot call the node healthy: 1 check failing (state-partition)',
+    );
+  });
+
+  it('prints health as JSON with a fixed shape', async () => {
+    await given({
+      getHealth: () => ({
+        ...HEALTHY,
+        checks: [{ ...HEALTHY.checks[0], since: timestampFromMs(0) }],
+      }),
+    });
+    const ran = await host.run(['health', '-o', 'json']);
+    assert.equal(ran.exitCode, 0);
+    assert.deepEqual(JSON.parse(ran.out), {
+      healthy: true,
+      checks: [
+        {
+          name: 'agent',
+          state: 'healthy',
+          since: '1970-01-01T00:00:00.000Z',
+          message: 'ok',
+          remedy: '',
+        },
+      ],
+    });
+  });
+
+  it('waits for health with the clock that it is given', async () => {
+    let looks = 0;
+    await given({ getHealth: () => (++looks < 4 ? FAILING : HEALTHY) });
+    const ran = await host.run(['health', '--wait']);
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.equal(host.slept.length, 3);
+  });
+
+  it('gives up waiting for health when the time is up, and says what was seen last', async () => {
+    await given({ getHealth: () => FAILING });
+    const ran = await host.run(['health', '--wait', '--timeout', '5s']);
+    assert.equal(ran.exitCode, 8);
+    assert.match(
+      ran.err,
+      /Cannot see the node healthy within 5 s: 1 check failing \(state-partition\)/,
+    );
+  });
+
+  it('does not wait for a node that does not trust us', async () => {
+    await given({
+      getHealth: () => {
+        throw new KeelError('E_NOT_ENROLLED', 'Cannot answer: not enrolled');
+      },
+    });
+    const ran = await host.run(['health', '--wait']);
+    assert.equal(ran.exitCode, 4);
+    assert.deepEqual(host.slept, []);
+  });
+
+  it('prints status with every field', async () => {
+    await given({
+      getStatus: () => ({
+        hostname: 'keel-1',
+        slot: 1,
+        uptime: durationFromMs(61_500),
+        memory: { totalBytes: 2n ** 30n, availableBytes: 3n * 2n ** 28n },
+        clock: { now: timestampFromMs(Date.now() - 3_600_000), source: 'rtc', trusted: true },
+      }),
+    });
+    const ran = await host.run(['status', '-o', 'json']);
+    const data = JSON.parse(ran.out);
+    assert.deepEqual(Object.keys(data), [
+      ...['hostname', 'machineId', 'version', 'slot', 'rootHash', 'uptimeSeconds', 'memory'],
+      ...['filesystems', 'addresses', 'clock', 'serverCertificate', 'enrolled'],
+    ]);
+    assert.equal(data.uptimeSeconds, 61.5);
+    assert.equal(data.slot, 'a');
+    assert.equal(data.serverCertificate, null);
+    assert.deepEqual(data.memory, { totalBytes: 1_073_741_824, availableBytes: 805_306_368 });
+    assert.match(
+      JSON.parse(ran.err).warning.message,
+      /The node's clock .* is 1 h .*behind this machine's/,
+    );
+    const table = await host.run(['status']);
+    assert.match(table.out, /^uptime +1 min 1 s$/m);
+    assert.match(table.out, /^memory +768 MiB available of 1\.0 GiB$/m);
+    const yaml = await host.run(['status', '-o', 'yaml']);
+    assert.match(yaml.out, /^uptimeSeconds: 61\.5$/m);
+  });
+
+  it('streams log lines one JSON object a line, and asks for what was asked', async () => {
+    const { requests } = await given({
+      streamServiceLog: async function* () {
+        yield { time: timestampFromMs(0), stream: 1, line: 'one' };
+        yield { time: timestampFromMs(1), stream: 2, line: '\u001b[2Jtwo' };
+      },
+    });
+    const json = await host.run(['logs', 'agent', '--tail', '2', '-o', 'json']);
+    assert.deepEqual(
+      json.out
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+      [
+        { time: '1970-01-01T00:00:00.000Z', stream: 'stdout', line: 'one' },
+        { time: '1970-01-01T00:00:00.001Z', stream: 'stderr', line: '\u001b[2Jtwo' },
+      ],
+    );
+    const { service, follow, tailLines } = requests[0] as StreamServiceLogRequest;
+    assert.deepEqual([service, follow, tailLines], ['agent', false, 2]);
+    const table = await host.run(['logs', 'agent']);
+    assert.equal(table.out.split('\n')[1], '1970-01-01T00:00:00.001Z \\x1b[2Jtwo');
+  });
+
+  it('ends a followed log with 130 on Ctrl-C, and the call with it', async () => {
+    const controller = new AbortController();
+    let cancelled: Promise<unknown> = Promise.reject(new Error('never called'));
+    cancelled.catch(() => undefined);
+    await given({
+      streamServiceLog: async function* ({ signal }) {
+        cancelled = new Promise((resolve) => signal.addEventListener('abort', resolve));
+        yield { line: 'one' };
+        await cancelled;
+      },
+    });
+    host.onOut = () => controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted'));
+    const ran = await host.run(['logs', 'agent', '-f'], controller.signal);
+    assert.equal(ran.exitCode, 130);
+    assert.match(ran.out, /one\n/);
+    await cancelled;
+  });
+
+  it('gives up after --timeout', async () => {
+    await given({ getVersion: () => new Promise(() => undefined) });
+    const ran = await host.run(['version', '--timeout', '100ms']);
+    assert.equal(ran.exitCode, 8);
+    assert.match(ran.err, /Cannot finish GetVersion on 127\.0\.0\.1:\d+: no answer in 0\.1 s/);
+  });
+
+  /** A reboot as a waiting client sees it; the node that comes back has `identity`, or a new one. */
+  async function rebootTo(keep: boolean) {
+    const port = await freePort();
+    let uptimeMs = 3_600_000;
+    let health: object = FAILING;
+    const handlers: Record<string, Handler> = {
+      reboot: () => ({ bootId: 'old' }),
+      getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
+      getHealth: () => health,
+    };
+    const { identity } = await given(handlers, { port });
+    const steps = [
+      () => stop(),
+      async () => undefined,
+      async () => {
+        uptimeMs = 500;
+        node = await startFakeNode(handlers, { port, identity: keep ? identity : undefined });
+      },
+      async () => {
+        health = HEALTHY;
+      },
+    ];
+    host.onSleep = async () => steps.shift()?.();
+    return await host.run(['reboot', '--wait', '-o', 'json']);
+  }
+
+  it('waits through a reboot: old kernel, nobody there, young kernel that is not healthy yet', async () => {
+    const ran = await rebootTo(true);
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.equal(JSON.parse(ran.out).rebooted, true);
+    assert.equal(host.slept.length, 4);
+  });
+
+  it('ends the wait at once when another certificate comes back from the reboot', async () => {
+    const ran = await rebootTo(false);
+    assert.equal(ran.exitCode, 4);
+    assert.equal(JSON.parse(ran.err).error.code, 'E_FINGERPRINT_MISMATCH');
+    assert.equal(host.slept.length, 3);
+  });
+
+  it('takes a kernel that is younger than the call for the new boot, and waits for its health', async () => {
+    let uptimeMs = 3_600_000;
+    let health: object = FAILING;
+    await given({
+      reboot: () => ({ bootId: 'old' }),
+      getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
+      getHealth: () => health,
+    });
+    const steps = [
+      () => undefined,
+      () => {
+        uptimeMs = 500;
+      },
+      () => {
+        health = HEALTHY;
+      },
+    ];
+    host.onSleep = () => steps.shift()?.();
+    const ran = await host.run(['reboot', '--wait', '--reason', 'test', '-o', 'json']);
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.equal(JSON.parse(ran.out).rebooted, true);
+    assert.equal(host.slept.length, 3);
+  });
+
+  it('waits until a node that shuts down no longer answers', async () => {
+    await given({ shutdown: () => ({ bootId: 'old' }) });
+    let sleeps = 0;
+    host.onSleep = async () => {
+      if (++sleeps === 2) await stop();
+    };
+    const ran = await host.run(['shutdown', '--wait']);
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.equal(host.slept.length, 2);
+  });
+
+  it('says that the node is gone, with the endpoint, and exits with 3', async () => {
+    const { endpoint } = await given({});
+    await stop();
+    const ran = await host.run(['services', '-o', 'json']);
+    assert.equal(ran.exitCode, 3);
+    const { error } = JSON.parse(ran.err);
+    assert.deepEqual(Object.keys(error), ['code', 'message', 'hint', 'details']);
+    assert.equal(error.code, 'E_UNREACHABLE');
+    assert.equal(
+      error.message,
+      `Cannot reach ${endpoint}: connection refused: nothing listens there`,
+    );
+  });
+
+  it('says whose certificate expired, when, and by whose clock', async () => {
+    const refuse: Handler = () => {
+      throw new KeelError('E_CERTIFICATE_EXPIRED', 'Cannot answer: expired', {
+        hint: 'The hint of the node.',
+      });
+    };
+    await given({ getVersion: refuse }, { validityMs: 3_600_000, age: 7_200_000 });
+    const late = await host.run(['version']);
+    assert.equal(late.exitCode, 4);
+    assert.match(
+      late.err,
+      /your client certificate \(CN=tester, O=keel:admin\) expired at \S+Z, 1 h 5 min ago by this machine's clock/,
+    );
+    assert.match(late.err, /^hint: The hint of the node\.$/m);
+    host.offsetMs = -5_400_000;
+    const early = await host.run(['version']);
+    assert.match(
+      early.err,
+      /expired by the node's clock, but by this machine's clock .* the two clocks disagree/,
+    );
+  });
+
+  it('applies a document, and shows what changes and when', async () => {
+    const { requests } = await given({
+      applyConfig: () => ({
+        changes: [{ path: 'hostname', newJson: '"n1"', effect: 1 }],
+        revision: 3n,
+        rebootRequired: false,
+      }),
+    });
+    host.stdin = 'apiVersion: keel/v1\nhostname: n1\n';
+    const ran = await host.run(['apply', '-f', '-', '--expected-revision', '2']);
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.match(ran.out, /hostname +\(absent\) +"n1" +at once\n\nStored as revision 3\.\n$/);
+    const request = requests[0] as ApplyConfigRequest;
+    assert.deepEqual(
+      [request.yaml, request.dryRun, request.expectedRevision],
+      [host.stdin, false, 2n],
+    );
+    const diff = await host.run(['diff', '-f', '-']);
+    assert.match(diff.out, /1 setting would change\.\n$/);
+    assert.equal((requests[1] as ApplyConfigRequest).dryRun, true);
+  });
+
+  it('prints the configuration as it was written, and older revisions', async () => {
+    const yaml = '# mine\napiVersion: keel/v1\n';
+    await given({
+      getConfig: () => ({
+        yaml,
+        revision: 2n,
+        history: [
+          { revision: 2n, yaml },
+          { revision: 1n, yaml: 'old: 1\n' },
+        ],
+      }),
+    });
+    assert.equal((await host.run(['get', 'config'])).out, yaml);
+    assert.equal((await host.run(['get', 'config', '--revision', '1'])).out, 'old: 1\n');
+    const none = await host.run(['get', 'config', '--revision', '9']);
+    assert.equal(none.exitCode, 6);
+    assert.match(none.err, /Cannot find revision 9: the node keeps 2, 1/);
+    assert.match((await host.run(['get', 'config', '--history'])).out, /2 +yes/);
+  });
+
+  it('answers every diagnostic command in all three forms', async () => {
+    await given({
+      getBootTiming: () => ({ steps: [{ name: 'api-listening', monotonicUs: 5_900_000n }] }),
+      listImageFiles: async function* () {
+        yield { path: '/sbin/init', type: 3, mode: 0o777, linkTarget: '/usr/bin/keel' };
+      },
+      listMounts: () => ({ mounts: [{ mountPoint: '/', type: 'squashfs', options: ['ro'] }] }),
+      listProcesses: () => ({ processes: [{ pid: 1, command: '/sbin/init', pssBytes: 1024n }] }),
+      getSecurity: () => ({ lockdown: 'integrity', rootReadOnly: true }),
+      listServices: () => ({ services: [{ name: 'agent', state: 2, pid: 7 }] }),
+      streamKernelLog: async function* () {
+        yield { sequence: 1n, monotonicUs: 1_500_000n, message: 'hello' };
+      },
+    });
+    const expected: [string[], RegExp][] = [
+      [['get', 'boot'], /5\.900 {2}api-listening/],
+      [['get', 'image-files'], /0777 +symlink +- +\/sbin\/init -> \/usr\/bin\/keel/],
+      [['get', 'mounts'], /\/ +squashfs +- +ro/],
+      [['get', 'processes'], /1 +0 +0 B +1\.0 KiB +\/sbin\/init/],
+      [['get', 'security'], /lockdown +integrity/],
+      [['services'], /agent +running +7/],
+      [['dmesg'], /\[ +1\.500000\] hello/],
+    ];
+    for (const [args, table] of expected) {
+      const ran = await host.run(args);
+      assert.equal(ran.exitCode, 0, ran.err);
+      assert.match(ran.out, table);
+      assert.ok(typeof JSON.parse((await host.run([...args, '-o', 'json'])).out) === 'object');
+      assert.match((await host.run([...args, '-o', 'yaml'])).out, /^\S+:/m);
+    }
+  });
+
+  it('sees the exit code of the table for what a node says', async () => {
+    await given({
+      getVersion: () => {
+        throw new KeelError('E_STATE_FULL', 'Cannot store: no room', { details: { path: '/var' } });
+      },
+    });
+    const full = await host.run(['version', '-o', 'json']);
+    assert.equal(full.exitCode, 10);
+    assert.deepEqual(JSON.parse(full.err).error.details, { path: '/var' });
+    const unknown = await host.run(['get', 'mounts']);
+    assert.equal(unknown.exitCode, 1);
+    assert.match(unknown.err, /hint: Compare the versions with osctl version/);
+  });
+
+  it('warns about releases that are far apart', async () => {
+    await given({ getVersion: () => ({ version: '0.9.0', api: 'keel.v1' }) });
+    const ran = await host.run(['version']);
+    assert.equal(ran.exitCode, 0);
+    assert.match(
+      ran.err,
+      /^warning: osctl 0\.1\.0 and the node's release 0\.9\.0 are more than one minor/,
+    );
+  });
+
+  it('validates a document without a node', async () => {
+    const file = join(host.folder, 'node.yaml');
+    await writeFile(file, 'apiVersion: keel/v1\nhostnam: n1\n');
+    const ran = await host.run(['validate', '-f', file]);
+    assert.equal(ran.exitCode, 5);
+    assert.ok(ran.out.startsWith(`${file}:2:1: hostnam: `), ran.out);
+    assert.match(ran.out, /did you mean "hostname"\?/);
+    const json = JSON.parse((await host.run(['validate', '-f', file, '-o', 'json'])).out);
+    assert.equal(json.valid, false);
+    assert.deepEqual(Object.keys(json.problems[0]), [
+      ...['line', 'column', 'path', 'message', 'expected', 'suggestion'],
+    ]);
+    await writeFile(file, 'apiVersion: keel/v1\nhostname: n1\n');
+    assert.equal((await host.run(['validate', '-f', file])).exitCode, 0);
+    assert.equal((await host.run(['validate', '-f', `${file}.none`])).exitCode, 6);
+  });
+
+  it('edits contexts and shows no key unless it is asked to', async () => {
+    await given({});
+    assert.equal((await host.run(['config', 'rename', 'one', 'two'])).exitCode, 0);
+    const shown = await host.run(['config', 'show', '-o', 'json']);
+    assert.equal(JSON.parse(shown.out).name, 'two');
+    assert.ok(!shown.out.includes('PRIVATE KEY'));
+    assert.match((await host.run(['config', 'show', '--raw'])).out, /BEGIN PRIVATE KEY/);
+    assert.match((await host.run(['config', 'list'])).out, /^\* +two +127\.0\.0\.1:\d+ +in 23 h/m);
+    assert.equal((await host.run(['config', 'list', '--names'])).out, 'two\n');
+    assert.equal((await host.run(['config', 'use', 'three'])).exitCode, 2);
+    assert.equal((await host.run(['config', 'remove', 'two'])).exitCode, 0);
+    assert.equal((await host.run(['version'])).exitCode, 2);
+    assert.equal((await host.run(['config', 'path'])).out, `${host.store.path}\n`);
+  });
+
+  it('refuses wrong command lines with 2 and help with 0', async () => {
+    const wrong = [
+      ['helth'],
+      ['logs'],
+      ['logs', 'agent', '--tail', 'many'],
+      ['health', '-o', 'xml'],
+      ['health', '--timeout', '5'],
+      ['apply'],
+      ['completion', 'tcsh'],
+      ['init', 'bootstrap', '--fingerprint', 'ab', '--endpoint', 'n', '--token', 't'],
+      ['services', 'extra'],
+      ['get'],
+      [],
+    ];
+    for (const args of wrong) {
+      const ran = await host.run(args);
+      assert.equal(ran.exitCode, 2, `${args.join(' ')}: ${ran.err}`);
+    }
+    const help = await host.run(['init', 'bootstrap', '--help']);
+    assert.deepEqual([help.exitCode, help.err], [0, '']);
+    assert.match(help.out, /Examples:\n {2}osctl init bootstrap/);
+  });
+});
