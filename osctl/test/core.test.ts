@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ERRORS, KeelError } from '@keelos/proto/errors.ts';
@@ -226,8 +226,10 @@ describe('core of osctl', () => {
     }
   });
 
-  it('names every command in the reference page', () => {
+  it('names every command in the reference page, which is the one in docs', async () => {
     const page = referencePage(commandTree);
+    const path = new URL('../../docs/reference/osctl.md', import.meta.url);
+    assert.equal(await readFile(path, 'utf8'), page, 'run node osctl/src/reference-doc.ts');
     for (const { path, spec } of walk(commandTree)) {
       if (!isGroup(spec)) assert.ok(page.includes(`\n### ${path.join(' ')}\n`), path.join(' '));
     }

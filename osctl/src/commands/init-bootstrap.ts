@@ -1,7 +1,7 @@
 /** osctl init bootstrap */
 import { KeelError } from '@keelos/proto/errors.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
-import { fingerprintOf, readCertificate } from '../core/certificate.ts';
+import { fingerprintOf, readCertificate, VALIDITY_MS_MAX } from '../core/certificate.ts';
 import { type Context, checkContextName, freeName, withContext } from '../core/contexts.ts';
 import { parseDuration } from '../core/duration.ts';
 import { type Endpoint, formatEndpoint, parseEndpoint } from '../core/endpoint.ts';
@@ -12,11 +12,23 @@ import { handshakeError, mismatchError } from '../shell/diagnose.ts';
 import { CALL_TIMEOUT_MS, type Command, type Invocation, textOption } from '../shell/invocation.ts';
 import { openNodeClient } from '../shell/node-client.ts';
 import { pemOf } from '../sys/channel.ts';
-import { makeClientIdentity, VALIDITY_MS_MAX } from '../sys/client-certificate.ts';
+import type { ClientIdentity } from '../sys/client-certificate.ts';
 import { probeServer } from '../sys/tls-probe.ts';
 
 const TOKEN_BYTES_MAX = 4096;
 const VALIDITY_MS_MIN = 10 * 60_000;
+
+/** A new key with its certificate. What makes it takes a while to load, so only the commands that need it do. */
+export async function newIdentity(invocation: Invocation): Promise<ClientIdentity> {
+  const { host } = invocation;
+  const validityMs = validityOf(invocation);
+  const { makeClientIdentity } = await import('../sys/client-certificate.ts');
+  return await makeClientIdentity({
+    commonName: host.whoami(),
+    now: host.clock.now(),
+    validityMs,
+  });
+}
 
 /** The value of --validity in milliseconds; 24 hours when absent. */
 export function validityOf(invocation: Invocation): number {
@@ -106,15 +118,11 @@ async function bootstrap(invocation: Invocation) {
   }
   const endpoint = parseEndpoint(globals.endpoint);
   const fingerprint = parseFingerprint(textOption(invocation, 'fingerprint') ?? '');
-  const validityMs = validityOf(invocation);
+  validityOf(invocation);
   await prepareContexts(invocation, fingerprint);
   const token = await readToken(invocation);
   const serverCertificate = await fetchPinned(invocation, endpoint, fingerprint);
-  const identity = await makeClientIdentity({
-    commonName: host.whoami(),
-    now: host.clock.now(),
-    validityMs,
-  });
+  const identity = await newIdentity(invocation);
   const { certificate, key } = identity;
   const context = { endpoint: formatEndpoint(endpoint), serverCertificate, certificate, key };
   const timeoutMs = globals.timeoutMs ?? CALL_TIMEOUT_MS;

@@ -5,8 +5,7 @@ import { readCertificate } from '../core/certificate.ts';
 import { chooseContext, withContext } from '../core/contexts.ts';
 import { formatTime } from '../core/quantity.ts';
 import { type Command, withNode } from '../shell/invocation.ts';
-import { makeClientIdentity } from '../sys/client-certificate.ts';
-import { validityOf } from './init-bootstrap.ts';
+import { newIdentity, validityOf } from './init-bootstrap.ts';
 
 /** The command. */
 export const renewCommand: Command = {
@@ -23,16 +22,12 @@ export const renewCommand: Command = {
   ],
   examples: [{ command: 'osctl init renew', does: 'Another 24 hours' }],
   run: async (invocation) => {
-    const { contexts, host } = invocation;
-    const validityMs = validityOf(invocation);
+    const { contexts } = invocation;
+    validityOf(invocation);
     // The file is written once before the node is asked: a disk without room must not cost the new certificate.
     await contexts.save(await contexts.load());
     return await withNode(invocation, async ({ client, contextName }) => {
-      const identity = await makeClientIdentity({
-        commonName: host.whoami(),
-        now: host.clock.now(),
-        validityMs,
-      });
+      const identity = await newIdentity(invocation);
       const answer = await client.call(EnrolmentService.method.renew, {
         certificate: identity.certificateDer,
       });

@@ -13,9 +13,13 @@ export async function checkDocument(yaml: string): Promise<readonly ConfigProble
   return result.ok ? [] : result.problems;
 }
 
+function documentName(path: string): string {
+  return path === '-' ? 'standard input' : path;
+}
+
 /** Lines "file:line:column: path: what was found; what was expected", one a problem. */
 export function problemLines(path: string, problems: readonly ConfigProblem[]): string[] {
-  const name = path === '-' ? 'standard input' : path;
+  const name = documentName(path);
   return problems.map((problem) => {
     const where = problem.path === '' ? '' : ` ${problem.path}:`;
     const meant = problem.suggestion === undefined ? '' : `; did you mean "${problem.suggestion}"?`;
@@ -44,12 +48,12 @@ export const validateCommand: Command = {
     const problems = await checkDocument(yaml);
     const valid = problems.length === 0;
     const data = { valid, file: path, problems: problems.map(problemData) };
-    const lines = valid ? [`${path} is valid.`] : problemLines(path, problems);
+    const lines = valid ? [`${documentName(path)} is valid.`] : problemLines(path, problems);
     const view = { data, lines };
     if (valid) return { view };
     const failure = new KeelError(
       'E_CONFIG_INVALID',
-      `Cannot accept ${path}: ${countOf(problems.length, 'problem')}`,
+      `Cannot accept ${documentName(path)}: ${countOf(problems.length, 'problem')}`,
       { hint: 'Mend the lines that are named, and validate again.' },
     );
     return { view, failure };

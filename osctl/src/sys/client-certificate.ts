@@ -2,6 +2,7 @@
 import './reflect-metadata.ts';
 import { randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
+import { VALIDITY_MS_MAX } from '../core/certificate.ts';
 
 /** A new identity. */
 export interface ClientIdentity {
@@ -14,8 +15,6 @@ export interface ClientIdentity {
   readonly notAfter: Date;
 }
 
-/** Longest validity that a node accepts, in milliseconds. */
-export const VALIDITY_MS_MAX = 24 * 3_600_000;
 /** The certificate begins this much before now, for a node whose clock is a little behind. */
 const BACKDATE_MS = 5 * 60_000;
 const SECOND_MS = 1000;
