@@ -96,6 +96,7 @@ describe('osctl against a node', () => {
     const ran = await host.run(['health', '--wait']);
     assert.equal(ran.exitCode, 0, ran.err);
     assert.equal(host.slept.length, 3);
+    assert.equal(ran.err, 'waiting: 1 check failing (state-partition)\n');
   });
 
   it('gives up waiting for health when the time is up, and says what was seen last', async () => {
@@ -188,6 +189,7 @@ describe('osctl against a node', () => {
     host.onOut = () => controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted'));
     const ran = await host.run(['logs', 'agent', '-f'], controller.signal);
     assert.equal(ran.exitCode, 130);
+    assert.match(ran.err, /^osctl: Cannot finish: interrupted\n/);
     assert.match(ran.out, /one\n/);
     await cancelled;
   });
@@ -203,7 +205,8 @@ describe('osctl against a node', () => {
   async function rebootTo(keep: boolean) {
     const port = await freePort();
     let uptimeMs = 3_600_000;
-    let health: object = FAILING;
+    // The old system is healthy to the end: that must not be taken for the new one.
+    let health: object = HEALTHY;
     const handlers: Record<string, Handler> = {
       reboot: () => ({ bootId: 'old' }),
       getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
@@ -215,6 +218,7 @@ describe('osctl against a node', () => {
       async () => undefined,
       async () => {
         uptimeMs = 500;
+        health = FAILING;
         node = await startFakeNode(handlers, { port, identity: keep ? identity : undefined });
       },
       async () => {
@@ -241,7 +245,8 @@ describe('osctl against a node', () => {
 
   it('takes a kernel that is younger than the call for the new boot, and waits for its health', async () => {
     let uptimeMs = 3_600_000;
-    let health: object = FAILING;
+    // The old system is healthy to the end: that must not be taken for the new one.
+    let health: object = HEALTHY;
     await given({
       reboot: () => ({ bootId: 'old' }),
       getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
@@ -251,6 +256,7 @@ describe('osctl against a node', () => {
       () => undefined,
       () => {
         uptimeMs = 500;
+        health = FAILING;
       },
       () => {
         health = HEALTHY;

@@ -13,7 +13,13 @@ import {
 import { enumName, toPlain } from '../core/plain.ts';
 import { countOf, formatRelative } from '../core/quantity.ts';
 import { type Column, tableLines, type View } from '../core/render.ts';
-import { type Command, type NodeSession, WAIT_TIMEOUT_MS, withNode } from '../shell/invocation.ts';
+import {
+  type Command,
+  type NodeSession,
+  tellWaiting,
+  WAIT_TIMEOUT_MS,
+  withNode,
+} from '../shell/invocation.ts';
 import { type Attempt, waitUntil } from '../shell/wait.ts';
 
 function viewOf(health: GetHealthResponse, now: number): View {
@@ -82,6 +88,7 @@ export const healthCommand: Command = {
           signal,
           timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
           goal: 'see the node healthy',
+          onChange: (seen) => tellWaiting(invocation, seen),
         });
         return { view: viewOf(health, host.clock.now()) };
       }

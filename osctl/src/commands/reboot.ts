@@ -6,6 +6,7 @@ import { formatDuration } from '../core/duration.ts';
 import {
   type Command,
   type NodeSession,
+  tellWaiting,
   textOption,
   WAIT_TIMEOUT_MS,
   withNode,
@@ -63,6 +64,7 @@ export const rebootCommand: Command = {
         signal,
         timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
         goal: 'see the node back and healthy',
+        onChange: (seen) => tellWaiting(invocation, seen),
       });
       const tookMs = sinceCallMs();
       const data = { bootId, rebooted: true, seconds: Math.round(tookMs) / 1000 };

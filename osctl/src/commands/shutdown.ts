@@ -3,6 +3,7 @@ import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import {
   type Command,
   type NodeSession,
+  tellWaiting,
   textOption,
   WAIT_TIMEOUT_MS,
   withNode,
@@ -48,6 +49,7 @@ export const shutdownCommand: Command = {
         signal,
         timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
         goal: 'see the node go down',
+        onChange: (seen) => tellWaiting(invocation, seen),
       });
       return { view: { data: { bootId, gone: true }, lines: ['The node no longer answers.'] } };
     }),

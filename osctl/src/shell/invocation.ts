@@ -5,7 +5,7 @@ import type { CommandSpec, GroupSpec } from '../core/command-spec.ts';
 import { chooseContext } from '../core/contexts.ts';
 import { type Endpoint, parseEndpoint } from '../core/endpoint.ts';
 import { warningText } from '../core/failure.ts';
-import { type OutputFormat, renderElement, type View } from '../core/render.ts';
+import { type OutputFormat, printable, renderElement, type View } from '../core/render.ts';
 import type { ContextStore } from '../sys/context-store.ts';
 import type { Host } from '../sys/host.ts';
 import { type NodeClient, openNodeClient } from './node-client.ts';
@@ -66,6 +66,11 @@ export interface NodeSession {
 /** Prints a warning on stderr. */
 export function warn({ host, globals }: Invocation, message: string): void {
   host.terminal.err(warningText(message, globals.output));
+}
+
+/** Tells a person on stderr what a wait is waiting for; programs are not told. */
+export function tellWaiting({ host, globals }: Invocation, seen: string): void {
+  if (globals.output === 'table') host.terminal.err(`waiting: ${printable(seen)}\n`);
 }
 
 /** Prints one element of a stream. */
