@@ -1,13 +1,10 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { ApplyConfigRequest } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import type { StreamServiceLogRequest } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { makeClientIdentity } from '../src/sys/client-certificate.ts';
-import { createFakeHost, type FakeHost } from './fake-host.ts';
-import { type FakeNode, freePort, type Handler, startFakeNode } from './fake-node.ts';
+import type { FakeHost } from './fake-host.ts';
+import type { Handler } from './fake-node.ts';
+import { createOperator, type Operator } from './operator.ts';
 
 const HEALTHY = { healthy: true, checks: [{ name: 'agent', state: 1, message: 'ok' }] };
 const FAILING = {
@@ -19,40 +16,16 @@ const FAILING = {
 };
 
 describe('osctl against a node', () => {
+  let operator: Operator;
   let host: FakeHost;
-  let node: FakeNode | undefined;
-
-  /** A node with these handlers, and a context for it. */
-  async function given(
-    handlers: Record<string, Handler>,
-    { port = 0, validityMs = 8.64e7, age = 0 } = {},
-  ): Promise<FakeNode> {
-    node = await startFakeNode(handlers, { port });
-    const now = Date.now() - age;
-    const identity = await makeClientIdentity({ commonName: 'tester', now, validityMs });
-    const { certificate, key } = identity;
-    const context = {
-      endpoint: node.endpoint,
-      serverCertificate: node.certificate,
-      certificate,
-      key,
-    };
-    await host.store.save({ currentContext: 'one', contexts: { one: context } });
-    return node;
-  }
-
-  async function stop() {
-    await node?.close();
-    node = undefined;
-  }
+  const given: Operator['given'] = (...args) => operator.given(...args);
+  const stop = () => operator.stop();
 
   beforeEach(async () => {
-    host = await createFakeHost();
+    operator = await createOperator();
+    host = operator.host;
   });
-  afterEach(async () => {
-    await stop();
-    await host.close();
-  });
+  afterEach(() => operator.close());
 
   it('prints health as a table with remedies and exits with 7', async () => {
     await given({ getHealth: () => FAILING });
@@ -88,36 +61,6 @@ describe('osctl against a node', () => {
         },
       ],
     });
-  });
-
-  it('waits for health with the clock that it is given', async () => {
-    let looks = 0;
-    await given({ getHealth: () => (++looks < 4 ? FAILING : HEALTHY) });
-    const ran = await host.run(['health', '--wait']);
-    assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(host.slept.length, 3);
-    assert.equal(ran.err, 'waiting: 1 check failing (state-partition)\n');
-  });
-
-  it('gives up waiting for health when the time is up, and says what was seen last', async () => {
-    await given({ getHealth: () => FAILING });
-    const ran = await host.run(['health', '--wait', '--timeout', '5s']);
-    assert.equal(ran.exitCode, 8);
-    assert.match(
-      ran.err,
-      /Cannot see the node healthy within 5 s: 1 check failing \(state-partition\)/,
-    );
-  });
-
-  it('does not wait for a node that does not trust us', async () => {
-    await given({
-      getHealth: () => {
-        throw new KeelError('E_NOT_ENROLLED', 'Cannot answer: not enrolled');
-      },
-    });
-    const ran = await host.run(['health', '--wait']);
-    assert.equal(ran.exitCode, 4);
-    assert.deepEqual(host.slept, []);
   });
 
   it('prints status with every field', async () => {
@@ -201,85 +144,6 @@ describe('osctl against a node', () => {
     assert.match(ran.err, /Cannot finish GetVersion on 127\.0\.0\.1:\d+: no answer in 0\.1 s/);
   });
 
-  /** A reboot as a waiting client sees it; the node that comes back has `identity`, or a new one. */
-  async function rebootTo(keep: boolean) {
-    const port = await freePort();
-    let uptimeMs = 3_600_000;
-    // The old system is healthy to the end: that must not be taken for the new one.
-    let health: object = HEALTHY;
-    const handlers: Record<string, Handler> = {
-      reboot: () => ({ bootId: 'old' }),
-      getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
-      getHealth: () => health,
-    };
-    const { identity } = await given(handlers, { port });
-    const steps = [
-      () => stop(),
-      async () => undefined,
-      async () => {
-        uptimeMs = 500;
-        health = FAILING;
-        node = await startFakeNode(handlers, { port, identity: keep ? identity : undefined });
-      },
-      async () => {
-        health = HEALTHY;
-      },
-    ];
-    host.onSleep = async () => steps.shift()?.();
-    return await host.run(['reboot', '--wait', '-o', 'json']);
-  }
-
-  it('waits through a reboot: old kernel, nobody there, young kernel that is not healthy yet', async () => {
-    const ran = await rebootTo(true);
-    assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(JSON.parse(ran.out).rebooted, true);
-    assert.equal(host.slept.length, 4);
-  });
-
-  it('ends the wait at once when another certificate comes back from the reboot', async () => {
-    const ran = await rebootTo(false);
-    assert.equal(ran.exitCode, 4);
-    assert.equal(JSON.parse(ran.err).error.code, 'E_FINGERPRINT_MISMATCH');
-    assert.equal(host.slept.length, 3);
-  });
-
-  it('takes a kernel that is younger than the call for the new boot, and waits for its health', async () => {
-    let uptimeMs = 3_600_000;
-    // The old system is healthy to the end: that must not be taken for the new one.
-    let health: object = HEALTHY;
-    await given({
-      reboot: () => ({ bootId: 'old' }),
-      getStatus: () => ({ uptime: durationFromMs(uptimeMs) }),
-      getHealth: () => health,
-    });
-    const steps = [
-      () => undefined,
-      () => {
-        uptimeMs = 500;
-        health = FAILING;
-      },
-      () => {
-        health = HEALTHY;
-      },
-    ];
-    host.onSleep = () => steps.shift()?.();
-    const ran = await host.run(['reboot', '--wait', '--reason', 'test', '-o', 'json']);
-    assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(JSON.parse(ran.out).rebooted, true);
-    assert.equal(host.slept.length, 3);
-  });
-
-  it('waits until a node that shuts down no longer answers', async () => {
-    await given({ shutdown: () => ({ bootId: 'old' }) });
-    let sleeps = 0;
-    host.onSleep = async () => {
-      if (++sleeps === 2) await stop();
-    };
-    const ran = await host.run(['shutdown', '--wait']);
-    assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(host.slept.length, 2);
-  });
-
   it('says that the node is gone, with the endpoint, and exits with 3', async () => {
     const { endpoint } = await given({});
     await stop();
@@ -300,7 +164,7 @@ describe('osctl against a node', () => {
         hint: 'The hint of the node.',
       });
     };
-    await given({ getVersion: refuse }, { validityMs: 3_600_000, age: 7_200_000 });
+    await given({ getVersion: refuse }, { validityMs: 3_600_000, ageMs: 7_200_000 });
     const late = await host.run(['version']);
     assert.equal(late.exitCode, 4);
     assert.match(
@@ -314,48 +178,6 @@ describe('osctl against a node', () => {
       early.err,
       /expired by the node's clock, but by this machine's clock .* the two clocks disagree/,
     );
-  });
-
-  it('applies a document, and shows what changes and when', async () => {
-    const { requests } = await given({
-      applyConfig: () => ({
-        changes: [{ path: 'hostname', newJson: '"n1"', effect: 1 }],
-        revision: 3n,
-        rebootRequired: false,
-      }),
-    });
-    host.stdin = 'apiVersion: keel/v1\nhostname: n1\n';
-    const ran = await host.run(['apply', '-f', '-', '--expected-revision', '2']);
-    assert.equal(ran.exitCode, 0, ran.err);
-    assert.match(ran.out, /hostname +\(absent\) +"n1" +at once\n\nStored as revision 3\.\n$/);
-    const request = requests[0] as ApplyConfigRequest;
-    assert.deepEqual(
-      [request.yaml, request.dryRun, request.expectedRevision],
-      [host.stdin, false, 2n],
-    );
-    const diff = await host.run(['diff', '-f', '-']);
-    assert.match(diff.out, /1 setting would change\.\n$/);
-    assert.equal((requests[1] as ApplyConfigRequest).dryRun, true);
-  });
-
-  it('prints the configuration as it was written, and older revisions', async () => {
-    const yaml = '# mine\napiVersion: keel/v1\n';
-    await given({
-      getConfig: () => ({
-        yaml,
-        revision: 2n,
-        history: [
-          { revision: 2n, yaml },
-          { revision: 1n, yaml: 'old: 1\n' },
-        ],
-      }),
-    });
-    assert.equal((await host.run(['get', 'config'])).out, yaml);
-    assert.equal((await host.run(['get', 'config', '--revision', '1'])).out, 'old: 1\n');
-    const none = await host.run(['get', 'config', '--revision', '9']);
-    assert.equal(none.exitCode, 6);
-    assert.match(none.err, /Cannot find revision 9: the node keeps 2, 1/);
-    assert.match((await host.run(['get', 'config', '--history'])).out, /2 +yes/);
   });
 
   it('answers every diagnostic command in all three forms', async () => {
@@ -412,23 +234,6 @@ describe('osctl against a node', () => {
       ran.err,
       /^warning: osctl 0\.1\.0 and the node's release 0\.9\.0 are more than one minor/,
     );
-  });
-
-  it('validates a document without a node', async () => {
-    const file = join(host.folder, 'node.yaml');
-    await writeFile(file, 'apiVersion: keel/v1\nhostnam: n1\n');
-    const ran = await host.run(['validate', '-f', file]);
-    assert.equal(ran.exitCode, 5);
-    assert.ok(ran.out.startsWith(`${file}:2:1: hostnam: `), ran.out);
-    assert.match(ran.out, /did you mean "hostname"\?/);
-    const json = JSON.parse((await host.run(['validate', '-f', file, '-o', 'json'])).out);
-    assert.equal(json.valid, false);
-    assert.deepEqual(Object.keys(json.problems[0]), [
-      ...['line', 'column', 'path', 'message', 'expected', 'suggestion'],
-    ]);
-    await writeFile(file, 'apiVersion: keel/v1\nhostname: n1\n');
-    assert.equal((await host.run(['validate', '-f', file])).exitCode, 0);
-    assert.equal((await host.run(['validate', '-f', `${file}.none`])).exitCode, 6);
   });
 
   it('edits contexts and shows no key unless it is asked to', async () => {
