@@ -1,5 +1,5 @@
 /** Server certificates for fake nodes. */
-import '../src/sys/reflect-metadata.ts';
+import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 

@@ -1,7 +1,7 @@
 /**
  * Client certificates for the tests: what osctl would make, and every wrong variation of it.
  */
-import '@keelos/osctl/sys/reflect-metadata.ts';
+import 'reflect-metadata';
 import { KeyObject, randomBytes, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 

@@ -1,5 +1,7 @@
 /** docs/reference/osctl.md, made from the command tree and the table of exit codes. */
+
 import { ERRORS, ExitCode } from '@keelos/proto/errors.ts';
+import { EXIT_MEANING } from '@keelos/proto/exit-meaning.ts';
 import {
   type CommandSpec,
   GLOBAL_OPTIONS,
@@ -9,21 +11,6 @@ import {
   type TreeSpec,
   walk,
 } from './command-spec.ts';
-
-const EXIT_MEANING: Readonly<Record<keyof typeof ExitCode, string>> = {
-  ok: 'success',
-  failed: 'the command failed for another reason than those below',
-  usage: 'the command line is not right, or no such context',
-  unreachable: 'no connection to the node',
-  untrusted: 'the node or the operator is not trusted: certificate, fingerprint or token',
-  invalidInput: 'a file or value is not acceptable',
-  notFound: 'nothing of that name on the node',
-  unhealthy: 'the node answers and is not healthy',
-  timeout: 'no answer in time',
-  conflict: 'somebody else changed the same thing, or the name is taken',
-  noSpace: 'no room left on the node',
-  cancelled: 'interrupted, for example with Ctrl-C',
-};
 
 function cell(text: string): string {
   return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
