@@ -2,7 +2,11 @@
  * What the agent and PID 1 say to each other over {@link NODE_PATHS.initSocket}, a stream socket in the file system with mode 0600.
  *
  * One connection carries one request. The client sends one line of JSON ({@link InitRequest}); PID 1 answers with one
- * line, or for `followLog` with many, each an {@link InitReply}; then PID 1 closes. A line is at most {@link LINE_BYTES_MAX} bytes.
+ * line, or for `readLog` with many, each an {@link InitReply}; then PID 1 closes. A line is at most {@link LINE_BYTES_MAX} bytes.
+ *
+ * PID 1 starts its services before it has mounted /var, so that they load meanwhile. The socket is the sign that /var,
+ * the clock and the node's identity are as they stay, and that the boot report has been written: a service touches none
+ * of them before the socket exists.
  */
 
 /** Longest line of the protocol, in bytes, without its end. */

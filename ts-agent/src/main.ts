@@ -7,6 +7,7 @@ import { consoleWriter } from './sys/console.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
 import { walkImage } from './sys/image-files.ts';
 import { initClient } from './sys/init-client.ts';
+import { waitForInit } from './sys/init-ready.ts';
 import { linuxKernelFiles } from './sys/kernel-files.ts';
 import { kernelLog } from './sys/kmsg.ts';
 import { linuxAddresses } from './sys/network.ts';
@@ -15,6 +16,7 @@ import { udpExchange } from './sys/udp.ts';
 
 /** Runs the agent until PID 1 ends it. A fault ends the process with a message; PID 1 starts it again. */
 export async function main(): Promise<void> {
+  await waitForInit(NODE_PATHS.initSocket);
   const agent = await createAgent(
     {
       clock: systemClock,

@@ -47,7 +47,18 @@ describe('boot plan', () => {
       ledger.report().steps.map((step) => step.name),
       BOOT_PLAN.flatMap((step) => (step.kind === 'action' && step.mark ? [step.mark] : [])),
     );
-    assert.ok(calls.indexOf('start-services') < calls.indexOf('configure-network'));
+    const order = [
+      'start-services',
+      'mount-state',
+      'set-clock',
+      'open-control-socket',
+      'grow-state',
+    ];
+    assert.deepEqual(
+      calls.filter((call) => order.includes(call)),
+      order,
+      'the agent waits for the socket, and the socket comes after all that it reads',
+    );
   });
 
   it('records a failed step and goes on; a fatal one ends the boot', async () => {

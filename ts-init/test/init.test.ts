@@ -31,7 +31,7 @@ async function boot(files: Readonly<Record<string, string>> = {}) {
   };
   const work = runInit(inputs);
   // Without a disk the boot waits for one, then goes on in memory.
-  for (let count = 0; count < 100; count += 1) await machine.clock.advance(100);
+  for (let count = 0; count < 400; count += 1) await machine.clock.advance(100);
   await work;
   const report = () =>
     JSON.parse(machine.files.readText('/run/keel/boot-report.json')) as BootReport;
@@ -80,7 +80,7 @@ describe('PID 1 as a whole', () => {
       machine.syscalls.calls.length = 0;
       leave(booted);
       leave(booted);
-      await machine.clock.advance(100);
+      await machine.clock.advance(300);
       assert.deepEqual(machine.processes.signals, ['SIGTERM 100']);
       assert.deepEqual(machine.syscalls.calls, [
         'sync',

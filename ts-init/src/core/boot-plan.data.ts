@@ -1,6 +1,7 @@
 /**
- * The boot plan: what PID 1 does, in order. The steps before "start-services" are only those that the agent cannot
- * live without; everything else happens while the agent is loading.
+ * The boot plan: what PID 1 does, in order. The steps before "start-services" are only those that a program cannot be
+ * started without. The agent loads while the next ones are done, and touches nothing until the control socket is there
+ * (proto/src/init-control.ts).
  */
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import type { BootStep, FailurePolicy, MountFlag, MountStep, WriteStep } from './boot-plan.ts';
@@ -104,10 +105,18 @@ const FOUNDATION: readonly BootStep[] = [
     onFailure: 'record',
     why: 'limits and accounting for each service',
   },
+  {
+    kind: 'action',
+    name: 'services',
+    action: 'start-services',
+    mark: 'services-started',
+    onFailure: 'record',
+    why: 'as early as can be: the agent takes longest to load, and waits for the control socket before it does anything',
+  },
 ];
 
-/** What the agent reads when it starts: its state, a sane clock, who this machine is. */
-const BEFORE_SERVICES: readonly BootStep[] = [
+/** What the agent reads first: its state, a sane clock, who this machine is. Then the sign that all of it is there. */
+const WHILE_AGENT_LOADS: readonly BootStep[] = [
   {
     kind: 'action',
     name: 'state partition',
@@ -131,7 +140,7 @@ const BEFORE_SERVICES: readonly BootStep[] = [
     action: 'set-clock',
     mark: 'clock-set',
     onFailure: 'record',
-    why: 'certificates have dates: no service may see a time that is known to be wrong',
+    why: 'certificates have dates: nothing may be signed at a time that is known to be wrong',
   },
   directory('/run/keel/etc', 0o755, '/etc/{hostname,hosts,resolv.conf,machine-id} point into it'),
   {
@@ -143,19 +152,11 @@ const BEFORE_SERVICES: readonly BootStep[] = [
   },
   {
     kind: 'action',
-    name: 'services',
-    action: 'start-services',
-    mark: 'services-started',
-    onFailure: 'record',
-    why: 'as early as can be: the agent takes longest to load',
-  },
-  {
-    kind: 'action',
     name: 'control socket',
     action: 'open-control-socket',
     mark: 'control-socket-open',
     onFailure: 'record',
-    why: 'in the same turn as the start of the agent, so it is there when the agent looks for it',
+    why: 'the agent waits for it: from here on /var, clock and identity are as they stay',
   },
 ];
 
@@ -276,13 +277,20 @@ const REST: readonly BootStep[] = [
   },
   {
     kind: 'action',
+    name: 'ctrl-alt-del',
+    action: 'take-ctrl-alt-del',
+    onFailure: 'record',
+    why: 'it restarts in order, instead of at once',
+  },
+  {
+    kind: 'action',
     name: 'grow state partition',
     action: 'grow-state',
     mark: 'state-grown',
     onFailure: 'record',
-    why: 'first boot on a larger disk; last because it may take long',
+    why: 'first boot on a larger disk; it may take long, so it waits until the agent answers',
   },
 ];
 
 /** The whole plan, in order. */
-export const BOOT_PLAN: readonly BootStep[] = [...FOUNDATION, ...BEFORE_SERVICES, ...REST];
+export const BOOT_PLAN: readonly BootStep[] = [...FOUNDATION, ...WHILE_AGENT_LOADS, ...REST];

@@ -79,6 +79,7 @@ export type BootAction =
   | 'configure-network'
   | 'load-random-seed'
   | 'listen-power-button'
+  | 'take-ctrl-alt-del'
   | 'grow-state'
   | 'open-service-logs';
 

@@ -19,7 +19,7 @@ import { answerRequest } from './control.ts';
 import { growState } from './grow-state.ts';
 import { setHostname, setIdentity } from './identity.ts';
 import { createLastWords } from './last-words.ts';
-import { type Machine, reasonOf } from './machine.ts';
+import { bounded, type Machine, reasonOf } from './machine.ts';
 import { type MountedState, mountState } from './mount-state.ts';
 import { loadRandomSeed, saveRandomSeed } from './random-seed.ts';
 import { readConfig } from './read-config.ts';
@@ -40,6 +40,10 @@ export interface InitInputs {
 
 const WATCHDOG_TIMEOUT_SECONDS = 60;
 const WATCHDOG_FEED_MS = 10_000;
+/** Growing the state partition waits for the agent this long. */
+const AGENT_WAIT_MS = 30_000;
+/** Between the answer to a request and what ends the one who asked. */
+const ANSWER_MS = 250;
 const CONTROL_LIMITS = {
   lineBytesMax: LINE_BYTES_MAX,
   connectionsMax: 64,
@@ -53,6 +57,9 @@ interface Node {
   readonly ledger: BootLedger;
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
+  /** Settles when the agent has told a moment of the boot for the first time. */
+  readonly agentAnswers: Promise<void>;
+  agentAnswered(): void;
   leave(kind: ShutdownKind, reason: string): void;
 }
 
@@ -69,7 +76,8 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   const clock = createClockKeeper(machine, setClock);
   const services = createServiceRunner(machine, SERVICES);
   const leave = createLeaver({ machine, clock, services, lastWords });
-  const node: Node = { machine, ledger, clock, services, leave };
+  const { promise: agentAnswers, resolve: agentAnswered } = Promise.withResolvers<void>();
+  const node: Node = { machine, ledger, clock, services, leave, agentAnswers, agentAnswered };
   inputs.listenSignals({
     leave: (reason) => leave('reboot', reason),
     child: () => void reapOrphans(machine),
@@ -77,7 +85,6 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   try {
     const actions = bootActions(node, inputs);
     await performBootPlan(BOOT_PLAN, { machine, ledger, actions });
-    machine.syscalls.disableCtrlAltDel();
     sweepRegularly(machine);
     reapOrphans(machine);
     ledger.mark('boot-plan-done');
@@ -108,9 +115,9 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
     'set-identity': () => setIdentity(machine, config),
     'start-services': () => services.start(),
     'open-control-socket'() {
-      openControlSocket(node, inputs);
-      // The agent reads the report when it is up; what comes later is written again.
+      // Before the socket, which tells the agent that the report is there. What comes later is written again.
       ledger.write();
+      openControlSocket(node, inputs);
     },
     async 'configure-network'() {
       ledger.set({ network: await configureNetwork(machine, config) });
@@ -119,7 +126,11 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
     'listen-power-button'() {
       machine.listenPowerButton(() => node.leave('powerOff', 'power button'));
     },
+    'take-ctrl-alt-del': () => machine.syscalls.disableCtrlAltDel(),
     async 'grow-state'() {
+      ledger.write();
+      // Writing to the disk now would keep the agent from loading.
+      await bounded(machine.clock, AGENT_WAIT_MS, node.agentAnswers);
       if (state?.partition === undefined || state.report.mode !== 'disk') return;
       await growState(machine, state.partition, '/var');
     },
@@ -144,7 +155,7 @@ function armWatchdog(node: Node): void {
 }
 
 function openControlSocket(node: Node, inputs: InitInputs): void {
-  const { machine, ledger, clock, services, leave } = node;
+  const { machine, ledger, clock, services } = node;
   const targets = {
     services,
     clock: {
@@ -154,8 +165,15 @@ function openControlSocket(node: Node, inputs: InitInputs): void {
         ledger.write();
       },
     },
-    ledger,
-    leave,
+    ledger: {
+      ...ledger,
+      mark(step: string) {
+        ledger.mark(step);
+        node.agentAnswered();
+      },
+    },
+    leave: (kind: ShutdownKind, reason: string) =>
+      void machine.clock.after(ANSWER_MS, () => node.leave(kind, reason)),
     setHostname: (hostname: string) => setHostname(machine, hostname),
   };
   const options = {
