@@ -31,7 +31,9 @@ const REFLECTION_V1_ALPHA = 'grpc.reflection.v1alpha.ServerReflection';
 
 /** A running server. */
 export interface GrpcServer {
-  /** Ends every call and connection. */
+  /** Tells every client to go; calls that run may end. */
+  drain(): void;
+  /** Ends every call. */
   close(): void;
 }
 
@@ -53,6 +55,7 @@ export function startGrpcServer(node: Node): GrpcServer {
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   listener.serve((socket) => injector.injectConnection(socket));
   return {
+    drain: () => injector.drain(limits.closeGraceMs),
     close: () => {
       injector.destroy();
       server.forceShutdown();

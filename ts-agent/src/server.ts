@@ -1,6 +1,7 @@
 /**
  * The agent: opens its port first, with as little loaded as the handshake needs, and loads what answers calls after.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import type { Limits } from './core/limits.data.ts';
@@ -36,6 +37,7 @@ const BELIEVED_MS = 20 * 365.25 * 86_400_000;
 /** Starts the agent and returns once it answers calls. @throws the error of bind(2) or listen(2) */
 export async function createAgent(ports: AgentPorts, options: AgentOptions): Promise<Agent> {
   const limits = { ...LIMITS, ...options.limits };
+  markBoot(ports, 'agent-started');
   const release = parseOsRelease((await ports.files.readText(NODE_PATHS.osRelease)) ?? '');
   const buildMs = Number(release.get('BUILD_EPOCH') ?? 0) * 1000;
   const hostname =
@@ -49,6 +51,7 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
   const trust = new Trust(ports, buildMs + BELIEVED_MS);
   const listener = await openListener({ ...options, limits, identity }, trust);
   markBoot(ports, 'api-listening');
+  await sent();
   const { startServices } = await import('./start-services.ts');
   const services = await startServices({
     ports,
@@ -67,8 +70,9 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
     identity,
     connectionCount: () => listener.connectionCount,
     async close() {
+      services.drain();
+      await listener.close(limits.closeGraceMs);
       services.close();
-      await listener.close();
     },
   };
 }
@@ -86,6 +90,12 @@ async function openListener(
     if (options.host !== '::' || code !== 'EAFNOSUPPORT') throw cause;
     return Listener.open({ ...options, host: '0.0.0.0', isProven });
   }
+}
+
+/** PID 1 notes the time at which a mark arrives, so it has to leave before the loading below takes the thread. */
+async function sent(): Promise<void> {
+  // One turn of the event loop connects, the next one writes.
+  for (let turn = 0; turn < 2; turn += 1) await nextTurn();
 }
 
 /** The boot report is a convenience: that PID 1 did not take the mark is logged and nothing more. */

@@ -24,8 +24,15 @@ export interface Beginnings {
   readonly version: string;
 }
 
+/** What {@link startServices} started. */
+export interface RunningServices {
+  /** Takes no new calls; those that run may end. */
+  drain(): void;
+  close(): void;
+}
+
 /** Starts all of it. */
-export async function startServices(beginnings: Beginnings): Promise<{ close(): void }> {
+export async function startServices(beginnings: Beginnings): Promise<RunningServices> {
   const { ports, trust, identity } = beginnings;
   const configuration = new NodeConfigStore(ports);
   configuration.rememberBoot();
@@ -35,10 +42,11 @@ export async function startServices(beginnings: Beginnings): Promise<{ close(): 
   timeSync.restart(configuration.config?.time.servers ?? []);
   await announce(beginnings, configuration);
   return {
-    close() {
+    drain() {
       timeSync.close();
-      server.close();
+      server.drain();
     },
+    close: () => server.close(),
   };
 }
 

@@ -23,8 +23,16 @@ import { ServiceState, Slot, SystemService } from '@keelos/proto/gen/keel/v1/sys
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { HISTORY_MAX } from '@keelos/ts-agent/core/config-history.ts';
-import type { TestClient } from './agent-fixture.ts';
-import { enrolledNode, failure, failureCode, Openings, ROOT_HASH } from './agent-fixture.ts';
+import {
+  enrolledNode,
+  FakeWorld,
+  failure,
+  failureCode,
+  Openings,
+  ROOT_HASH,
+  TestClient,
+} from './agent-fixture.ts';
+import { makeCertificate } from './openssl-certificates.ts';
 
 const NAMED = (name: string) => `apiVersion: keel/v1\nhostname: ${name}\n`;
 
@@ -101,6 +109,20 @@ describe('services', () => {
       await failureCode(client.call(LifecycleService, 'reboot', {})),
       'E_INIT_UNREACHABLE',
     );
+  });
+
+  it('the answer to a reboot leaves before the agent is ended by it', async () => {
+    const world = new FakeWorld();
+    const agent = await world.start();
+    const client = openings.add(new TestClient(agent, makeCertificate()));
+    await client.enrol(world.token);
+    let closed: Promise<void> | undefined;
+    world.init.request = async () => {
+      closed = agent.close();
+      return { type: 'ok' };
+    };
+    assert.equal((await client.call(LifecycleService, 'reboot', {})).bootId, 'b-1');
+    await closed;
   });
 
   it('a restart names a service that exists', async () => {
@@ -265,7 +287,6 @@ describe('services', () => {
     world.state.files.set(NODE_PATHS.nodeConfig, bytes);
     world.boot({ configProblem: 'wrong checksum' });
     const agent = openings.add(await world.start());
-    const { TestClient } = await import('./agent-fixture.ts');
     const again = openings.add(new TestClient(agent, certificate));
     assert.match((await check(again, 'configuration')).message, /wrong checksum/);
     assert.equal(

@@ -36,6 +36,8 @@ export interface Limits {
   readonly unaryCallMs: number;
   /** Longest run of a call that sends a stream. */
   readonly streamCallMs: number;
+  /** When the agent ends, running calls have this long: the answer to "reboot" is among them. */
+  readonly closeGraceMs: number;
 }
 
 /** The limits in force on a node. */
@@ -56,4 +58,5 @@ export const LIMITS: Limits = {
   logStreamsMax: 16,
   unaryCallMs: 30_000,
   streamCallMs: 86_400_000,
+  closeGraceMs: 1_000,
 };

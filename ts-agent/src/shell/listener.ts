@@ -113,12 +113,20 @@ export class Listener {
     if (connection !== undefined) connection.isProven = true;
   }
 
-  /** Stops listening and closes every connection. */
-  async close(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#tcp.close(() => resolve());
-    for (const { socket } of this.#connections.values()) socket.destroy();
-    await promise;
+  /**
+   * Stops listening, closes at once what has proven nothing, and gives the others `graceMs` to end by themselves.
+   *
+   * Whoever serves them has to tell them to end.
+   */
+  async close(graceMs: number): Promise<void> {
+    const ended = Promise.withResolvers<void>();
+    this.#tcp.close(() => ended.resolve());
+    for (const { socket, isProven } of this.#connections.values()) if (!isProven) socket.destroy();
+    const timer = setTimeout(() => {
+      for (const { socket } of this.#connections.values()) socket.destroy();
+    }, graceMs);
+    await ended.promise;
+    clearTimeout(timer);
   }
 
   #onConnection(socket: Socket): void {
