@@ -17,6 +17,7 @@ import type { AgentPorts } from '@keelos/ts-agent/ports.ts';
 import type { Agent } from '@keelos/ts-agent/server.ts';
 import { createAgent } from '@keelos/ts-agent/server.ts';
 import { FakeClock } from '@keelos/ts-agent/sys/clock.ts';
+import type { ImageFile } from '@keelos/ts-agent/sys/image-files.ts';
 import { FakeInit } from '@keelos/ts-agent/sys/init-client.ts';
 import { FakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
 import { FakeKernelLog } from '@keelos/ts-agent/sys/kmsg.ts';
@@ -43,6 +44,8 @@ export class FakeWorld {
   readonly kernelLog = new FakeKernelLog();
   readonly logged: string[] = [];
   console = '';
+  imageFileCount = 500;
+  imageFilesRead = 0;
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
 
   constructor() {
@@ -95,6 +98,21 @@ export class FakeWorld {
     ];
   }
 
+  /** Files of the image, and how many of them were read so far. */
+  async *walk(): AsyncGenerator<ImageFile> {
+    for (let index = 0; index < this.imageFileCount; index += 1) {
+      this.imageFilesRead += 1;
+      yield {
+        path: `/usr/lib/${'x'.repeat(200)}${index}`,
+        type: 'regular',
+        mode: 0o755,
+        sizeBytes: index,
+        linkTarget: '',
+        magic: Buffer.from('\x7fELF', 'latin1'),
+      };
+    }
+  }
+
   /** Changes the boot report. */
   boot(change: Partial<BootReport>): void {
     this.files.files.set(NODE_PATHS.bootReport, JSON.stringify({ ...GOOD_BOOT, ...change }));
@@ -116,18 +134,7 @@ export class FakeWorld {
       writeConsole: async (lines) => {
         this.console += `${lines.join('\n')}\n`;
       },
-      walkImage: async function* () {
-        for (let index = 0; index < 5_000; index += 1) {
-          yield {
-            path: `/usr/lib/${'x'.repeat(200)}${index}`,
-            type: 'regular',
-            mode: 0o755,
-            sizeBytes: index,
-            linkTarget: '',
-            magic: Buffer.from('\x7fELF', 'latin1'),
-          };
-        }
-      },
+      walkImage: () => this.walk(),
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       random: randomBytes,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { JudgeOptions } from '@keelos/ts-agent/core/client-certificate.ts';
 import { judgeClientCertificate } from '@keelos/ts-agent/core/client-certificate.ts';
 import type { CertificateWish } from './openssl-certificates.ts';
@@ -156,6 +158,19 @@ describe('client certificate', () => {
       return new X509Certificate(call('x509', '-in', 'forged.pem')).raw;
     });
     assert.match(outcome(forged), /not self-signed/);
+  });
+
+  it('signed by its own key under another name is refused', () => {
+    const renamed = openssl((call, directory) => {
+      const key = ['-newkey', ...P256, '-nodes', '-keyout', 'k.key'];
+      call('req', '-x509', ...key, '-out', 'ca.pem', '-subj', '/O=someone', '-days', '1');
+      call('req', '-new', '-key', 'k.key', '-out', 'k.csr', '-subj', '/O=admin');
+      writeFileSync(join(directory, 'ext'), CLIENT_EXTENSIONS.join('\n'));
+      const signing = ['-CA', 'ca.pem', '-CAkey', 'k.key', '-CAcreateserial', '-days', '1'];
+      call('x509', '-req', '-in', 'k.csr', ...signing, '-extfile', 'ext', '-out', 'renamed.pem');
+      return new X509Certificate(call('x509', '-in', 'renamed.pem')).raw;
+    });
+    assert.match(outcome(renamed), /issuer and subject differ/);
   });
 
   it('cut at any byte is refused and never throws', () => {

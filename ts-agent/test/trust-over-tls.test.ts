@@ -6,9 +6,10 @@ import { Health } from '@keelos/proto/gen/grpc/health/v1/health_pb.js';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
-import { decodeRecord } from '@keelos/proto/state-record.ts';
+import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
+import { fingerprintOf } from '@keelos/ts-agent/core/client-certificate.ts';
 import { TOKEN_LIFETIME_MS } from '@keelos/ts-agent/core/enrolment.ts';
-import { OPERATORS_RECORD } from '@keelos/ts-agent/core/operators.ts';
+import { OPERATORS_MAX, OPERATORS_RECORD } from '@keelos/ts-agent/core/operators.ts';
 import { SERVER_KEY_PATH } from '@keelos/ts-agent/shell/server-identity.ts';
 import { OPERATORS_PATH } from '@keelos/ts-agent/shell/trust.ts';
 import {
@@ -157,6 +158,25 @@ describe('trust over TLS', () => {
     await version(ann);
     const raised = world.init.requests.filter(({ op }) => op === 'raiseClock');
     assert.deepEqual(raised, [{ op: 'raiseClock', timeMs: nowMs - 60_000, source: 'operator' }]);
+  });
+
+  it('when 64 are enrolled the next one is refused, and its token stays good', async () => {
+    const world = new FakeWorld();
+    const operators = Array.from({ length: OPERATORS_MAX }, (_, index) => ({
+      fingerprint: fingerprintOf(Buffer.of(index)),
+      certificate: Buffer.of(index).toString('base64'),
+      subject: `CN=${index}`,
+      notBeforeMs: 0,
+      notAfterMs: world.clock.nowMs() + HOUR_MS,
+      enrolledAtMs: 0,
+      enrolledBy: 'token',
+    }));
+    world.state.replace(OPERATORS_PATH, encodeRecord(OPERATORS_RECORD, { operators }));
+    const agent = openings.add(await world.start());
+    const client = openings.add(new TestClient(agent, makeCertificate()));
+    assert.equal(await failureCode(client.enrol(world.token)), 'E_LIMIT_EXCEEDED');
+    world.clock.set(world.clock.nowMs() + HOUR_MS + 1);
+    await client.enrol(world.token);
   });
 
   it('renewal takes an acceptable successor of the same subject only', async () => {
