@@ -182,6 +182,12 @@ describe('hostile callers', () => {
       String(checks.find(({ name }) => name === 'esp')?.message),
       /no result within 3000 ms/,
     );
+    world.clock.advance(2_000);
+    const again = await client.call(HealthService, 'getHealth', {});
+    assert.match(
+      String(again.checks.find(({ name }) => name === 'esp')?.message),
+      /an earlier run of it has not ended/,
+    );
     assert.equal(
       checks.find(({ name }) => name === 'network')?.message,
       'Addresses: 10.0.2.15/24 (dhcp).',

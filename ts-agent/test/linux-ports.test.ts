@@ -37,7 +37,7 @@ describe('Linux ports', () => {
     ['memory', () => new MemoryStateStore()],
   ];
   for (const [name, open] of stores) {
-    it(`state store on ${name}: replace, read, list, remove`, () => {
+    it(`state store on ${name}: replace, read, list, remove, probe`, async () => {
       const store = open();
       const path = join(directory, 'a/b.rec');
       assert.equal(store.read(path), undefined);
@@ -49,6 +49,8 @@ describe('Linux ports', () => {
       store.remove(path);
       store.remove(path);
       assert.equal(store.read(path), undefined);
+      await store.probe(join(directory, 'c/probe'));
+      assert.ok((store.read(join(directory, 'c/probe'))?.length ?? 0) > 0);
     });
   }
 

@@ -63,7 +63,10 @@ export class HealthRunner {
   readonly #subjects: HealthSubjects;
   readonly #checkMs: number;
   #history: HealthHistory = new Map();
-  #last: { readonly atMs: number; readonly results: Promise<readonly CheckResult[]> } | undefined;
+  /** Checks that have not ended: one that hangs is not started again, or hanging ones would pile up. */
+  readonly #running = new Set<string>();
+  #last: Promise<readonly CheckResult[]> | undefined;
+  #endedAtMs = 0;
 
   constructor(subjects: HealthSubjects, checkMs = CHECK_MS) {
     this.#subjects = subjects;
@@ -72,16 +75,20 @@ export class HealthRunner {
 
   /** Results of every check, at most a second old. Takes at most as long as one check may. */
   results(): Promise<readonly CheckResult[]> {
-    const atMs = this.#subjects.ports.clock.monotonicMs();
-    if (this.#last === undefined || atMs - this.#last.atMs >= RESULT_LIFETIME_MS) {
-      this.#last = { atMs, results: this.#run() };
+    const ageMs = this.#subjects.ports.clock.monotonicMs() - this.#endedAtMs;
+    if (this.#last === undefined || ageMs >= RESULT_LIFETIME_MS) {
+      // Until this run ends, everybody who asks gets its results.
+      this.#endedAtMs = Number.POSITIVE_INFINITY;
+      this.#last = this.#run().finally(() => {
+        this.#endedAtMs = this.#subjects.ports.clock.monotonicMs();
+      });
     }
-    return this.#last.results;
+    return this.#last;
   }
 
   async #run(): Promise<readonly CheckResult[]> {
     const verdicts = await Promise.all(
-      CHECKS.map(async ([name, check]) => [name, await this.#verdict(check)] as const),
+      CHECKS.map(async ([name, check]) => [name, await this.#verdict(name, check)] as const),
     );
     const nowMs = this.#subjects.ports.clock.nowMs();
     const { history, results } = recordVerdicts(this.#history, verdicts, nowMs);
@@ -89,12 +96,20 @@ export class HealthRunner {
     return results;
   }
 
-  async #verdict(check: Check): Promise<Verdict> {
+  async #verdict(name: string, check: Check): Promise<Verdict> {
+    if (this.#running.has(name)) return unknown('an earlier run of it has not ended');
+    this.#running.add(name);
     const late = Promise.withResolvers<Verdict>();
     const timer = setTimeout(() => {
       late.resolve(unknown(`no result within ${this.#checkMs} ms`));
     }, this.#checkMs);
-    const run = async (): Promise<Verdict> => check(this.#subjects);
+    const run = async (): Promise<Verdict> => {
+      try {
+        return await check(this.#subjects);
+      } finally {
+        this.#running.delete(name);
+      }
+    };
     try {
       return await Promise.race([run(), late.promise]);
     } catch (cause) {
@@ -129,7 +144,7 @@ async function checkStatePartition({ ports, trust }: HealthSubjects): Promise<Ve
   let writeProblem = '';
   if (isOnDisk) {
     try {
-      ports.state.replace(WRITE_TEST_PATH, Buffer.from(`${ports.clock.nowMs()}\n`));
+      await ports.state.probe(WRITE_TEST_PATH);
     } catch (cause) {
       writeProblem = cause instanceof Error ? cause.message : String(cause);
     }

@@ -12,19 +12,27 @@ import {
   statSync,
   writeSync,
 } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { KeelError } from '@keelos/proto/errors.ts';
 
 /** Largest file that is read. */
 export const STATE_FILE_BYTES_MAX = 2 * 1_048_576;
 const TEMPORARY_SUFFIX = '.new';
+const PROBE_TEXT = 'written by a health check\n';
 
-/** The port. All calls are synchronous: the files are small, and two writers never interleave. */
+/** The port. Records are read and written synchronously: they are small, and two writers never interleave. */
 export interface StateStore {
   /** Bytes of a file; undefined when it is not there. @throws KeelError E_STATE_UNAVAILABLE, E_RECORD_DAMAGED */
   read(path: string): Uint8Array | undefined;
   /** Replaces a file; after a crash either the old or the new one is there. @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE */
   replace(path: string, bytes: Uint8Array): void;
+  /**
+   * Writes a small file and waits until the disk has it; a disk that hangs does not hang the thread.
+   *
+   * @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE
+   */
+  probe(path: string): Promise<void>;
   /** Names in a directory, temporary files left out. */
   list(directory: string): readonly string[];
   /** Removes a file; one that is not there is fine. @throws KeelError E_STATE_UNAVAILABLE */
@@ -69,6 +77,14 @@ export const diskStateStore: StateStore = {
       syncDirectory(dirname(path));
     } catch (cause) {
       removeQuietly(temporary);
+      throw stateError('write', path, cause);
+    }
+  },
+  async probe(path) {
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await writeFile(path, PROBE_TEXT, { mode: 0o600, flush: true });
+    } catch (cause) {
       throw stateError('write', path, cause);
     }
   },
@@ -133,6 +149,10 @@ export class MemoryStateStore implements StateStore {
       throw stateError('write', path, Object.assign(new Error(), { code: this.writeFailure }));
     }
     this.files.set(path, Uint8Array.from(bytes));
+  }
+
+  async probe(path: string): Promise<void> {
+    this.replace(path, Buffer.from(PROBE_TEXT));
   }
 
   list(directory: string): readonly string[] {
