@@ -61,6 +61,8 @@ export function createLogDisk(files: LogFiles, failed: (reason: unknown) => void
     if (writer === undefined || working !== undefined) return;
     working = drain(writer).finally(() => {
       working = undefined;
+      // Lines that came after the last look at the queue.
+      if (queueBytes > 0) work();
     });
   };
   return {

@@ -11,7 +11,6 @@ const SWEEP_EVERY_MS = 30_000;
 export function reapOrphans(machine: Machine): number[] {
   const ownPids = machine.processes.ownPids();
   return listCandidates(machine).filter((pid) => {
-    if (ownPids.has(pid)) return false;
     const stat = parseProcessStat(readStat(machine, pid));
     return isOrphanedZombie(stat, { pid, ownPids }) && machine.syscalls.reap(pid);
   });
