@@ -56,7 +56,7 @@ async function showConsole(vm: Vm): Promise<void> {
   }
 }
 
-/** First request: the power button. Second, or when the node does not react: the plug. */
+/** First request: the power button. Second, or when the node does not go down in time: the plug. */
 function stopOnSignals(vm: Vm): () => void {
   let asked = false;
   const onSignal = () => {
@@ -66,7 +66,7 @@ function stopOnSignals(vm: Vm): () => void {
     }
     asked = true;
     process.stderr.write('\nkeel-image: pressing the power button; once more pulls the plug\n');
-    vm.powerButton().catch(() => vm.kill());
+    powerOff(vm).catch((error: Error) => process.stderr.write(`keel-image: ${error.message}\n`));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
@@ -76,16 +76,27 @@ function stopOnSignals(vm: Vm): () => void {
   };
 }
 
+/** Presses the power button and waits; the machine is off afterwards in any case. */
+async function powerOff(vm: Vm): Promise<void> {
+  try {
+    await vm.powerButton();
+    if (await vm.waitForExit({ timeoutMs: POWER_OFF_TIMEOUT_MS })) return;
+  } catch (cause) {
+    await vm.kill();
+    throw new Error('Cannot press the power button: the plug was pulled', { cause });
+  }
+  await vm.kill();
+  throw new Error(`The node did not power off in ${POWER_OFF_TIMEOUT_MS} ms: the plug was pulled`);
+}
+
 async function untilHealthy(vm: Vm): Promise<void> {
   try {
     await vm.announcement({ timeoutMs: HEALTHY_TIMEOUT_MS });
-    await vm.powerButton();
-    if (await vm.waitForExit({ timeoutMs: POWER_OFF_TIMEOUT_MS })) return;
-    throw new Error(`Cannot power the node off: it still runs after ${POWER_OFF_TIMEOUT_MS} ms`);
   } catch (error) {
     await vm.kill();
     throw error;
   }
+  await powerOff(vm);
 }
 
 async function run(disk: string, options: RunOptions): Promise<void> {
