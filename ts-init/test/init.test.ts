@@ -6,7 +6,12 @@ import type { SignalHandlers } from '../src/sys/signals.ts';
 import { createFakeMachine } from './fake-machine.ts';
 
 /** Boots a machine of fakes. */
-async function boot(files: Readonly<Record<string, string>> = {}) {
+async function boot(
+  files: Readonly<Record<string, string>> = {},
+  meanwhile: (inputs: {
+    readonly answer: (line: string, reply: LineReply) => void;
+  }) => void = () => {},
+) {
   const machine = createFakeMachine({
     '/etc/os-release': 'BUILD_EPOCH=1600000000\n',
     ...files,
@@ -31,7 +36,10 @@ async function boot(files: Readonly<Record<string, string>> = {}) {
   };
   const work = runInit(inputs);
   // Without a disk the boot waits for one, then goes on in memory.
-  for (let count = 0; count < 400; count += 1) await machine.clock.advance(100);
+  for (let count = 0; count < 400; count += 1) {
+    if (count === 100) meanwhile(inputs);
+    await machine.clock.advance(100);
+  }
   await work;
   const report = () =>
     JSON.parse(machine.files.readText('/run/keel/boot-report.json')) as BootReport;
@@ -92,6 +100,23 @@ describe('PID 1 as a whole', () => {
       assert.ok(machine.files.exists('/var/lib/keel/clock-floor.rec'));
     });
   }
+
+  it('grows the disk only after the agent is ready, or after half a minute', async () => {
+    const endOfBoot = (report: BootReport) =>
+      (report.steps.find((step) => step.name === 'boot-plan-done')?.monotonicUs ?? 0) / 1_000_000;
+    const silent = await boot();
+    assert.ok(endOfBoot(silent.report()) >= 30 && endOfBoot(silent.report()) < 40);
+    const told = await boot({}, (inputs) => {
+      for (const step of ['agent-started', 'api-ready']) {
+        inputs.answer(JSON.stringify({ op: 'markBoot', step }), {
+          send: () => true,
+          end() {},
+          onClose() {},
+        });
+      }
+    });
+    assert.ok(endOfBoot(told.report()) < 15, `${endOfBoot(told.report())}`);
+  });
 
   it('goes down although the agent ignores SIGTERM: its group is killed after the grace', async () => {
     const { machine, inputs } = await boot();

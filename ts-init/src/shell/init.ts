@@ -40,6 +40,8 @@ export interface InitInputs {
 
 const WATCHDOG_TIMEOUT_SECONDS = 60;
 const WATCHDOG_FEED_MS = 10_000;
+/** The last step of a boot that the agent tells. */
+const AGENT_READY_STEP = 'api-ready';
 /** Growing the state partition waits for the agent this long. */
 const AGENT_WAIT_MS = 30_000;
 /** Between the answer to a request and what ends the one who asked. */
@@ -57,7 +59,7 @@ interface Node {
   readonly ledger: BootLedger;
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
-  /** Settles when the agent has told a moment of the boot for the first time. */
+  /** Settles when the agent has told {@link AGENT_READY_STEP}. */
   readonly agentAnswers: Promise<void>;
   agentAnswered(): void;
   leave(kind: ShutdownKind, reason: string): void;
@@ -169,7 +171,7 @@ function openControlSocket(node: Node, inputs: InitInputs): void {
       ...ledger,
       mark(step: string) {
         ledger.mark(step);
-        node.agentAnswered();
+        if (step === AGENT_READY_STEP) node.agentAnswered();
       },
     },
     leave: (kind: ShutdownKind, reason: string) =>
