@@ -11,7 +11,7 @@ import type { AgentPorts } from './ports.ts';
 import type { ListenerOptions } from './shell/listener.ts';
 import { Listener } from './shell/listener.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
-import { serverIdentity } from './shell/server-identity.ts';
+import { serverIdentity, storeIdentity } from './shell/server-identity.ts';
 import { Trust } from './shell/trust.ts';
 
 /** Where to listen, and with which limits. */
@@ -42,16 +42,17 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
   const buildMs = Number(release.get('BUILD_EPOCH') ?? 0) * 1000;
   const hostname =
     (await ports.files.readText('/proc/sys/kernel/hostname'))?.trim() || 'keelos-node';
-  const identity = await serverIdentity(ports.state, () => ({
+  const made = await serverIdentity(ports.state, () => ({
     random: ports.random,
     hostname,
     addresses: ports.addresses().map(({ cidr }) => cidr.split('/')[0] ?? ''),
     notBeforeMs: buildMs,
   }));
   const trust = new Trust(ports, buildMs + BELIEVED_MS);
-  const listener = await openListener({ ...options, limits, identity }, trust);
+  const listener = await openListener({ ...options, limits, identity: made.identity }, trust);
   markBoot(ports, 'api-listening');
   await sent();
+  const identity = made.isNew ? storeIdentity(ports.state, made.identity) : made.identity;
   const { startServices } = await import('./start-services.ts');
   const services = await startServices({
     ports,

@@ -31,27 +31,35 @@ export interface NewIdentity {
   readonly notBeforeMs: number;
 }
 
-/** The stored identity, or a new one, stored when that works. */
+/**
+ * The stored identity, or a new one. A new one still has to be stored: {@link storeIdentity}, before anybody is told its
+ * fingerprint; the port need not wait for the disk.
+ */
 export async function serverIdentity(
   store: StateStore,
   fresh: () => NewIdentity,
-): Promise<ServerIdentity> {
+): Promise<{ readonly identity: ServerIdentity; readonly isNew: boolean }> {
   const stored = readIdentity(store);
-  if (stored.kind === 'usable') return { ...stored.pems, ...described(stored.pems), problem: '' };
+  if (stored.kind === 'usable') {
+    return { identity: { ...stored.pems, ...described(stored.pems), problem: '' }, isNew: false };
+  }
   const pems = await newIdentity(fresh());
-  const problems =
-    stored.kind === 'damaged' ? [`The node's key was replaced: ${stored.reason}.`] : [];
+  const problem = stored.kind === 'damaged' ? `The node's key was replaced: ${stored.reason}.` : '';
+  return { identity: { ...pems, ...described(pems), problem }, isNew: true };
+}
+
+/** Stores a new identity. One that cannot be stored is used until the next boot, and says so. */
+export function storeIdentity(store: StateStore, identity: ServerIdentity): ServerIdentity {
   try {
     // The key first: a certificate without its key is of no use, a key without a certificate is replaced.
-    store.replace(SERVER_KEY_PATH, Buffer.from(pems.keyPem));
-    store.replace(SERVER_CERTIFICATE_PATH, Buffer.from(pems.certificatePem));
+    store.replace(SERVER_KEY_PATH, Buffer.from(identity.keyPem));
+    store.replace(SERVER_CERTIFICATE_PATH, Buffer.from(identity.certificatePem));
+    return identity;
   } catch (cause) {
     if (!(cause instanceof KeelError)) throw cause;
-    problems.push(
-      `The node's key could not be stored and lasts until the next boot: ${cause.message}.`,
-    );
+    const lost = `The node's key could not be stored and lasts until the next boot: ${cause.message}.`;
+    return { ...identity, problem: `${identity.problem} ${lost}`.trim() };
   }
-  return { ...pems, ...described(pems), problem: problems.join(' ') };
 }
 
 interface Pems {
