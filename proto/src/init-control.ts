@@ -73,7 +73,7 @@ export interface BootReport {
   readonly steps: readonly { readonly name: string; readonly monotonicUs: number }[];
   /** How the state partition was mounted. */
   readonly state: {
-    /** "disk": as it should be. "backup-superblock": the first superblock is damaged. "read-only". "memory": nothing on disk could be mounted. */
+    /** "disk": as it should be. "backup-superblock": the superblock was damaged, and restored from its copy. "read-only". "memory": nothing on disk could be mounted. */
     readonly mode: 'disk' | 'backup-superblock' | 'read-only' | 'memory';
     /** Device, for example "/dev/vda5"; empty in mode "memory". */
     readonly device: string;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -13,7 +13,13 @@ import {
   SECTOR_BYTES,
 } from '@keelos/proto/gpt.ts';
 import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
-import { blocksToGrowTo, isSuperblockDamaged, parseExt4Size } from '../src/core/ext4-superblock.ts';
+import {
+  BACKUP_OFFSETS_BYTES,
+  blocksToGrowTo,
+  isSuperblockDamaged,
+  parseExt4Size,
+  restoreSuperblock,
+} from '../src/core/ext4-superblock.ts';
 import { type DiskWrite, planGrow } from '../src/core/gpt-grow.ts';
 
 const OLD_SECTORS = 4096;
@@ -177,6 +183,33 @@ describe('ext4 superblock', () => {
   it('takes nothing from too few bytes or zeros', () => {
     assert.equal(parseExt4Size(superblock.subarray(0, 1023)), undefined);
     assert.ok(isSuperblockDamaged(Buffer.alloc(1024)));
+  });
+
+  it('is restored from a copy so that e2fsck finds nothing to mend but the counters', function () {
+    this.timeout(20_000);
+    const folder = mkdtempSync(join(tmpdir(), 'keel-ext4-'));
+    const path = join(folder, 'image');
+    try {
+      writeFileSync(path, '');
+      truncateSync(path, 512 * 2 ** 20);
+      execFileSync('mke2fs', ['-q', '-t', 'ext4', '-b', '4096', '-F', path]);
+      const image = readFileSync(path);
+      const offset = BACKUP_OFFSETS_BYTES[0] ?? 0;
+      const restored = restoreSuperblock(image.subarray(offset, offset + 1024));
+      assert.ok(restored);
+      assert.equal(isSuperblockDamaged(restored), false);
+      assert.deepEqual(parseExt4Size(restored), parseExt4Size(image.subarray(1024, 2048)));
+      image.fill(0, 1024, 2048);
+      restored.copy(image, 1024);
+      writeFileSync(path, image);
+      // -p mends what is safe: the journal flag. Exit code 1: mended.
+      const first = spawnSync('e2fsck', ['-p', path], { encoding: 'utf8' });
+      assert.ok((first.status ?? 9) <= 1, first.stdout + first.stderr);
+      execFileSync('e2fsck', ['-fn', path]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    assert.equal(restoreSuperblock(Buffer.alloc(1024)), undefined);
   });
 
   it('grows only upwards, by whole blocks', () => {

@@ -66,33 +66,47 @@ describe('mounting the state partition', () => {
 
   const cases: readonly {
     readonly name: string;
+    /** The mount that works. */
     readonly works: RegExp;
-    readonly damaged: boolean;
     readonly mode: string;
   }[] = [
-    { name: 'a damaged superblock', works: /sb=393216/, damaged: true, mode: 'backup-superblock' },
-    {
-      name: 'a device that cannot be written',
-      works: /ext4 1039 $/,
-      damaged: false,
-      mode: 'read-only',
-    },
-    { name: 'a damaged journal', works: /noload/, damaged: false, mode: 'read-only' },
-    { name: 'nothing that mounts', works: /tmpfs/, damaged: true, mode: 'memory' },
+    { name: 'a device that cannot be written', works: /ext4 1039 $/, mode: 'read-only' },
+    { name: 'a damaged journal', works: /1039 noload$/, mode: 'read-only' },
+    { name: 'damaged group descriptors', works: /noload,sb=393216/, mode: 'read-only' },
+    { name: 'nothing that mounts', works: /tmpfs/, mode: 'memory' },
   ];
-  for (const { name, works, damaged, mode } of cases) {
-    it(`${name}: ${mode}`, async () => {
+  for (const { name, works, mode } of cases) {
+    it(`${name}: ${mode}, and nothing is written`, async () => {
       const machine = machineWithDisk();
-      machine.blockDevices.devices.set('/dev/vda4', damaged ? Buffer.alloc(4096) : superblock());
+      machine.blockDevices.devices.set('/dev/vda4', superblock());
       machine.syscalls.failing = (call) => (works.test(call) ? undefined : 'EINVAL');
       const { report } = await mountState(machine);
       assert.equal(report.mode, mode);
       assert.match(report.problem, /vda4 .*EINVAL/);
       assert.equal(report.device, mode === 'memory' ? '' : '/dev/vda4');
-      const usedCopies = machine.syscalls.calls.some((call) => call.includes('sb='));
-      assert.equal(usedCopies, damaged, 'copies only in place of a broken superblock');
+      assert.deepEqual(machine.blockDevices.calls, []);
     });
   }
+
+  it('a damaged superblock is written anew from a copy; when all are damaged, nothing is', async () => {
+    const machine = machineWithDisk();
+    const device = Buffer.alloc(3 * 2 ** 27 + 4096);
+    superblock().copy(device, 3 * 2 ** 27, 1024, 2048);
+    machine.blockDevices.devices.set('/dev/vda4', device);
+    machine.syscalls.failing = () =>
+      device.readUInt16LE(1024 + 0x38) === 0xef53 ? undefined : 'EINVAL';
+    const { report } = await mountState(machine);
+    assert.equal(report.mode, 'backup-superblock');
+    assert.match(report.problem, /restored from its copy at 402653184/);
+    assert.deepEqual(machine.blockDevices.calls, ['write /dev/vda4 1024+1024']);
+    device.fill(0);
+    machine.syscalls.failing = (call) => (call.includes('tmpfs') ? undefined : 'EINVAL');
+    machine.blockDevices.calls.length = 0;
+    const lost = await mountState(machine);
+    assert.equal(lost.report.mode, 'memory');
+    assert.match(lost.report.problem, /so is every copy/);
+    assert.deepEqual(machine.blockDevices.calls, []);
+  });
 
   it('waits for a slow disk, and goes on in memory without one', async () => {
     const machine = machineWithDisk();

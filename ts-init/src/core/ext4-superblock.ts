@@ -10,6 +10,9 @@ export const SUPERBLOCK_BYTES = 1024;
 
 const MAGIC = 0xef53;
 const INCOMPAT_64BIT = 0x80;
+const INCOMPAT_RECOVER = 0x4;
+/** s_block_group_nr: the group that a superblock is in. */
+const BLOCK_GROUP_OFFSET = 0x5a;
 const RO_COMPAT_METADATA_CSUM = 0x400;
 const CHECKSUM_OFFSET = 0x3fc;
 const LOG_BLOCK_SIZE_MAX = 6;
@@ -43,6 +46,33 @@ export function isSuperblockDamaged(superblock: Uint8Array): boolean {
   if ((view.getUint32(0x64, true) & RO_COMPAT_METADATA_CSUM) === 0) return false;
   const wanted = view.getUint32(CHECKSUM_OFFSET, true);
   return crc32c(superblock.subarray(0, CHECKSUM_OFFSET)) !== wanted;
+}
+
+/** Groups that hold a copy of the superblock (sparse_super): 1 and powers of 3, 5, 7; the first few are enough. */
+const BACKUP_GROUPS = [1, 3, 5, 7, 9] as const;
+/** Bytes in a block group of 4 KiB blocks: one block of bitmap covers it. */
+const GROUP_BYTES = 32_768 * 4096;
+
+/** Where the copies of the superblock are, from the start of the partition: at the very start of their groups. */
+export const BACKUP_OFFSETS_BYTES: readonly number[] = BACKUP_GROUPS.map(
+  (group) => group * GROUP_BYTES,
+);
+
+/**
+ * The first superblock, made again from one of its copies; undefined when the copy is damaged too.
+ *
+ * A copy is written when the file system is made or grown, so its counters are old: the kernel counts anew at each
+ * mount. It is marked as in need of journal recovery, which does nothing when the journal is empty.
+ */
+export function restoreSuperblock(copy: Uint8Array): Buffer | undefined {
+  if (isSuperblockDamaged(copy)) return undefined;
+  const restored = Buffer.from(copy.subarray(0, SUPERBLOCK_BYTES));
+  restored.writeUInt16LE(0, BLOCK_GROUP_OFFSET);
+  restored.writeUInt32LE(restored.readUInt32LE(0x60) | INCOMPAT_RECOVER, 0x60);
+  if ((restored.readUInt32LE(0x64) & RO_COMPAT_METADATA_CSUM) !== 0) {
+    restored.writeUInt32LE(crc32c(restored.subarray(0, CHECKSUM_OFFSET)), CHECKSUM_OFFSET);
+  }
+  return restored;
 }
 
 /** CRC-32C (Castagnoli), start all ones, not inverted at the end. Bit by bit: it runs over one sector, once. */

@@ -2,6 +2,7 @@
  * Which partition holds the state, and how is it mounted? Reads what the kernel says in /sys/class/block.
  */
 import { STATE_PARTITION_NAME } from '@keelos/proto/node-paths.ts';
+import { BACKUP_OFFSETS_BYTES } from './ext4-superblock.ts';
 
 /** A partition as /sys/class/block/<name> describes it. */
 export interface PartitionFacts {
@@ -59,27 +60,23 @@ export function parseUevent(text: string): ReadonlyMap<string, string> {
 
 /** One way to mount the state partition. */
 export interface MountAttempt {
-  readonly mode: 'disk' | 'backup-superblock' | 'read-only';
   readonly readOnly: boolean;
   /** Options of ext4, see Documentation/admin-guide/ext4.rst. */
   readonly options: string;
 }
 
-/** Groups that hold a copy of the superblock (sparse_super): 1 and powers of 3, 5, 7; the first few are enough. */
-const BACKUP_GROUPS = [1, 3, 5, 7, 9] as const;
-/** Blocks of 4 KiB in a group, in the unit of the `sb=` option, 1 KiB. */
-const GROUP_KIBIBYTES = 131_072;
+/** As it should be: an error found later makes the file system read-only, and the node goes on. */
+export const READ_WRITE: MountAttempt = { readOnly: false, options: 'errors=remount-ro' };
 
-/** Ways to mount, best first: as it should be, from a copy of the superblock, read-only, read-only without journal. */
-export const MOUNT_ATTEMPTS: readonly MountAttempt[] = [
-  { mode: 'disk', readOnly: false, options: 'errors=remount-ro' },
-  ...BACKUP_GROUPS.map(
-    (group): MountAttempt => ({
-      mode: 'backup-superblock',
-      readOnly: false,
-      options: `errors=remount-ro,sb=${group * GROUP_KIBIBYTES}`,
-    }),
-  ),
-  { mode: 'read-only', readOnly: true, options: '' },
-  { mode: 'read-only', readOnly: true, options: 'noload' },
+/**
+ * What is left when it cannot be mounted for writing, best first: as it is; without its journal; by a copy of superblock
+ * and group descriptors (`sb=` counts in KiB). The copies of the descriptors are old, so they must not be written with.
+ */
+export const READ_ONLY: readonly MountAttempt[] = [
+  { readOnly: true, options: '' },
+  { readOnly: true, options: 'noload' },
+  ...BACKUP_OFFSETS_BYTES.map((offsetBytes) => ({
+    readOnly: true,
+    options: `noload,sb=${offsetBytes / 1024}`,
+  })),
 ];

@@ -5,15 +5,19 @@ import type { BootReport } from '@keelos/proto/init-control.ts';
 import { STATE_PARTITION_NAME } from '@keelos/proto/node-paths.ts';
 import { mountFlagBits } from '../core/boot-plan.ts';
 import {
+  BACKUP_OFFSETS_BYTES,
   isSuperblockDamaged,
+  restoreSuperblock,
   SUPERBLOCK_BYTES,
   SUPERBLOCK_OFFSET_BYTES,
 } from '../core/ext4-superblock.ts';
 import {
   chooseStatePartition,
-  MOUNT_ATTEMPTS,
+  type MountAttempt,
   type PartitionChoice,
   type PartitionFacts,
+  READ_ONLY,
+  READ_WRITE,
 } from '../core/state-partition.ts';
 import { type Machine, reasonOf } from './machine.ts';
 
@@ -28,6 +32,7 @@ const CLASS = '/sys/class/block';
 const MOUNT_POINT = '/var';
 const WAIT_MS = 3_000;
 const POLL_MS = 50;
+const REASONS_MAX = 4;
 const MEMORY_OPTIONS = 'mode=0755,size=25%';
 
 /** Mounts /var. @throws SystemCallError only when not even memory can be mounted. */
@@ -38,7 +43,7 @@ export async function mountState(machine: Machine): Promise<MountedState> {
     reasons.push(`There is no partition named ${STATE_PARTITION_NAME}`);
   } else {
     const device = `/dev/${choice.name}`;
-    const mode = tryAttempts(machine, device, reasons);
+    const mode = mountDevice(machine, device, reasons);
     if (mode !== undefined) {
       const problem = [choice.problem, ...reasons].filter((text) => text !== '').join('; ');
       return { report: { mode, device, problem }, partition: choice };
@@ -55,45 +60,61 @@ export async function mountState(machine: Machine): Promise<MountedState> {
   return { report, partition: undefined };
 }
 
-function tryAttempts(
+function mountDevice(
   machine: Machine,
   device: string,
   reasons: string[],
 ): BootReport['state']['mode'] | undefined {
-  for (const attempt of MOUNT_ATTEMPTS) {
-    // A copy knows nothing of an unfinished journal, so it is taken only in place of a superblock that is broken.
-    if (attempt.mode === 'backup-superblock' && !hasDamagedSuperblock(machine, device)) continue;
-    const flags = ['nosuid', 'nodev', 'noexec', 'noatime'] as const;
-    try {
-      machine.syscalls.mount({
-        source: device,
-        target: MOUNT_POINT,
-        type: 'ext4',
-        flagBits: mountFlagBits(attempt.readOnly ? [...flags, 'ro'] : flags),
-        data: attempt.options,
-      });
-      return attempt.mode;
-    } catch (error) {
-      const text = `${device} (${attempt.options || 'read-only'}): ${reasonOf(error)}`;
-      // Every copy of the superblock fails in the same way; once is enough to read.
-      if (attempt.mode !== 'backup-superblock' || reasons.length < 2) reasons.push(text);
-    }
+  if (tryMount(machine, device, { attempt: READ_WRITE, reasons })) return 'disk';
+  if (restoreFromCopy(machine, device, reasons)) {
+    if (tryMount(machine, device, { attempt: READ_WRITE, reasons })) return 'backup-superblock';
   }
-  return undefined;
+  const works = READ_ONLY.some((attempt) => tryMount(machine, device, { attempt, reasons }));
+  return works ? 'read-only' : undefined;
 }
 
-function hasDamagedSuperblock(machine: Machine, device: string): boolean {
+function tryMount(
+  machine: Machine,
+  device: string,
+  using: { readonly attempt: MountAttempt; readonly reasons: string[] },
+): boolean {
+  const { readOnly, options } = using.attempt;
+  const flags = ['nosuid', 'nodev', 'noexec', 'noatime'] as const;
   try {
-    return isSuperblockDamaged(
-      machine.blockDevices.read(device, {
-        offsetBytes: SUPERBLOCK_OFFSET_BYTES,
-        lengthBytes: SUPERBLOCK_BYTES,
-      }),
-    );
-  } catch {
-    // A device that cannot be read has no better copy either.
+    machine.syscalls.mount({
+      source: device,
+      target: MOUNT_POINT,
+      type: 'ext4',
+      flagBits: mountFlagBits(readOnly ? [...flags, 'ro'] : flags),
+      data: options,
+    });
+    return true;
+  } catch (error) {
+    const text = `${device} (${options || 'read-only'}): ${reasonOf(error)}`;
+    // The last resorts fail in the same way, one after the other.
+    if (using.reasons.length < REASONS_MAX) using.reasons.push(text);
     return false;
   }
+}
+
+/** Writes a superblock that is broken anew from its first good copy; true when that was done. */
+function restoreFromCopy(machine: Machine, device: string, reasons: string[]): boolean {
+  const read = (offsetBytes: number) =>
+    machine.blockDevices.read(device, { offsetBytes, lengthBytes: SUPERBLOCK_BYTES });
+  try {
+    if (!isSuperblockDamaged(read(SUPERBLOCK_OFFSET_BYTES))) return false;
+    for (const offsetBytes of BACKUP_OFFSETS_BYTES) {
+      const bytes = restoreSuperblock(read(offsetBytes));
+      if (bytes === undefined) continue;
+      machine.blockDevices.write(device, { offsetBytes: SUPERBLOCK_OFFSET_BYTES, bytes });
+      reasons.push(`The superblock was damaged and restored from its copy at ${offsetBytes}`);
+      return true;
+    }
+    reasons.push('The superblock is damaged, and so is every copy');
+  } catch (error) {
+    reasons.push(`${device} superblock: ${reasonOf(error)}`);
+  }
+  return false;
 }
 
 /** The partition, waited for when the disk is slow to appear. */
