@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { buildImage } from '../../image/src/shell/build.ts';
+import { buildImage, IMAGE_FILES } from '../../image/src/shell/build.ts';
 import { createProgress } from './progress.mjs';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
@@ -23,9 +23,21 @@ export async function buildNode(progress) {
   return buildImage({ version: await checkoutVersion(), progress });
 }
 
-/** The same without a word: for tests, which run after the build. */
-export function findBuiltNode() {
-  return buildNode(createProgress({ write: () => {} }));
+/**
+ * The image for a test: the one whose folder `$KEEL_IMAGE_DIR` names (the test run sets it, so that all tests look at
+ * the same image), else the same as `buildNode`, without a word.
+ *
+ * @returns {Promise<import('../../image/src/shell/build.ts').BuiltImage>}
+ */
+export async function findBuiltNode() {
+  const dir = process.env.KEEL_IMAGE_DIR;
+  if (dir === undefined) return buildNode(createProgress({ write: () => {} }));
+  const path = (/** @type {keyof typeof IMAGE_FILES} */ name) => join(dir, IMAGE_FILES[name]);
+  const manifest = JSON.parse(await readFile(path('manifest'), 'utf8'));
+  return {
+    ...{ dir, manifest, built: false, rootHash: manifest.rootHash },
+    ...{ disk: path('disk'), uki: path('uki'), root: path('root'), sbom: path('sbom') },
+  };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

@@ -103,7 +103,8 @@ async function runStages(options, stage) {
         name === 'tests'
           ? [...(await testFiles(root, '')), ...(await testFiles(root, 'tidy'))]
           : await testFiles(root, 'test');
-      if (files.length > 0) await stage(`unit tests of ${name}`, () => mocha(options, name, files));
+      if (files.length > 0)
+        await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
     }
   }
   await runImageStages(options, stage);
@@ -133,26 +134,29 @@ async function runImageStages(options, stage) {
       (name === 'oracle' ? options.host : options.qemu),
   );
   if (folders.length === 0) return;
+  let imageDir = '';
   const built = await stage('kernel and image', () =>
-    once(() =>
-      runCommand(
-        [bin(options, 'node'), join(options.checkout, 'scripts/lib/node-image.mjs')],
-        options.checkout,
-        { timeoutMs: BUILD_TIMEOUT_MS },
-      ),
-    ),
+    once(async () => {
+      const program = [bin(options, 'node'), join(options.checkout, 'scripts/lib/node-image.mjs')];
+      const { stdout } = await runCommand(program, options.checkout, {
+        timeoutMs: BUILD_TIMEOUT_MS,
+        capture: true,
+      });
+      imageDir = stdout.trim();
+    }),
   );
   if (!built) return;
   if (folders.includes('oracle')) {
     const files = await testFiles(join(options.checkout, 'tests'), 'oracle');
-    await stage('tests/oracle', () => mocha(options, 'oracle', files));
+    await stage('tests/oracle', () => mocha(options, 'oracle', { files, imageDir }));
   }
   /** @type {string[]} */
   const files = [];
   for (const folder of ['qemu', 'docs'].filter((name) => folders.includes(name))) {
     files.push(...(await testFiles(join(options.checkout, 'tests'), folder)));
   }
-  if (files.length > 0) await stage('tests on nodes in QEMU', () => mochaEach(options, files));
+  if (files.length > 0)
+    await stage('tests on nodes in QEMU', () => mochaEach(options, { files, imageDir }));
 }
 
 /**
@@ -188,18 +192,22 @@ function failure(title, error) {
 }
 
 /**
- * Runs a command with its output passed through; resolves when it exits with 0.
+ * Runs a command with its output passed through, or its standard output returned; resolves when it exits with 0.
  * @param {readonly string[]} command @param {string} cwd
- * @param {{ env?: Record<string, string>, timeoutMs?: number }} [options]
- * @returns {Promise<void>}
+ * @param {{ env?: Record<string, string>, timeoutMs?: number, capture?: boolean }} [options]
+ * @returns {Promise<{ stdout: string }>}
  */
 function runCommand(command, cwd, options = {}) {
   const [program = '', ...args] = command;
   return new Promise((done, fail) => {
     const child = spawn(program, args, {
       cwd,
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', options.capture === true ? 'pipe' : 'inherit', 'inherit'],
       env: { ...process.env, ...options.env },
+    });
+    let stdout = '';
+    child.stdout?.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
+      stdout += text;
     });
     const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
@@ -210,7 +218,7 @@ function runCommand(command, cwd, options = {}) {
     });
     child.once('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) done();
+      if (code === 0) done({ stdout });
       else if (signal === 'SIGKILL') fail(new Error(`${shown}: killed, limit ${timeoutMs} ms`));
       else fail(new Error(`${shown}: ${signal ?? `exit status ${code}`} (its output is above)`));
     });
@@ -219,10 +227,11 @@ function runCommand(command, cwd, options = {}) {
 
 /**
  * Runs mocha on the Node that ships in the image, and reads what it counted from the reporter's file.
- * @param {RunOptions} options @param {string} label @param {readonly string[]} files
+ * @param {RunOptions} options @param {string} label
+ * @param {{ files: readonly string[], imageDir?: string, timeoutMs?: number }} what
  * @returns {Promise<Counts>}
  */
-async function mocha(options, label, files, timeoutMs = STAGE_TIMEOUT_MS) {
+async function mocha(options, label, { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS }) {
   const folder = await mkdtemp(join(tmpdir(), 'keel-test-'));
   const summary = join(folder, 'summary.json');
   const command = [
@@ -240,6 +249,7 @@ async function mocha(options, label, files, timeoutMs = STAGE_TIMEOUT_MS) {
       env: {
         KEEL_TEST_SUMMARY: summary,
         KEEL_TEST_LABEL: label,
+        ...(imageDir === undefined ? {} : { KEEL_IMAGE_DIR: imageDir }),
         ...(options.verbose ? { KEEL_TEST_VERBOSE: '1' } : {}),
         NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
       },
@@ -264,10 +274,10 @@ async function mocha(options, label, files, timeoutMs = STAGE_TIMEOUT_MS) {
 
 /**
  * One mocha process a file, `nodesMax` at a time.
- * @param {RunOptions} options @param {readonly string[]} files
+ * @param {RunOptions} options @param {{ files: readonly string[], imageDir: string }} what
  * @returns {Promise<Counts>}
  */
-async function mochaEach(options, files) {
+async function mochaEach(options, { files, imageDir }) {
   await mkdir(join(options.checkout, '.vm'), { recursive: true });
   const queue = [...files];
   /** @type {Counts} */
@@ -275,7 +285,11 @@ async function mochaEach(options, files) {
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const label = file.replace(/^.*\/([^/]+)\.test\.(ts|mjs)$/, '$1');
-      const counts = await mocha(options, label, [file], NODE_FILE_TIMEOUT_MS);
+      const counts = await mocha(options, label, {
+        files: [file],
+        imageDir,
+        timeoutMs: NODE_FILE_TIMEOUT_MS,
+      });
       total.passed += counts.passed;
       total.failed += counts.failed;
       total.failures.push(...counts.failures);

@@ -56,9 +56,11 @@ describe('a node over many boots', () => {
     const config = await node.osctl('get', 'config', '-o', 'json');
     assert.match(config.stdout, /lighthouse/);
     const mark = await node.consoleSize();
-    // QEMU forwards the API port to 10.0.2.15 unless told otherwise; the node must be reached at its new address.
+    const waiting = node.osctl('reboot', '--wait', '--timeout', '180s');
+    await node.awaitConsole((text) => text.includes('Linux version'), mark);
+    // QEMU leads the API port to 10.0.2.15 unless told otherwise; the node now is at its new address.
     await node.forwardTo(STATIC_ADDRESS.split('/')[0] ?? '');
-    const rebooted = await node.osctl('reboot', '--wait', '--timeout', '180s');
+    const rebooted = await waiting;
     assert.equal(rebooted.exitCode, 0, rebooted.stderr + rebooted.stdout);
     await node.awaitAnnouncement(mark);
     const status = await node.osctlJson<StatusRow>('status');

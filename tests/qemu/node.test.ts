@@ -9,15 +9,24 @@ import { create } from '@bufbuild/protobuf';
 import { GrpcStatus } from '@keelos/proto/errors.ts';
 import { ApplyConfigRequestSchema, ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import { DiagnosticsService, FileType } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { EnrolmentService, EnrolRequestSchema } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
+import {
+  EnrolmentService,
+  EnrolRequestSchema,
+  RenewRequestSchema,
+} from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { ApiClient, failureOf } from '@keelos/tests/api-client.ts';
-import { type ClientCertificate, makeClientCertificate } from '@keelos/tests/certificate.ts';
+import {
+  type ClientCertificate,
+  derOf,
+  makeClientCertificate,
+  subjectOf,
+} from '@keelos/tests/certificate.ts';
 import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT, keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { buildGrpcurl } from '../../scripts/setup.mjs';
 
-const HOUR_MS = 3_600_000;
+const SHORT_LIFE_MS = 12_000;
 const SILENT_CONNECTIONS = 1_000;
 const EXECUTABLES_MAX = 12;
 const OVERSIZE_BYTES = 8 * 1024 * 1024;
@@ -75,16 +84,6 @@ describe('a fresh node', () => {
       }
     });
 
-    it('refuses an expired certificate and says so', async () => {
-      const nowMs = Date.now();
-      const expired = await makeClientCertificate({
-        notBefore: new Date(nowMs - 3 * HOUR_MS),
-        notAfter: new Date(nowMs - HOUR_MS),
-      });
-      const { status, code } = await refusal(expired);
-      assert.deepEqual([status, code], [GrpcStatus.UNAUTHENTICATED, 'E_CERTIFICATE_EXPIRED']);
-    });
-
     it('refuses a wrong token', async () => {
       const { status, code } = await enrolWith('AAAA-BBBB-CCCC-DDDD-EEEE');
       assert.deepEqual([status, code], [GrpcStatus.PERMISSION_DENIED, 'E_TOKEN_WRONG']);
@@ -117,6 +116,28 @@ describe('a fresh node', () => {
     it('refuses the used token', async () => {
       const { status, code } = await enrolWith(node.announcement.token ?? '');
       assert.deepEqual([status, code], [GrpcStatus.PERMISSION_DENIED, 'E_TOKEN_USED']);
+    });
+
+    it('serves a renewed certificate until it ends, then refuses it and says why', async function () {
+      this.timeout(SHORT_LIFE_MS + 30_000);
+      const notAfter = new Date(Date.now() + SHORT_LIFE_MS);
+      const { certificatePem } = await node.operator();
+      const successor = await makeClientCertificate({
+        subject: subjectOf(certificatePem),
+        notAfter,
+      });
+      const request = create(RenewRequestSchema, { certificate: derOf(successor.certificatePem) });
+      await api.unary(EnrolmentService.method.renew, request);
+      const client = await asCaller(successor);
+      await client.unary(SystemService.method.getVersion);
+      client.close();
+      // Dates of certificates have whole seconds.
+      await node.until(
+        SHORT_LIFE_MS + 5_000,
+        async () => Date.now() > notAfter.getTime() + 1_000 || undefined,
+      );
+      const { status, code } = await refusal(successor);
+      assert.deepEqual([status, code], [GrpcStatus.UNAUTHENTICATED, 'E_CERTIFICATE_EXPIRED']);
     });
 
     it('tells its release, slot and root hash', async () => {

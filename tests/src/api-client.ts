@@ -34,6 +34,7 @@ export function serverCertificate(target: ApiTarget, client?: ClientCertificate)
   return new Promise((done, fail) => {
     const socket = tls.connect({
       host: target.host,
+      servername: '', // an address is no server name (RFC 6066)
       port: target.port,
       rejectUnauthorized: false,
       minVersion: 'TLSv1.3',

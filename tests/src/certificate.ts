@@ -48,3 +48,13 @@ export async function makeClientCertificate(
   const key = KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'pem' });
   return { certificatePem: certificate.toString('pem'), keyPem: key.toString() };
 }
+
+/** Subject of a certificate, as {@link makeClientCertificate} takes it. */
+export function subjectOf(certificatePem: string): string {
+  return new x509.X509Certificate(certificatePem).subject;
+}
+
+/** DER form of a certificate. */
+export function derOf(certificatePem: string): Uint8Array {
+  return new Uint8Array(new x509.X509Certificate(certificatePem).rawData);
+}

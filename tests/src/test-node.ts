@@ -11,6 +11,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { BuiltImage } from '@keelos/image/shell/build.ts';
 import { startVm, type Vm } from '@keelos/image/shell/vm.ts';
+import { fileSize, readTail, VM_FILES } from '@keelos/image/sys/vm-files.ts';
 import type { Announcement } from '@keelos/proto/console.ts';
 import type { Test } from 'mocha';
 import { parse } from 'yaml';
@@ -139,18 +140,18 @@ export class TestNode {
 
   /** Size of the console log now: a mark for what comes after. */
   consoleSize(): Promise<number> {
-    return this.#running.consoleEnd();
+    return fileSize(join(this.dir, VM_FILES.console));
   }
 
   /** What the console printed from byte `from` on. */
   consoleText(from: number): Promise<string> {
-    return this.#running.consoleText(from);
+    return readTail(join(this.dir, VM_FILES.console), from);
   }
 
-  /** Waits until the console of this start is as wanted; returns it. */
-  awaitConsole(isWanted: (text: string) => boolean): Promise<string> {
+  /** Waits until what the console printed from byte `from` on is as wanted; returns it. */
+  awaitConsole(isWanted: (text: string) => boolean, from = 0): Promise<string> {
     return this.until(BOOT_TIMEOUT_MS, async () => {
-      const text = await this.#running.consoleText();
+      const text = await this.consoleText(from);
       return isWanted(text) ? text : undefined;
     });
   }
@@ -272,7 +273,7 @@ export async function keepEvidence(
 export async function keepLogs(dir: string, title: string): Promise<void> {
   const folder = join(CHECKOUT, '.vm/failed', title.replaceAll(/[^A-Za-z0-9]+/g, '-').slice(0, 80));
   await mkdir(folder, { recursive: true });
-  for (const name of ['console.log', 'command.txt', 'qemu.log']) {
+  for (const name of [VM_FILES.console, VM_FILES.command, VM_FILES.qemuLog]) {
     const file = join(dir, name);
     if (existsSync(file)) await copyFile(file, join(folder, name));
   }
