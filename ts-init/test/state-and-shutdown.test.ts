@@ -292,8 +292,8 @@ describe('network of the node', () => {
     assert.match(report.problem, /ENETUNREACH/);
     assert.deepEqual(machine.netlink.asked.slice(3, -1), [
       'list addresses',
-      'add address to eth0',
       'remove address from eth0',
+      'add address to eth0',
       'set gateway on eth0',
     ]);
   });

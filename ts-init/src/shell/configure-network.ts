@@ -59,19 +59,20 @@ function applyStatic(
   const { wanted, link, problems } = at;
   attempt(problems, () => linkUp(netlink, [link], link.name));
   const { addresses } = netlink.ask('list addresses', encodeListAddresses);
-  for (const address of wanted.addresses) {
-    attempt(problems, () => {
-      const full = { ...address, linkIndex: link.index };
-      netlink.ask(`add address to ${link.name}`, (sequence) => encodeAddAddress(full, sequence));
-    });
-  }
-  // What the kernel's DHCP had set goes after the new ones came, so the interface is never without.
+  // First what the kernel's DHCP had set: a new address in the same subnet would be a secondary one of it, and the
+  // kernel removes those together with their primary (promote_secondaries is off).
   for (const old of addresses.filter((one) => one.linkIndex === link.index && one.family === 4)) {
     if (wanted.addresses.some((address) => isSame(address, old))) continue;
     attempt(problems, () => {
       netlink.ask(`remove address from ${link.name}`, (sequence) =>
         encodeRemoveAddress(old, sequence),
       );
+    });
+  }
+  for (const address of wanted.addresses) {
+    attempt(problems, () => {
+      const full = { ...address, linkIndex: link.index };
+      netlink.ask(`add address to ${link.name}`, (sequence) => encodeAddAddress(full, sequence));
     });
   }
   for (const gateway of wanted.gateways) {
