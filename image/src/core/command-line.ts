@@ -32,6 +32,12 @@ export const KERNEL_OPTIONS: readonly { readonly option: string; readonly reason
   { option: 'ro', reason: 'nothing writes to the root' },
   { option: 'rootwait', reason: 'disks may appear late' },
   { option: 'init=/sbin/init', reason: 'keel as PID 1' },
+  { option: 'gpt', reason: 'the backup partition table counts when the primary one is torn' },
+  {
+    option: 'MALLOC_ARENA_MAX=1',
+    reason: 'what the kernel does not know becomes the environment of PID 1: one malloc arena',
+  },
+  { option: 'MALLOC_TRIM_THRESHOLD_=65536', reason: 'freed memory of PID 1 goes back at once' },
   { option: 'lockdown=integrity', reason: 'even root cannot change the running kernel' },
   { option: 'panic=10', reason: 'a panic reboots, after ten seconds to read it' },
   { option: 'ip=dhcp', reason: 'first address without a DHCP client of our own' },

@@ -116,8 +116,8 @@ export function judgeStatePartition(facts: StateFacts): Verdict {
   }
   if (mode === 'backup-superblock') {
     return degraded(
-      `The first superblock of ${facts.device} is damaged (${problem}); a backup is in use.`,
-      'Save what you need and write the image to the disk again.',
+      `The first superblock of ${facts.device} was damaged (${problem}) and has been restored from its copy.`,
+      'Look at osctl dmesg for disk errors; if there are any, plan a replacement of the disk.',
     );
   }
   if (facts.freeBytes < facts.sizeBytes * STATE_FREE_SHARE_MIN) {

@@ -26,6 +26,9 @@ export const SERVICE_ENVIRONMENT: Readonly<Record<string, string>> = {
   HOME: '/',
   LANG: 'C.UTF-8',
   TZ: 'UTC',
+  // One malloc arena, and freed memory goes back: about 6 MB less for each Node process (bench/memory.ts).
+  MALLOC_ARENA_MAX: '1',
+  MALLOC_TRIM_THRESHOLD_: '65536',
 };
 
 /** The services. */
