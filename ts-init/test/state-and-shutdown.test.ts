@@ -64,6 +64,20 @@ describe('mounting the state partition', () => {
     assert.deepEqual(machine.syscalls.calls, ['mount /dev/vda4 /var ext4 1038 errors=remount-ro']);
   });
 
+  it('sees that the kernel mounted it read-only without being asked to', async () => {
+    const machine = machineWithDisk();
+    const mounts = '/dev/dm-0 / squashfs ro 0 0\n/dev/vda4 /var ext4 ro,nosuid,nodev,noexec 0 0\n';
+    machine.files.contents.set('/proc/self/mounts', Buffer.from(mounts));
+    const { report } = await mountState(machine);
+    assert.deepEqual([report.mode, report.device], ['read-only', '/dev/vda4']);
+    assert.match(report.problem, /mounted it read-only/);
+    machine.files.contents.set(
+      '/proc/self/mounts',
+      Buffer.from(mounts.replace('ext4 ro', 'ext4 rw')),
+    );
+    assert.equal((await mountState(machine)).report.mode, 'disk');
+  });
+
   const cases: readonly {
     readonly name: string;
     /** The mount that works. */

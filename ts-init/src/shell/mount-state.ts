@@ -30,6 +30,7 @@ export interface MountedState {
 
 const CLASS = '/sys/class/block';
 const MOUNT_POINT = '/var';
+const MOUNTS = '/proc/self/mounts';
 const WAIT_MS = 3_000;
 const POLL_MS = 50;
 const REASONS_MAX = 4;
@@ -65,9 +66,10 @@ function mountDevice(
   device: string,
   reasons: string[],
 ): BootReport['state']['mode'] | undefined {
-  if (tryMount(machine, device, { attempt: READ_WRITE, reasons })) return 'disk';
-  if (restoreFromCopy(machine, device, reasons)) {
-    if (tryMount(machine, device, { attempt: READ_WRITE, reasons })) return 'backup-superblock';
+  const mountWritable = () => tryMount(machine, device, { attempt: READ_WRITE, reasons });
+  if (mountWritable()) return isReadOnly(machine, reasons) ? 'read-only' : 'disk';
+  if (restoreFromCopy(machine, device, reasons) && mountWritable()) {
+    return isReadOnly(machine, reasons) ? 'read-only' : 'backup-superblock';
   }
   const works = READ_ONLY.some((attempt) => tryMount(machine, device, { attempt, reasons }));
   return works ? 'read-only' : undefined;
@@ -95,6 +97,20 @@ function tryMount(
     if (using.reasons.length < REASONS_MAX) using.reasons.push(text);
     return false;
   }
+}
+
+/**
+ * True when ext4 has mounted read-only although it was not asked to: it does so, without an error, for a file system
+ * that is marked so and for a disk that takes no writes.
+ */
+function isReadOnly(machine: Machine, reasons: string[]): boolean {
+  const mounts = machine.files.exists(MOUNTS) ? machine.files.readText(MOUNTS).split('\n') : [];
+  const options = mounts
+    .map((line) => line.split(' '))
+    .findLast(([, at]) => at === MOUNT_POINT)?.[3];
+  if (options?.split(',').includes('ro') !== true) return false;
+  reasons.push('The kernel has mounted it read-only');
+  return true;
 }
 
 /** Writes a superblock that is broken anew from its first good copy; true when that was done. */
