@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { PARTITION, partition, readBytes, tool, writeBytes } from '@keelos/tests/disk.ts';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 
-const CORRUPTION = /verity.*(corrupt|mismatch)|block \d+ is corrupted/i;
+const CORRUPTION = /device-mapper: verity: .*block \d+ is corrupted/;
+const KERNEL_START = /\] Linux version 6\.12\./g;
 
 describe('a node on a disk with the wrong layout', () => {
   let node: TestNode;
@@ -69,10 +70,9 @@ describe('a node with one flipped byte in its root partition', () => {
 
   it('does not read it, restarts, and shows the cause on its console', async function () {
     this.timeout(TestNode.bootTimeoutMs);
-    const text = await node.awaitConsole((console) => console.split(CORRUPTION).length > 3);
+    const starts = (text: string) => text.match(KERNEL_START)?.length ?? 0;
+    const text = await node.awaitConsole((console) => starts(console) > 1);
     assert.match(text, CORRUPTION);
-    const starts = text.match(/Linux version 6\.12\./g)?.length ?? 0;
-    assert.ok(starts >= 2, `the kernel started ${starts} times`);
     assert.doesNotMatch(text, /KeelOS: api:/);
   });
 });
