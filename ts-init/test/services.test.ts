@@ -35,6 +35,8 @@ describe('service runner', () => {
     assert.deepEqual(Object.keys(process.request.environment).sort(), [
       'HOME',
       'LANG',
+      'MALLOC_ARENA_MAX',
+      'MALLOC_TRIM_THRESHOLD_',
       'PATH',
       'TZ',
     ]);
