@@ -1,10 +1,9 @@
 // The stages of `npm test`, and the loop that runs and counts them.
 
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
 
 /** Folders with unit tests in `<package>/test`. */
@@ -24,8 +23,6 @@ export const PACKAGES = [
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
 const BUILD_TIMEOUT_MS = 60 * 60_000;
-const STAGE_TIMEOUT_MS = 10 * 60_000;
-const NODE_FILE_TIMEOUT_MS = 25 * 60_000;
 
 /**
  * @typedef {{ title: string, message: string }} Failure
@@ -182,119 +179,4 @@ async function testFiles(root, folder) {
 async function once(run) {
   await run();
   return { passed: 1, failed: 0, failures: [] };
-}
-
-/** @param {string} title @param {unknown} error @returns {Counts} */
-function failure(title, error) {
-  const message = error instanceof Error ? error.message : String(error);
-  process.stdout.write(`  ✗ ${message.split('\n').join('\n    ')}\n`);
-  return { passed: 0, failed: 1, failures: [{ title, message }] };
-}
-
-/**
- * Runs a command with its output passed through, or its standard output returned; resolves when it exits with 0.
- * @param {readonly string[]} command @param {string} cwd
- * @param {{ env?: Record<string, string>, timeoutMs?: number, capture?: boolean }} [options]
- * @returns {Promise<{ stdout: string }>}
- */
-function runCommand(command, cwd, options = {}) {
-  const [program = '', ...args] = command;
-  return new Promise((done, fail) => {
-    const child = spawn(program, args, {
-      cwd,
-      stdio: ['ignore', options.capture === true ? 'pipe' : 'inherit', 'inherit'],
-      env: { ...process.env, ...options.env },
-    });
-    let stdout = '';
-    child.stdout?.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
-      stdout += text;
-    });
-    const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
-    const shown = command.map((part) => part.replace(`${process.cwd()}/`, '')).join(' ');
-    child.once('error', (cause) => {
-      clearTimeout(timer);
-      fail(new Error(`Cannot run ${shown}: ${cause.message}`, { cause }));
-    });
-    child.once('close', (code, signal) => {
-      clearTimeout(timer);
-      if (code === 0) done({ stdout });
-      else if (signal === 'SIGKILL') fail(new Error(`${shown}: killed, limit ${timeoutMs} ms`));
-      else fail(new Error(`${shown}: ${signal ?? `exit status ${code}`} (its output is above)`));
-    });
-  });
-}
-
-/**
- * Runs mocha on the Node that ships in the image, and reads what it counted from the reporter's file.
- * @param {RunOptions} options @param {string} label
- * @param {{ files: readonly string[], imageDir?: string, timeoutMs?: number }} what
- * @returns {Promise<Counts>}
- */
-async function mocha(options, label, { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS }) {
-  const folder = await mkdtemp(join(tmpdir(), 'keel-test-'));
-  const summary = join(folder, 'summary.json');
-  const command = [
-    join(options.checkout, 'node_modules/.bin/node'),
-    join(options.checkout, 'node_modules/mocha/bin/mocha.js'),
-    '--exit',
-    '--reporter',
-    join(options.checkout, 'scripts/lib/mocha-reporter.cjs'),
-    ...(options.grep === undefined ? [] : ['--grep', options.grep]),
-    ...files,
-  ];
-  try {
-    const ended = await runCommand(command, options.checkout, {
-      timeoutMs,
-      env: {
-        KEEL_TEST_SUMMARY: summary,
-        KEEL_TEST_LABEL: label,
-        ...(imageDir === undefined ? {} : { KEEL_IMAGE_DIR: imageDir }),
-        ...(options.verbose ? { KEEL_TEST_VERBOSE: '1' } : {}),
-        NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
-      },
-    }).then(
-      () => undefined,
-      (error) => error,
-    );
-    if (!existsSync(summary)) {
-      return failure(label, ended ?? new Error('mocha ended without counting its tests'));
-    }
-    const counted = JSON.parse(await readFile(summary, 'utf8'));
-    if (ended !== undefined && counted.failed === 0) {
-      counted.failed = 1; // died after its last test: not a success
-      counted.failures = [{ title: label, message: ended.message }];
-    }
-    if (counted.pending > 0) process.stdout.write(`  [${label}] ${counted.pending} skipped\n`);
-    return { passed: counted.passed, failed: counted.failed, failures: counted.failures };
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-/**
- * One mocha process a file, `nodesMax` at a time.
- * @param {RunOptions} options @param {{ files: readonly string[], imageDir: string }} what
- * @returns {Promise<Counts>}
- */
-async function mochaEach(options, { files, imageDir }) {
-  await mkdir(join(options.checkout, '.vm'), { recursive: true });
-  const queue = [...files];
-  /** @type {Counts} */
-  const total = { passed: 0, failed: 0, failures: [] };
-  const worker = async () => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const label = file.replace(/^.*\/([^/]+)\.test\.(ts|mjs)$/, '$1');
-      const counts = await mocha(options, label, {
-        files: [file],
-        imageDir,
-        timeoutMs: NODE_FILE_TIMEOUT_MS,
-      });
-      total.passed += counts.passed;
-      total.failed += counts.failed;
-      total.failures.push(...counts.failures);
-    }
-  };
-  await Promise.all(Array.from({ length: options.nodesMax }, worker));
-  return total;
 }
