@@ -23,7 +23,8 @@ interface ListedFile {
   readonly source: string | null;
 }
 
-const LS_LINE = /^(\S{10}) \d+\/\d+\s+(\d+) \S+ \S+ (\/.*?)(?: -> (.*))?$/;
+/** One line of the listing; the root itself, without a name, has an empty path. */
+const LS_LINE = /^(\S{10}) \d+\/\d+\s+(\d+) \S+ \S+ (|\/.*?)(?: -> (.*))?$/;
 
 function fromListing(line: string): ListedFile {
   const match = LS_LINE.exec(line);
@@ -54,7 +55,7 @@ async function listed(file: string | undefined): Promise<ListedFile[]> {
   const handle = await open(file, 'r');
   try {
     const lines = await listSquashfs(file, { offset: await findRoot(handle) });
-    return lines.map(fromListing).filter(({ path }) => path !== '/');
+    return lines.map(fromListing).filter(({ path }) => path !== '');
   } finally {
     await handle.close();
   }
