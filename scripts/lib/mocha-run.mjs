@@ -12,6 +12,8 @@ import { basename, join } from 'node:path';
 /** Files that take longest start first, so that no core waits for one of them at the end. */
 const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'node'];
 const STAGE_TIMEOUT_MS = 10 * 60_000;
+/** Of one test that names no limit of its own: every step of it crosses an emulated machine. */
+const NODE_TEST_TIMEOUT_MS = 60_000;
 const NODE_FILE_TIMEOUT_MS = 25 * 60_000;
 
 /**
@@ -75,6 +77,7 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
     '--reporter',
     join(options.checkout, 'scripts/lib/mocha-reporter.cjs'),
     ...(options.grep === undefined ? [] : ['--grep', options.grep]),
+    ...(imageDir === undefined ? [] : ['--timeout', String(NODE_TEST_TIMEOUT_MS)]),
     ...files,
   ];
   try {
