@@ -159,7 +159,9 @@ export function judgeTime(clock: BootReport['clock'], nowMs: number): Verdict {
   }
   const problem = clock.problem === '' ? 'no trusted source was heard' : clock.problem;
   return degraded(
-    `The time ${now} comes from ${clock.source}: ${problem}.`,
+    clock.trusted
+      ? `The time ${now} comes from ${clock.source} and is believed; at boot ${problem}.`
+      : `The time ${now} comes from ${clock.source}: ${problem}.`,
     'Set time.servers in the configuration, or correct the real-time clock in the firmware.',
   );
 }

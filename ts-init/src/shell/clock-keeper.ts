@@ -84,7 +84,8 @@ export function createClockKeeper(
       }
       if (decision.action === 'keep' && !decision.confirmed) return;
       if (decision.action === 'set') machine.syscalls.setClock(decision.timeMs);
-      tell({ source, trusted: true, problem: '' });
+      // What was wrong with the real-time clock stays in the report: it will be wrong again at the next boot.
+      tell({ source, trusted: true });
       saveFloor();
     },
   };
