@@ -12,7 +12,7 @@ import { basename, join } from 'node:path';
 /** Files that take longest start first, so that no core waits for one of them at the end. */
 const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'node'];
 const STAGE_TIMEOUT_MS = 10 * 60_000;
-/** Of one test that names no limit of its own: every step of it crosses an emulated machine. */
+/** Of a test on a node that names no limit of its own: every step of it crosses an emulated machine. */
 const NODE_TEST_TIMEOUT_MS = 60_000;
 const NODE_FILE_TIMEOUT_MS = 25 * 60_000;
 

@@ -277,10 +277,11 @@ export async function keepLogs(dir: string, title: string): Promise<void> {
     const file = join(dir, name);
     if (existsSync(file)) await copyFile(file, join(folder, name));
   }
+  const pattern = title.replaceAll(/[.*+?^${}()|[\]\\]/g, '.');
   process.stdout.write(
     [
       `    kept: ${folder}/console.log (console), command.txt (QEMU)`,
-      `    repeat: npm test -- --only-qemu --grep ${JSON.stringify(title)}`,
+      `    repeat: npm test -- --only-qemu --grep ${JSON.stringify(pattern)}`,
       '',
     ].join('\n'),
   );
