@@ -92,6 +92,8 @@ export class ApiClient {
       'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
       'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
       'grpc.use_local_subchannel_pool': 1,
+      // Any name will do, and an address is none (RFC 6066).
+      'grpc.ssl_target_name_override': 'node.keelos.invalid',
     });
     this.#open.set(service.typeName, made);
     return made;
