@@ -24,6 +24,12 @@ export function slotGuid(rootHash: string): string {
 }
 
 /**
+ * A flipped byte restarts the machine instead of reaching a program. A block whose hashes are in memory is verified
+ * where the read ends, not handed to a worker on another processor (measured: docs/decisions/0007-start-up.md).
+ */
+const VERITY_OPTIONS = ['restart_on_corruption', 'try_verify_in_tasklet'];
+
+/**
  * Options that do not depend on the root, in the order in which they are passed, each with its reason.
  */
 export const KERNEL_OPTIONS: readonly { readonly option: string; readonly reason: string }[] = [
@@ -57,7 +63,7 @@ export function kernelCommandLine(verity: VerityFacts): string {
   const target = [
     ...['0', verity.dataBytes / SECTOR_BYTES, 'verity', 1, device, device],
     ...[VERITY_BLOCK_BYTES, VERITY_BLOCK_BYTES, blocks, blocks, 'sha256'],
-    ...[verity.rootHash, verity.salt, 1, 'restart_on_corruption'],
+    ...[verity.rootHash, verity.salt, VERITY_OPTIONS.length, ...VERITY_OPTIONS],
   ].join(' ');
   return [
     `dm-mod.create="root,,,ro,${target}"`,

@@ -3,6 +3,15 @@
 /** Who executes the guest's instructions. */
 export type Accelerator = 'kvm' | 'tcg';
 
+/**
+ * Processor that a machine sees. Emulated, the fast string instructions (`rep movsb`, `rep stosb`) go byte by byte:
+ * without them kernel and C library move and clear memory by words (measured: docs/decisions/0007-start-up.md).
+ */
+export const CPU_MODELS: Readonly<Record<Accelerator, string>> = {
+  kvm: 'max',
+  tcg: 'max,erms=off,fsrm=off',
+};
+
 /** Everything that the command line depends on. Paths are relative to the machine's folder or absolute. */
 export interface QemuOptions {
   readonly accelerator: Accelerator;

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import { getRawAsset } from 'node:sea';
 import { Script } from 'node:vm';
+import { lazyModule } from './lazy-module.ts';
 
 /** Under which name which part starts. */
 const PARTS: Readonly<Record<string, string>> = {
@@ -20,6 +21,9 @@ type Bundle = (
   exports: object,
 ) => void;
 
+/** Modules of Node that cost much to load and that PID 1 does not need before it has started the agent. */
+const LAZY = new Set(['node:crypto', 'node:zlib']);
+
 function load(part: string): () => Promise<void> {
   // The bundler writes ASCII: one byte is one character.
   const source = Buffer.from(getRawAsset(`${part}.cjs`)).toString('latin1');
@@ -27,9 +31,15 @@ function load(part: string): () => Promise<void> {
   const script = new Script(source, { filename: `keel:${part}`, cachedData });
   // It would work all the same, only slower: worth a line, not a failure.
   if (script.cachedDataRejected === true) process.stderr.write('keel: code cache refused\n');
+  const require = createRequire('/');
   const exports = { main: async () => {} };
   const module = { exports };
-  (script.runInThisContext() as Bundle)(createRequire('/'), module, exports);
+  (script.runInThisContext() as Bundle)(
+    ((id: string) =>
+      LAZY.has(id) ? lazyModule(() => require(id)) : require(id)) as NodeJS.Require,
+    module,
+    exports,
+  );
   return module.exports.main;
 }
 

@@ -8,7 +8,7 @@ import type { Announcement } from '@keelos/proto/console.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { API_PORT } from '@keelos/proto/node-paths.ts';
 import type { Accelerator } from '../core/qemu-command.ts';
-import { qemuCommand, shellQuoted } from '../core/qemu-command.ts';
+import { CPU_MODELS, qemuCommand, shellQuoted } from '../core/qemu-command.ts';
 import { chooseAccelerator } from '../sys/kvm-probe.ts';
 import {
   freePort,
@@ -59,7 +59,7 @@ export interface VmOptions {
   readonly apiPort?: number;
   readonly memoryMiB?: number;
   readonly cpus?: number;
-  /** Processor that the machine sees; "max" when absent. */
+  /** Processor that the machine sees; the one for the accelerator when absent. */
   readonly cpuModel?: string;
   readonly accelerator?: Accelerator;
   /** Variables file of the firmware to start from, the first time. */
@@ -253,7 +253,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     accelerator,
     memoryMiB: options.memoryMiB ?? MEMORY_MIB_DEFAULT,
     cpus: options.cpus ?? CPUS_DEFAULT,
-    cpuModel: options.cpuModel ?? 'max',
+    cpuModel: options.cpuModel ?? CPU_MODELS[accelerator],
     firmwareCode: FIRMWARE_CODE,
     firmwareVars: VM_FILES.vars,
     disk: options.overlay ? VM_FILES.disk : disk,
