@@ -69,7 +69,7 @@ export interface VmOptions {
   /** QEMU ends where the machine would restart. */
   readonly noReboot?: boolean;
   readonly extraArgs?: readonly string[];
-  /** The machine goes on when this process ends. Else it is killed with it. */
+  /** The machine goes on when this process ends. Else it is killed with it, even when this one is killed. */
   readonly detached?: boolean;
 }
 
@@ -77,20 +77,10 @@ export interface VmOptions {
 export class Vm {
   readonly dir: string;
   readonly #state: VmState;
-  readonly #killWithUs: (() => void) | undefined;
 
-  constructor(dir: string, state: VmState, options: { readonly detached: boolean }) {
+  constructor(dir: string, state: VmState) {
     this.dir = dir;
     this.#state = state;
-    if (options.detached) return;
-    this.#killWithUs = () => {
-      try {
-        process.kill(state.process.pid, 'SIGKILL');
-      } catch {
-        // It has ended by itself.
-      }
-    };
-    process.once('exit', this.#killWithUs);
   }
 
   get pid(): number {
@@ -191,18 +181,11 @@ export class Vm {
   /** Pulls the plug. */
   async kill(): Promise<void> {
     await killProcess(this.#state.process, KILL_TIMEOUT_MS);
-    this.#release();
   }
 
   /** Waits until the machine is off; false when it is not in time. */
-  async waitForExit(options: WaitOptions): Promise<boolean> {
-    const ended = await waitForEnd(this.#state.process, options);
-    if (ended) this.#release();
-    return ended;
-  }
-
-  #release(): void {
-    if (this.#killWithUs !== undefined) process.removeListener('exit', this.#killWithUs);
+  waitForExit(options: WaitOptions): Promise<boolean> {
+    return waitForEnd(this.#state.process, options);
   }
 }
 
@@ -269,17 +252,21 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   await writeCommand(dir, shellQuoted(command));
   const consoleOffset = await fileSize(join(dir, VM_FILES.console));
   const qemuLog = join(dir, VM_FILES.qemuLog);
-  const started = await startDetached(command, { cwd: dir, logPath: qemuLog });
+  const started = await startDetached(command, {
+    cwd: dir,
+    logPath: qemuLog,
+    outlivesUs: options.detached ?? false,
+  });
   const state = { process: started, apiPort, qmpSocket, consoleOffset, accelerator, command };
   await writeState(dir, state);
-  const vm = new Vm(dir, state, { detached: options.detached ?? false });
+  const vm = new Vm(dir, state);
   await waitForQmp(vm, qemuLog);
   return vm;
 }
 
-/** The machine that runs in a folder; undefined when none does. It is not killed with this process. */
+/** The machine that runs in a folder; undefined when none does. */
 export async function attach(dir: string): Promise<Vm | undefined> {
   const state = await readState(resolve(dir));
   if (state === undefined || !(await isRunning(state.process))) return undefined;
-  return new Vm(resolve(dir), state, { detached: true });
+  return new Vm(resolve(dir), state);
 }

@@ -41,15 +41,18 @@ export async function waitForEnd(
 }
 
 /**
- * Starts a program that outlives this process. What it prints goes to `logPath`.
+ * Starts a program in a session of its own: a Ctrl-C at the terminal is not for it. What it prints goes to `logPath`.
+ *
+ * @param options.outlivesUs when false, the kernel kills it with this process, however this process ends
  *
  * @throws Error when it cannot be started.
  */
 export async function startDetached(
   command: readonly string[],
-  options: { readonly cwd: string; readonly logPath: string },
+  options: { readonly cwd: string; readonly logPath: string; readonly outlivesUs: boolean },
 ): Promise<ProcessIdentity> {
-  const [program = '', ...args] = command;
+  const bound = options.outlivesUs ? [] : ['setpriv', '--pdeathsig', 'KILL'];
+  const [program = '', ...args] = [...bound, ...command];
   const log = openSync(options.logPath, 'w', 0o600);
   try {
     const child = spawn(program, args, {
