@@ -66,6 +66,22 @@ describe('service runner', () => {
     assert.equal(status?.sinceMs, machine.clock.wallMs());
   });
 
+  it('tries again after its back-off what cannot even be spawned', async () => {
+    const machine = createFakeMachine();
+    machine.processes.refusal = 'ENOMEM';
+    const runner = createServiceRunner(machine, [AGENT]);
+    runner.start();
+    assert.equal(machine.processes.started.length, 0);
+    assert.equal(runner.list()[0]?.state, 'backoff');
+    assert.equal(runner.list()[0]?.lastExit, 'cannot start: ENOMEM');
+    await machine.clock.advance(500);
+    assert.equal(machine.processes.started.length, 1);
+    assert.equal(runner.list()[0]?.state, 'running');
+    const stopped = runner.stop();
+    assert.deepEqual(machine.processes.signals, ['SIGTERM 100']);
+    await stopped;
+  });
+
   it('runs a service whose group cannot be made', () => {
     const machine = createFakeMachine();
     machine.files.broken.set(GROUP, 'ENOENT');

@@ -59,18 +59,11 @@ export function createServiceRunner(
     events.push(event);
     if (dispatching) return;
     dispatching = true;
-    for (let next = events.shift(); next !== undefined; next = events.shift()) {
-      const result = step(state, next, monotonicMs(machine));
-      state = result.state;
-      if (next.type === 'exited') {
-        const level = state.stopping ? 'debug' : 'error';
-        machine.log[level](
-          `service ${next.name}: ${next.exit}${waitText(state, next.name, machine)}`,
-        );
-      }
-      for (const effect of result.effects) perform(effect);
+    try {
+      for (let next = events.shift(); next !== undefined; next = events.shift()) take(next);
+    } finally {
+      dispatching = false;
     }
-    dispatching = false;
     cancelWake();
     const wakeMs = nextWakeMs(state);
     if (wakeMs !== undefined) {
@@ -79,6 +72,17 @@ export function createServiceRunner(
       );
     }
     if (allStopped(state)) stopped();
+  };
+  const take = (event: SupervisorEvent) => {
+    const result = step(state, event, monotonicMs(machine));
+    state = result.state;
+    if (event.type === 'exited') {
+      const level = state.stopping ? 'debug' : 'error';
+      machine.log[level](
+        `service ${event.name}: ${event.exit}${waitText(state, event.name, machine)}`,
+      );
+    }
+    for (const effect of result.effects) perform(effect);
   };
   const perform = (effect: SupervisorEffect) => {
     const runtime = runtimes.get(effect.name);
@@ -132,14 +136,21 @@ function spawnService(
   const { definition, log } = runtime;
   const { name, executable, argv0, args } = definition;
   quietly(machine, `control group of ${name}`, () => prepareGroup(machine, definition));
-  const pid = machine.processes.spawn(
-    { executable, argv0, args, environment: SERVICE_ENVIRONMENT },
-    {
-      output: (stream, chunk) => log.capture(stream, chunk, machine.clock.wallMs()),
-      outputEnded: (stream) => log.end(stream, machine.clock.wallMs()),
-      exited: (exit) => dispatch({ type: 'exited', name, exit }),
-    },
-  );
+  const exited = (exit: string) => dispatch({ type: 'exited', name, exit });
+  let pid = 0;
+  try {
+    pid = machine.processes.spawn(
+      { executable, argv0, args, environment: SERVICE_ENVIRONMENT },
+      {
+        output: (stream, chunk) => log.capture(stream, chunk, machine.clock.wallMs()),
+        outputEnded: (stream) => log.end(stream, machine.clock.wallMs()),
+        exited,
+      },
+    );
+  } catch (error) {
+    // A machine without memory, a disk that does not read: it may work later, so the back-off decides.
+    exited(`cannot start: ${codeOf(error) || reasonOf(error)}`);
+  }
   if (pid === 0) return;
   dispatch({ type: 'spawned', name, pid });
   quietly(machine, `control group of ${name}`, () => {

@@ -19,6 +19,8 @@ export interface FakeProcesses extends Processes {
   readonly signals: string[];
   /** Called for each signal; by default SIGTERM ends the process. */
   onSignal: (process: FakeProcess, signal: string) => void;
+  /** When set, the next spawn throws an error with this code. */
+  refusal: string | undefined;
 }
 
 /** No processes yet; the first has pid 100. */
@@ -29,7 +31,13 @@ export function createFakeProcesses(): FakeProcesses {
     started,
     signals: [],
     onSignal: (process, signal) => process.exit(`signal ${signal}`),
+    refusal: undefined,
     spawn(request, events) {
+      const code = fake.refusal;
+      if (code !== undefined) {
+        fake.refusal = undefined;
+        throw Object.assign(new Error(`spawn ${request.executable} ${code}`), { code });
+      }
       const pid = 100 + started.length;
       own.add(pid);
       started.push({

@@ -22,7 +22,11 @@ export interface ProcessEvents {
 
 /** Starts and signals processes. */
 export interface Processes {
-  /** Returns the process id, or 0 when it could not be started: `exited` tells why, later. */
+  /**
+   * Returns the process id, or 0 when it could not be started: `exited` tells why, later.
+   *
+   * @throws Node's error with `code` for the failures that Node does not tell later: ENOMEM, EIO, ENOEXEC, EPERM, ...
+   */
   spawn(request: SpawnRequest, events: ProcessEvents): number;
   /** Sends a signal; nothing happens when the process is gone. */
   signal(pid: number, signal: 'SIGTERM' | 'SIGKILL'): void;
