@@ -212,6 +212,26 @@ describe('ext4 superblock', () => {
     assert.equal(restoreSuperblock(Buffer.alloc(1024)), undefined);
   });
 
+  it('is restored without the list of deleted files of the day when its copy was made', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'keel-ext4-'));
+    const path = join(folder, 'image');
+    try {
+      writeFileSync(path, Buffer.alloc(64 * 2 ** 20));
+      execFileSync('mke2fs', ['-q', '-t', 'ext4', '-b', '4096', '-F', path]);
+      execFileSync('debugfs', ['-w', '-R', 'set_super_value last_orphan 12', path], {
+        stdio: 'ignore',
+      });
+      const copy = readFileSync(path).subarray(1024, 2048);
+      assert.equal(copy.readUInt32LE(0xe8), 12);
+      const restored = restoreSuperblock(copy);
+      assert.ok(restored);
+      assert.equal(restored.readUInt32LE(0xe8), 0);
+      assert.equal(isSuperblockDamaged(restored), false);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it('grows only upwards, by whole blocks', () => {
     const size = { blockBytes: 4096, blocks: 10 };
     assert.equal(blocksToGrowTo(size, 40_960), undefined);

@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync }
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { linuxBlockDevices } from '../src/sys/block-device.ts';
 import { createFakeFiles } from '../src/sys/files.fake.ts';
 import { type Files, linuxFiles } from '../src/sys/files.ts';
 import { type LineReply, serveLines } from '../src/sys/line-server.ts';
@@ -249,6 +250,12 @@ describe('line server', () => {
       socket.pause();
     });
     assert.equal(result, 'bounded');
+  });
+});
+
+describe('growing a file system that is no ext4', () => {
+  it('fails at the first refusal, with what is known of it', async () => {
+    await assert.rejects(linuxBlockDevices.growExt4('/proc', 100), /refused, the kernel log/);
   });
 });
 

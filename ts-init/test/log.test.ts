@@ -1,13 +1,34 @@
 import assert from 'node:assert/strict';
 import type { LogLine } from '@keelos/proto/init-control.ts';
 import fc from 'fast-check';
-import { createLineSplitter } from '../src/core/line-splitter.ts';
+import { createLineSplitter, cutBytes } from '../src/core/line-splitter.ts';
 import { createLogRing } from '../src/core/log-ring.ts';
+import { kernelRecord } from '../src/sys/kmsg.ts';
 
 function split(chunks: readonly Uint8Array[], lineBytesMax: number): string[] {
   const splitter = createLineSplitter(lineBytesMax);
   return [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.end()];
 }
+
+describe('a record of the kernel log', () => {
+  const cases: readonly [text: string, bytesMax: number, cut: string][] = [
+    ['abc', 3, 'abc'],
+    ['abcd', 3, 'abc'],
+    ['ééé', 6, 'ééé'],
+    ['ééé', 5, 'éé'],
+    ['a\u{1f600}b', 4, 'a'],
+    ['a\u{1f600}b', 5, 'a\u{1f600}'],
+  ];
+  for (const [text, bytesMax, cut] of cases) {
+    it(`"${text}" in ${bytesMax} bytes is "${cut}"`, () => {
+      assert.equal(cutBytes(text, bytesMax), cut);
+    });
+  }
+
+  it('is cut by bytes where the kernel counts bytes', () => {
+    assert.equal(Buffer.byteLength(kernelRecord(3, 'ü'.repeat(2000))), 3 + 11 + 900 + 1);
+  });
+});
 
 describe('line splitter', () => {
   const cases: readonly (readonly [bytes: string, lines: readonly string[]])[] = [

@@ -11,6 +11,8 @@ export const SUPERBLOCK_BYTES = 1024;
 const MAGIC = 0xef53;
 const INCOMPAT_64BIT = 0x80;
 const INCOMPAT_RECOVER = 0x4;
+/** s_last_orphan: first inode of the list of files that were deleted while open. */
+const LAST_ORPHAN_OFFSET = 0xe8;
 /** s_block_group_nr: the group that a superblock is in. */
 const BLOCK_GROUP_OFFSET = 0x5a;
 const RO_COMPAT_METADATA_CSUM = 0x400;
@@ -68,6 +70,8 @@ export function restoreSuperblock(copy: Uint8Array): Buffer | undefined {
   if (isSuperblockDamaged(copy)) return undefined;
   const restored = Buffer.from(copy.subarray(0, SUPERBLOCK_BYTES));
   restored.writeUInt16LE(0, BLOCK_GROUP_OFFSET);
+  // The list of then: its inodes may be files by now, which a mount would delete.
+  restored.writeUInt32LE(0, LAST_ORPHAN_OFFSET);
   restored.writeUInt32LE(restored.readUInt32LE(0x60) | INCOMPAT_RECOVER, 0x60);
   if ((restored.readUInt32LE(0x64) & RO_COMPAT_METADATA_CSUM) !== 0) {
     restored.writeUInt32LE(crc32c(restored.subarray(0, CHECKSUM_OFFSET)), CHECKSUM_OFFSET);

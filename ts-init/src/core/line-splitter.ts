@@ -47,6 +47,13 @@ export function createLineSplitter(lineBytesMax: number = LOG_LINE_BYTES_MAX): L
   };
 }
 
+/** The text, or as many of its first characters as fit into `bytesMax` bytes of UTF-8. */
+export function cutBytes(text: string, bytesMax: number): string {
+  const bytes = Buffer.from(text, 'utf8');
+  if (bytes.length <= bytesMax) return text;
+  return bytes.toString('utf8', 0, characterBoundary(bytes, { from: 0, to: bytesMax }));
+}
+
 /** Largest position at most `to` where a UTF-8 character begins; `to` itself when the bytes are not UTF-8. */
 function characterBoundary(bytes: Uint8Array, range: { from: number; to: number }): number {
   for (let at = range.to; at > range.from && at > range.to - 4; at -= 1) {

@@ -2,7 +2,7 @@
  * Block devices: what the kernel knows of them, raw bytes, and growing.
  */
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { addressOf, checked, inBackground, libcFunction } from './native.ts';
+import { addressOf, checked, inBackground, libcFunction, SystemCallError } from './native.ts';
 
 /** A partition's place on its disk. */
 export interface PartitionPlace {
@@ -70,8 +70,8 @@ export const linuxBlockDevices: BlockDevices = {
     const descriptor = openSync(mountPoint, 'r');
     try {
       if (await inBackground(ioctl(), descriptor, EXT4_IOC_RESIZE_FS, argument)) return;
-      // errno does not survive the other thread: the same refusal again tells the reason.
-      checked('grow file system', ioctl()(descriptor, EXT4_IOC_RESIZE_FS, argument));
+      // errno does not survive the other thread, and asking again would do a half-done growth again on this one.
+      throw new SystemCallError('grow file system', 'refused, the kernel log says why');
     } finally {
       closeSync(descriptor);
     }

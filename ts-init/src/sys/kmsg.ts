@@ -3,6 +3,7 @@
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { cutBytes } from '../core/line-splitter.ts';
 
 /** Where PID 1 speaks. No method throws or blocks for long. */
 export interface KernelLog {
@@ -19,7 +20,7 @@ const PREFIX = 'keel-init: ';
 const LEVEL_DEBUG = 7;
 const LEVEL_ERROR = 3;
 /** A record of /dev/kmsg has at most 1024 bytes with its prefix. */
-const RECORD_CHARS_MAX = 900;
+const RECORD_BYTES_MAX = 900;
 const LINES_MAX = 40;
 
 /** The kernel log and the console of the running system; one that cannot be opened is done without. */
@@ -30,7 +31,7 @@ export function createKernelLog(): KernelLog {
     // Opened when first needed, and looked for again while /dev may not be there yet.
     kmsg ??= openQuietly(NODE_PATHS.kmsg);
     for (const line of text.split('\n').slice(0, LINES_MAX)) {
-      writeQuietly(kmsg, `<${level}>${PREFIX}${line.slice(0, RECORD_CHARS_MAX)}\n`);
+      writeQuietly(kmsg, kernelRecord(level, line));
     }
   };
   return {
@@ -43,6 +44,11 @@ export function createKernelLog(): KernelLog {
     },
     error: (text) => toKernel(LEVEL_ERROR, text),
   };
+}
+
+/** A line as /dev/kmsg takes it: what is longer the kernel would refuse as a whole. */
+export function kernelRecord(level: number, line: string): string {
+  return `<${level}>${PREFIX}${cutBytes(line, RECORD_BYTES_MAX)}\n`;
 }
 
 function openQuietly(path: string, flags: number = constants.O_WRONLY): number | undefined {
