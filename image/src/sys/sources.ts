@@ -15,6 +15,9 @@ const FOLDERS = [
   'image/src/core',
   'image/src/entry',
   'image/src/sys',
+  // The messages as they are bundled (not committed), and what they are made of (for the time of the last commit).
+  'proto/gen',
+  'proto/grpc',
   'proto/keel',
   'proto/src',
   'ts-agent/src',
@@ -26,6 +29,8 @@ const FILES = [
   'image/src/shell/build.ts',
   'package-lock.json',
   'proto/buf.gen.yaml',
+  'proto/buf.yaml',
+  'scripts/generate.mjs',
 ];
 
 /** The virtual machine harness does not change an image. */
