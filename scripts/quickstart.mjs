@@ -3,6 +3,7 @@
 // that comes with the packages.
 
 import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createProgress } from './lib/progress.mjs';
@@ -24,7 +25,8 @@ Environment:
   KEEL_VM_PORT   port on this machine that leads to the node's API (default: 50051, or a free one)
   OSCTL_CONFIG   the contexts file that osctl uses; the context is called "quickstart" and is made the current one
 
-Exit code: 0 when the node was healthy, 1 when a step failed, 2 for a wrong command line, 130 when interrupted.
+Exit code: 0 when the node was healthy, 1 when a step failed, 2 for a wrong command line, 130 when interrupted
+(143 by SIGTERM, 129 by SIGHUP).
 `;
 
 /** @returns {Promise<number>} exit code */
@@ -72,13 +74,14 @@ function continueOnPinnedNode(args, timings) {
       env: { ...process.env, KEEL_SETUP_TIMINGS: JSON.stringify(timings) },
     });
     // Ctrl-C reaches the child by itself (same terminal); this one only waits for it to clean up.
-    for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM'])) {
-      process.on(signal, () => {
-        if (signal === 'SIGTERM') child.kill(signal);
-      });
+    process.on('SIGINT', () => {});
+    for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) {
+      process.on(signal, () => child.kill(signal));
     }
     child.once('error', fail);
-    child.once('close', (code, signal) => done(code ?? (signal === 'SIGINT' ? 130 : 1)));
+    child.once('close', (code, signal) => {
+      done(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
   });
 }
 

@@ -78,6 +78,7 @@ export async function ensureTools(tools, options = {}) {
     isRoot
       ? exec('apt-get', args, { env, timeoutMs })
       : exec('sudo', ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args], {
+          terminal: true,
           timeoutMs,
         });
 

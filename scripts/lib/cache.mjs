@@ -4,7 +4,18 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+} from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -190,8 +201,9 @@ export async function product({ name, inputs, build }) {
       return { dir, built: false };
     }
     await tidy(folder, key);
-    const temporary = join(folder, `${TEMPORARY_PREFIX}${key}`);
-    await mkdir(temporary);
+    // A name of its own: what a killed builder left running may still write into the old one.
+    const temporary = await mkdtemp(join(folder, `${TEMPORARY_PREFIX}${key}-`));
+    await chmod(temporary, 0o755);
     try {
       await build(temporary);
       await syncTree(temporary);

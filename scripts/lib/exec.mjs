@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
+import { endWithUs, isEnding, signalCommand } from './children.mjs';
 
 const CAPTURE_BYTES_MAX = 64 * 1024 * 1024;
 const LOGGED_CAPTURE_BYTES_MAX = 1024 * 1024;
@@ -16,6 +17,7 @@ const KILL_GRACE_MS = 5_000;
  * @property {string | Uint8Array} [input] standard input; empty when absent
  * @property {string} [logFile] both streams are appended here too, with the command line in front
  * @property {number} [timeoutMs] SIGTERM after this, SIGKILL five seconds later
+ * @property {boolean} [terminal] leave it the terminal, to ask for a password; else it has a process group of its own
  * @property {AbortSignal} [signal] stops the command like a timeout
  * @property {(text: string) => void} [onOutput] sees both streams as they come, cut anywhere
  */
@@ -65,11 +67,13 @@ function spawnChild(command, args, options) {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
+    detached: options.terminal !== true,
   });
 }
 
 /**
- * Runs `command` and waits for it. Without a log file more than 64 MiB of output is an error; with one, only the last
+ * Runs `command` and waits for it. When this process is told to end, the command ends first, with everything that it
+ * started. Without a log file more than 64 MiB of output is an error; with one, only the last
  * MiB of each stream is returned and the file has everything.
  *
  * @param {string} command
@@ -87,6 +91,8 @@ export function exec(command, args, options = {}) {
   if (log >= 0) writeSync(log, `$ ${[command, ...args].join(' ')}\n`);
 
   const child = spawnChild(command, args, options);
+  const running = { pid: child.pid ?? 0, ownGroup: options.terminal !== true };
+  const release = child.pid === undefined ? () => {} : endWithUs(running);
   let stopped = '';
   /** @type {NodeJS.Timeout | undefined} */
   let killTimer;
@@ -94,12 +100,10 @@ export function exec(command, args, options = {}) {
   const stop = (reason) => {
     if (stopped !== '') return;
     stopped = reason;
-    child.kill('SIGTERM');
-    killTimer = setTimeout(() => child.kill('SIGKILL'), KILL_GRACE_MS);
+    signalCommand(running, 'SIGTERM');
+    killTimer = setTimeout(() => signalCommand(running, 'SIGKILL'), KILL_GRACE_MS);
   };
-  const onExit = () => child.kill('SIGTERM');
   const onAbort = () => stop('stopped on request');
-  process.once('exit', onExit);
   if (options.signal?.aborted === true) onAbort();
   options.signal?.addEventListener('abort', onAbort, { once: true });
   const timer =
@@ -125,7 +129,7 @@ export function exec(command, args, options = {}) {
   const finish = () => {
     clearTimeout(timer);
     clearTimeout(killTimer);
-    process.removeListener('exit', onExit);
+    release();
     options.signal?.removeEventListener('abort', onAbort);
     if (log >= 0) closeSync(log);
   };
@@ -134,6 +138,7 @@ export function exec(command, args, options = {}) {
     reject(new Error(`Cannot run ${command}: ${cause.message}`, { cause }));
   });
   child.once('close', (code, signalName) => {
+    if (isEnding()) return; // `process.exit` comes next
     finish();
     if (code === 0 && stopped === '') {
       resolve({ stdout: stdout.text(), stderr: stderr.text() });

@@ -1,5 +1,7 @@
 // The half of quickstart that runs on the pinned Node: build, boot, enrol, show.
 
+import { constants } from 'node:os';
+import { endCommands } from './children.mjs';
 import { createLocalNode } from './local-node.mjs';
 import { buildNode } from './node-image.mjs';
 import { createProgress } from './progress.mjs';
@@ -121,10 +123,13 @@ function steps() {
   }));
 }
 
-process.once('SIGINT', () => {
-  process.stderr.write('\nInterrupted. Run it again: it goes on where it stopped.\n');
-  process.exit(130);
-});
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+  process.once(signal, async () => {
+    process.stderr.write('\nInterrupted. Run it again: it goes on where it stopped.\n');
+    await endCommands();
+    process.exit(128 + constants.signals[signal]);
+  });
+}
 
 try {
   const result = await main();
