@@ -52,7 +52,7 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
   const listener = await openListener({ ...options, limits, identity: made.identity }, trust);
   markBoot(ports, 'api-listening');
   await sent();
-  const identity = made.isNew ? storeIdentity(ports.state, made.identity) : made.identity;
+  const identity = storeIdentity(ports.state, made.identity, made.origin);
   const { startServices } = await import('./start-services.ts');
   const services = await startServices({
     ports,

@@ -113,6 +113,14 @@ export class FakeWorld {
     }
   }
 
+  /** What lies on a tmpfs is gone. */
+  reboot(): void {
+    for (const path of this.state.files.keys()) {
+      if (path.startsWith('/run/')) this.state.files.delete(path);
+    }
+    this.console = '';
+  }
+
   /** Changes the boot report. */
   boot(change: Partial<BootReport>): void {
     this.files.files.set(NODE_PATHS.bootReport, JSON.stringify({ ...GOOD_BOOT, ...change }));

@@ -270,6 +270,20 @@ describe('clock, configuration, identity, seed', () => {
     assert.equal(machine.files.readText('/var/lib/keel/machine-id').trim(), id);
   });
 
+  it('leaves a machine id alone that cannot be read', () => {
+    const machine = createFakeMachine({ '/var/lib/keel/machine-id': `${'a'.repeat(32)}\n` });
+    const { files } = machine;
+    const readText = files.readText.bind(files);
+    files.readText = (path) => {
+      if (path.endsWith('/machine-id')) throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      return readText(path);
+    };
+    setIdentity(machine, { network: { interfaces: [], nameservers: [] } });
+    files.readText = readText;
+    assert.equal(files.readText('/var/lib/keel/machine-id'), `${'a'.repeat(32)}\n`);
+    assert.match(files.readText('/run/keel/etc/machine-id'), /^[0-9a-f]{32}\n$/);
+  });
+
   it('mixes the seed in and replaces it', () => {
     const machine = createFakeMachine({ '/var/lib/keel/random-seed': 'old seed' });
     loadRandomSeed(machine);

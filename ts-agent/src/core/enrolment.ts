@@ -1,9 +1,10 @@
 /**
- * The one-time enrolment token as a state machine: fresh -> used | expired, and locked for a while after wrong tries.
+ * The one-time enrolment token as a state machine: fresh -> used | expired, and no further guesses for a while after wrong ones.
  *
  * Pure: the clock is an argument, and has to be a monotonic one, so that setting the time neither extends nor ends a token.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { KeelError } from '@keelos/proto/errors.ts';
 
 /** Characters of a token: Crockford's base 32, which has no I, L, O and U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -36,7 +37,8 @@ export interface EnrolmentState {
 
 /** What an offered token is worth. */
 export type EnrolmentOutcome =
-  | { readonly kind: 'accepted' | 'wrong' | 'used' | 'expired' | 'none' }
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'wrong' | 'used' | 'expired' | 'none' }
   | { readonly kind: 'locked'; readonly retryAfterMs: number };
 
 /** State on a node that prints no token at this boot. */
@@ -72,23 +74,50 @@ export function freshToken(token: string, nowMs: number): EnrolmentState {
 
 /**
  * Judges `offered` at `nowMs` and returns the state after it. Only the right token learns that it was used or has
- * expired. While locked nothing is compared and nothing changes.
+ * expired. The lock answers wrong tokens only: 100 bits are not guessed, and whoever guesses must not be able to keep
+ * the bearer of the right one out.
  */
 export function offerToken(
   state: EnrolmentState,
   offered: string,
   nowMs: number,
 ): { readonly state: EnrolmentState; readonly outcome: EnrolmentOutcome } {
-  if (nowMs < state.lockedUntilMs) {
-    return { state, outcome: { kind: 'locked', retryAfterMs: state.lockedUntilMs - nowMs } };
-  }
   if (state.tokenHash === undefined) return { state, outcome: { kind: 'none' } };
   if (!timingSafeEqual(hashOf(offered), state.tokenHash)) {
+    if (nowMs < state.lockedUntilMs) {
+      return { state, outcome: { kind: 'locked', retryAfterMs: state.lockedUntilMs - nowMs } };
+    }
     return { state: afterWrongTry(state, nowMs), outcome: { kind: 'wrong' } };
   }
   if (state.isUsed) return { state, outcome: { kind: 'used' } };
   if (nowMs >= state.expiresAtMs) return { state, outcome: { kind: 'expired' } };
   return { state: { ...state, isUsed: true, wrongTries: 0 }, outcome: { kind: 'accepted' } };
+}
+
+/** The error of an outcome that is not "accepted". */
+export function tokenError(
+  outcome: Exclude<EnrolmentOutcome, { readonly kind: 'accepted' }>,
+): KeelError {
+  switch (outcome.kind) {
+    case 'wrong':
+      return new KeelError('E_TOKEN_WRONG', 'Cannot enrol: the token is wrong');
+    case 'none':
+      return new KeelError('E_TOKEN_WRONG', 'Cannot enrol: this node made no token at this boot', {
+        hint: 'Its configuration says enrolment.consoleToken: until-enrolled. An enrolled operator can renew; else the state partition has to be wiped.',
+      });
+    case 'used':
+      return new KeelError('E_TOKEN_USED', 'Cannot enrol: the token has been used');
+    case 'expired':
+      return new KeelError('E_TOKEN_EXPIRED', 'Cannot enrol: the token has expired');
+    case 'locked': {
+      const seconds = Math.ceil(outcome.retryAfterMs / 1000);
+      return new KeelError(
+        'E_RATE_LIMITED',
+        `Cannot enrol: too many wrong tokens, wait ${seconds} s`,
+        { details: { retry_after_seconds: String(seconds) } },
+      );
+    }
+  }
 }
 
 function afterWrongTry(state: EnrolmentState, nowMs: number): EnrolmentState {

@@ -31,26 +31,54 @@ export interface NewIdentity {
   readonly notBeforeMs: number;
 }
 
+/** What the state partition says of the identity. */
+export type IdentityOrigin = 'stored' | 'absent' | 'damaged' | 'unreadable';
+
 /**
  * The stored identity, or a new one. A new one still has to be stored: {@link storeIdentity}, before anybody is told its
- * fingerprint; the port need not wait for the disk.
+ * fingerprint; the port need not wait for the disk. One that could not be read may be good: nothing is written over it.
  */
 export async function serverIdentity(
   store: StateStore,
   fresh: () => NewIdentity,
-): Promise<{ readonly identity: ServerIdentity; readonly isNew: boolean }> {
+): Promise<{ readonly identity: ServerIdentity; readonly origin: IdentityOrigin }> {
   const stored = readIdentity(store);
   if (stored.kind === 'usable') {
-    return { identity: { ...stored.pems, ...described(stored.pems), problem: '' }, isNew: false };
+    return {
+      identity: { ...stored.pems, ...described(stored.pems), problem: '' },
+      origin: 'stored',
+    };
   }
   const pems = await newIdentity(fresh());
-  const problem = stored.kind === 'damaged' ? `The node's key was replaced: ${stored.reason}.` : '';
-  return { identity: { ...pems, ...described(pems), problem }, isNew: true };
+  return {
+    identity: { ...pems, ...described(pems), problem: problemOf(stored) },
+    origin: stored.kind,
+  };
+}
+
+function problemOf(stored: Exclude<Stored, { kind: 'usable' }>): string {
+  switch (stored.kind) {
+    case 'absent':
+      return '';
+    case 'damaged':
+      return `The node's key was replaced: ${stored.reason}.`;
+    case 'unreadable':
+      return `The node's key could not be read and stays on the disk; another one is in use until the next boot: ${stored.reason}.`;
+  }
 }
 
 /** Stores a new identity. One that cannot be stored is used until the next boot, and says so. */
-export function storeIdentity(store: StateStore, identity: ServerIdentity): ServerIdentity {
+export function storeIdentity(
+  store: StateStore,
+  identity: ServerIdentity,
+  origin: IdentityOrigin,
+): ServerIdentity {
+  if (origin === 'stored' || origin === 'unreadable') return identity;
   try {
+    if (origin === 'damaged') {
+      store.setAside(SERVER_KEY_PATH);
+      store.setAside(SERVER_CERTIFICATE_PATH);
+    }
     // The key first: a certificate without its key is of no use, a key without a certificate is replaced.
     store.replace(SERVER_KEY_PATH, Buffer.from(identity.keyPem));
     store.replace(SERVER_CERTIFICATE_PATH, Buffer.from(identity.certificatePem));
@@ -70,7 +98,7 @@ interface Pems {
 type Stored =
   | { readonly kind: 'usable'; readonly pems: Pems }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'damaged'; readonly reason: string };
+  | { readonly kind: 'damaged' | 'unreadable'; readonly reason: string };
 
 function readIdentity(store: StateStore): Stored {
   try {
@@ -93,8 +121,11 @@ function readIdentity(store: StateStore): Stored {
     return matches
       ? { kind: 'usable', pems }
       : { kind: 'damaged', reason: 'key and certificate did not belong together' };
-  } catch {
-    // Whatever is wrong with the files, the way on is the same, and the parser's words help nobody.
+  } catch (cause) {
+    if (cause instanceof KeelError && cause.code !== 'E_RECORD_DAMAGED') {
+      return { kind: 'unreadable', reason: cause.message };
+    }
+    // Whatever is wrong with the content, the way on is the same, and the parser's words help nobody.
     return { kind: 'damaged', reason: 'the stored one could not be read' };
   }
 }

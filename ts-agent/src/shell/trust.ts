@@ -15,6 +15,7 @@ import {
   NO_TOKEN,
   offerToken,
   TOKEN_CHARS,
+  tokenError,
   tokenFromRandom,
 } from '../core/enrolment.ts';
 import type { Operator } from '../core/operators.ts';
@@ -41,6 +42,8 @@ export class Trust {
   #operators: readonly Operator[] = [];
   #isEverEnrolled = false;
   #isVolatile = false;
+  /** The stored operators could not be read, and may be good: they are not written over. */
+  #isUnreadable = false;
   #problem = '';
   #token: EnrolmentState = NO_TOKEN;
   /** Time that PID 1 was told last, so that it is told once. */
@@ -167,29 +170,9 @@ export class Trust {
   #spendToken(offered: string): void {
     const { state, outcome } = offerToken(this.#token, offered, this.#ports.clock.monotonicMs());
     this.#token = state;
-    if (outcome.kind !== 'accepted') this.#ports.log(`enrolment refused: ${outcome.kind} token`);
-    switch (outcome.kind) {
-      case 'accepted':
-        return;
-      case 'wrong':
-        throw new KeelError('E_TOKEN_WRONG', 'Cannot enrol: the token is wrong');
-      case 'none':
-        throw new KeelError('E_TOKEN_WRONG', 'Cannot enrol: this node made no token at this boot', {
-          hint: 'Its configuration says enrolment.consoleToken: until-enrolled. An enrolled operator can renew; else the state partition has to be wiped.',
-        });
-      case 'used':
-        throw new KeelError('E_TOKEN_USED', 'Cannot enrol: the token has been used');
-      case 'expired':
-        throw new KeelError('E_TOKEN_EXPIRED', 'Cannot enrol: the token has expired');
-      case 'locked': {
-        const seconds = Math.ceil(outcome.retryAfterMs / 1000);
-        throw new KeelError(
-          'E_RATE_LIMITED',
-          `Cannot enrol: too many wrong tokens, wait ${seconds} s`,
-          { details: { retry_after_seconds: String(seconds) } },
-        );
-      }
-    }
+    if (outcome.kind === 'accepted') return;
+    this.#ports.log(`enrolment refused: ${outcome.kind} token`);
+    throw tokenError(outcome);
   }
 
   #add(certificate: ClientCertificate, by: string): Operator {
@@ -207,6 +190,11 @@ export class Trust {
 
   /** A full disk must not keep an operator out who could make room: then the enrolment lasts until the next boot. */
   #store(): void {
+    if (this.#isUnreadable) {
+      this.#isVolatile = true;
+      this.#ports.log('enrolment is in memory only: the stored operators could not be read');
+      return;
+    }
     try {
       const record = encodeRecord(OPERATORS_RECORD, { operators: this.#operators });
       this.#ports.state.replace(OPERATORS_PATH, record);
@@ -233,8 +221,22 @@ export class Trust {
       this.#operators = withoutExpired(operators, this.#ports.clock.nowMs());
     } catch (cause) {
       if (!(cause instanceof KeelError)) throw cause;
-      this.#problem = `The record of the enrolled operators could not be used: ${cause.message}.`;
+      this.#isUnreadable = cause.code !== 'E_RECORD_DAMAGED' || !this.#isSetAside();
+      const rest = this.#isUnreadable ? '; it stays on the disk as it is' : '';
+      this.#problem = `The record of the enrolled operators could not be used: ${cause.message}${rest}.`;
       this.#ports.log(this.#problem);
+    }
+  }
+
+  /** Moves the damaged record out of the way of the next one. */
+  #isSetAside(): boolean {
+    try {
+      this.#ports.state.setAside(OPERATORS_PATH);
+      return true;
+    } catch (cause) {
+      if (!(cause instanceof KeelError)) throw cause;
+      this.#ports.log(`damaged record left in place: ${cause.message}`);
+      return false;
     }
   }
 

@@ -19,6 +19,8 @@ import { KeelError } from '@keelos/proto/errors.ts';
 /** Largest file that is read. */
 export const STATE_FILE_BYTES_MAX = 2 * 1_048_576;
 const TEMPORARY_SUFFIX = '.new';
+/** Suffix of a file that {@link StateStore.setAside} renamed. */
+export const DAMAGED_SUFFIX = '.damaged';
 const PROBE_TEXT = 'written by a health check\n';
 
 /** The port. Records are read and written synchronously: they are small, and two writers never interleave. */
@@ -37,6 +39,11 @@ export interface StateStore {
   list(directory: string): readonly string[];
   /** Removes a file; one that is not there is fine. @throws KeelError E_STATE_UNAVAILABLE */
   remove(path: string): void;
+  /**
+   * Renames a damaged file to `<path>.damaged`, so that what is left of it can be looked at; one that is not there is
+   * fine. @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE
+   */
+  setAside(path: string): void;
 }
 
 const FULL_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
@@ -103,6 +110,14 @@ export const diskStateStore: StateStore = {
       throw stateError('remove', path, cause);
     }
   },
+  setAside(path) {
+    try {
+      renameSync(path, path + DAMAGED_SUFFIX);
+      syncDirectory(dirname(path));
+    } catch (cause) {
+      if (codeOf(cause) !== 'ENOENT') throw stateError('rename', path, cause);
+    }
+  },
 };
 
 function writeSynced(path: string, bytes: Uint8Array): void {
@@ -139,8 +154,13 @@ export class MemoryStateStore implements StateStore {
   readonly files = new Map<string, Uint8Array>();
   /** Code of the error of every write, for example "ENOSPC"; undefined: writes work. */
   writeFailure: string | undefined;
+  /** Code of the error of every read, for example "EIO"; undefined: reads work. */
+  readFailure: string | undefined;
 
   read(path: string): Uint8Array | undefined {
+    if (this.readFailure !== undefined) {
+      throw stateError('read', path, Object.assign(new Error(), { code: this.readFailure }));
+    }
     return this.files.get(path);
   }
 
@@ -162,6 +182,13 @@ export class MemoryStateStore implements StateStore {
   }
 
   remove(path: string): void {
+    this.files.delete(path);
+  }
+
+  setAside(path: string): void {
+    const bytes = this.files.get(path);
+    if (bytes === undefined) return;
+    this.replace(path + DAMAGED_SUFFIX, bytes);
     this.files.delete(path);
   }
 }

@@ -31,14 +31,18 @@ export function writeEtc(machine: Machine, name: string, text: string): void {
 
 /** The stored id, or a new one; one that cannot be stored holds until the next boot. */
 function obtainMachineId(machine: Machine): string {
+  const fresh = machine.randomBytes(MACHINE_ID_BYTES).toString('hex');
   try {
     const stored = machine.files.readText(NODE_PATHS.machineId).trim();
     if (isMachineId(stored)) return stored;
     machine.log.error(`machine id: ${NODE_PATHS.machineId} is damaged, a new one is made`);
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') machine.log.error(`machine id: ${reasonOf(error)}`);
+    if (codeOf(error) !== 'ENOENT') {
+      // What could not be read may be good: it is not written over.
+      machine.log.error(`machine id: ${reasonOf(error)}, another one holds until the next boot`);
+      return fresh;
+    }
   }
-  const fresh = machine.randomBytes(MACHINE_ID_BYTES).toString('hex');
   try {
     const options = { mode: ETC_MODE, durable: true };
     machine.files.replace(NODE_PATHS.machineId, `${fresh}\n`, options);
