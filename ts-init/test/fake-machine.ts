@@ -22,6 +22,8 @@ export interface FakeMachine extends Machine {
   readonly log: FakeKernelLog;
   /** Answers of the netlink sockets that are opened. */
   netlink: FakeNetlink;
+  /** Longest time-out that the watchdog grants. */
+  watchdogSecondsMax: number;
   /** How often the watchdog was fed. */
   feeds: number;
   pressPower: () => void;
@@ -38,11 +40,12 @@ export function createFakeMachine(files: Readonly<Record<string, string>> = {}):
     clock: createFakeClock(),
     log: createFakeKernelLog(),
     netlink: createFakeNetlink({ links: [], addresses: [] }),
+    watchdogSecondsMax: 60,
     feeds: 0,
     pressPower: () => {},
     openNetlink: () => machine.netlink,
     armWatchdog: (timeoutSeconds) => ({
-      timeoutSeconds,
+      timeoutSeconds: Math.min(timeoutSeconds, machine.watchdogSecondsMax),
       feed() {
         machine.feeds += 1;
       },
@@ -54,4 +57,14 @@ export function createFakeMachine(files: Readonly<Record<string, string>> = {}):
     randomBytes: (lengthBytes) => Buffer.alloc(lengthBytes, 0xab),
   };
   return machine;
+}
+
+/** Lets time pass until a promise settles. */
+export async function settleWithTime<T>(machine: FakeMachine, work: Promise<T>): Promise<T> {
+  let settled = false;
+  work.finally(() => {
+    settled = true;
+  });
+  for (let count = 0; count < 1000 && !settled; count += 1) await machine.clock.advance(100);
+  return work;
 }

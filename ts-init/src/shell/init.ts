@@ -18,14 +18,16 @@ import { configureNetwork } from './configure-network.ts';
 import { answerRequest } from './control.ts';
 import { growState } from './grow-state.ts';
 import { setHostname, setIdentity } from './identity.ts';
+import { leaveForGood } from './last-resort.ts';
 import { createLastWords } from './last-words.ts';
-import { bounded, type Machine, reasonOf } from './machine.ts';
+import { bounded, type Machine } from './machine.ts';
 import { type MountedState, mountState } from './mount-state.ts';
 import { loadRandomSeed, saveRandomSeed } from './random-seed.ts';
 import { readConfig } from './read-config.ts';
 import { reapOrphans, sweepRegularly } from './reaper.ts';
 import { createServiceRunner, type ServiceRunner } from './service-runner.ts';
 import { performShutdown, type ShutdownActions, unmountOrFreeze } from './shutdown.ts';
+import { createWatchdogFeeder, type WatchdogFeeder } from './watchdog-feeder.ts';
 
 /** Ways in which the outside world reaches PID 1; real ones in main.ts. */
 export interface InitInputs {
@@ -38,8 +40,6 @@ export interface InitInputs {
   ): () => void;
 }
 
-const WATCHDOG_TIMEOUT_SECONDS = 60;
-const WATCHDOG_FEED_MS = 10_000;
 /** The last step of a boot that the agent tells. */
 const AGENT_READY_STEP = 'api-ready';
 /** Growing the state partition waits for the agent this long. */
@@ -59,6 +59,7 @@ interface Node {
   readonly ledger: BootLedger;
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
+  readonly watchdog: WatchdogFeeder;
   /** Settles when the agent has told {@link AGENT_READY_STEP}. */
   readonly agentAnswers: Promise<void>;
   agentAnswered(): void;
@@ -68,7 +69,8 @@ interface Node {
 /** Boots the node. Settles when the boot plan is done; PID 1 then lives on its event handlers. */
 export async function runInit(inputs: InitInputs): Promise<void> {
   const { machine } = inputs;
-  const lastWords = createLastWords(machine);
+  const watchdog = createWatchdogFeeder(machine);
+  const lastWords = createLastWords(machine, watchdog);
   inputs.listenBugs(lastWords);
   const ledger = createBootLedger(machine);
   ledger.mark('init-started');
@@ -77,9 +79,10 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   };
   const clock = createClockKeeper(machine, setClock);
   const services = createServiceRunner(machine, SERVICES);
-  const leave = createLeaver({ machine, clock, services, lastWords });
+  const leave = createLeaver({ machine, clock, services, watchdog, lastWords });
   const { promise: agentAnswers, resolve: agentAnswered } = Promise.withResolvers<void>();
-  const node: Node = { machine, ledger, clock, services, leave, agentAnswers, agentAnswered };
+  const more = { watchdog, leave, agentAnswers, agentAnswered };
+  const node: Node = { machine, ledger, clock, services, ...more };
   inputs.listenSignals({
     leave: (reason) => leave('reboot', reason),
     child: () => void reapOrphans(machine),
@@ -102,7 +105,10 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
   let state: MountedState | undefined;
   let config = DEFAULT_CONFIG;
   return {
-    'arm-watchdog': () => armWatchdog(node),
+    'arm-watchdog'() {
+      node.watchdog.arm();
+      ledger.set({ watchdog: true });
+    },
     async 'mount-state'() {
       state = await mountState(machine);
       ledger.set({ state: state.report });
@@ -140,22 +146,6 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
   };
 }
 
-function armWatchdog(node: Node): void {
-  const { machine, ledger } = node;
-  const watchdog = machine.armWatchdog(WATCHDOG_TIMEOUT_SECONDS);
-  const feedMs = Math.min(WATCHDOG_FEED_MS, (watchdog.timeoutSeconds * 1000) / 3);
-  const feed = () => {
-    try {
-      watchdog.feed();
-    } catch (error) {
-      machine.log.error(`watchdog: ${reasonOf(error)}`);
-    }
-    machine.clock.after(feedMs, feed);
-  };
-  feed();
-  ledger.set({ watchdog: true });
-}
-
 function openControlSocket(node: Node, inputs: InitInputs): void {
   const { machine, ledger, clock, services } = node;
   const targets = {
@@ -191,9 +181,10 @@ function createLeaver(of: {
   readonly machine: Machine;
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
+  readonly watchdog: WatchdogFeeder;
   readonly lastWords: (error: unknown) => Promise<void>;
 }): Node['leave'] {
-  const { machine, clock, services, lastWords } = of;
+  const { machine, clock, services, watchdog, lastWords } = of;
   let leaving = false;
   return (kind, reason) => {
     if (leaving) return;
@@ -214,9 +205,10 @@ function createLeaver(of: {
       'unmount-state': () =>
         unmountOrFreeze(machine, { target: '/var', remountFlagBits: frozen('noexec') }),
       'last-sync': () => machine.syscalls.sync(),
-      leave: () => machine.syscalls.reboot(kind),
+      leave: () => leaveForGood(machine, kind),
     };
-    performShutdown(shutdownPlan(graceMs), { machine, actions, kind }).catch(lastWords);
+    const using = { machine, actions, kind, watchdog };
+    performShutdown(shutdownPlan(graceMs), using).catch(lastWords);
   };
 }
 

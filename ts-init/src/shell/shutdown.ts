@@ -1,5 +1,7 @@
 /**
- * Takes the node down in order; every step is bounded, and a last resort resets the machine.
+ * Takes the node down in order. What may wait for a disk runs on the thread pool, and every step has a bound; when all
+ * bounds together are over, a last resort resets the machine. A call that blocks PID 1 itself is beyond that: then the
+ * hardware watchdog, which nobody feeds any more, does it.
  */
 import {
   lastResortMs,
@@ -7,7 +9,9 @@ import {
   type ShutdownKind,
   type ShutdownStep,
 } from '../core/shutdown-plan.ts';
+import { leaveForGood } from './last-resort.ts';
 import { bounded, type Machine, reasonOf } from './machine.ts';
+import type { WatchdogFeeder } from './watchdog-feeder.ts';
 
 /** One function for each action of the plan. */
 export type ShutdownActions = Readonly<Record<ShutdownAction, () => void | Promise<void>>>;
@@ -19,10 +23,14 @@ export async function performShutdown(
     readonly machine: Machine;
     readonly actions: ShutdownActions;
     readonly kind: ShutdownKind;
+    readonly watchdog: WatchdogFeeder;
   },
 ): Promise<void> {
-  const { machine, actions, kind } = using;
-  machine.clock.after(lastResortMs(plan), () => machine.syscalls.reboot(kind));
+  const { machine, actions, kind, watchdog } = using;
+  machine.clock.after(lastResortMs(plan), () => {
+    watchdog.stop();
+    leaveForGood(machine, kind);
+  });
   for (const step of plan) {
     try {
       // The wrapping turns an action that throws at once into a rejection.
@@ -42,11 +50,13 @@ export async function unmountOrFreeze(
 ): Promise<void> {
   if (await machine.syscalls.unmount(mount.target)) return;
   machine.log.error(`unmount ${mount.target}: busy, made read-only`);
-  machine.syscalls.mount({
+  const { target, remountFlagBits: flagBits } = mount;
+  const frozen = await machine.syscalls.remount({
     source: '',
-    target: mount.target,
+    target,
     type: '',
-    flagBits: mount.remountFlagBits,
+    flagBits,
     data: '',
   });
+  if (!frozen) machine.log.error(`remount ${target}: refused, it stays writable`);
 }

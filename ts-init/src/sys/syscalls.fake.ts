@@ -10,7 +10,7 @@ export interface FakeSyscalls extends Syscalls {
   readonly calls: string[];
   /** Decides whether a call fails, and with which code. */
   failing: (call: string) => string | undefined;
-  /** When set, an unmount or sync never ends. */
+  /** When set, an unmount, remount or sync never ends. */
   hanging: (call: string) => boolean;
 }
 
@@ -37,10 +37,13 @@ export function createFakeSyscalls(): FakeSyscalls {
     async sync() {
       await recordLater('sync');
     },
+    remount: (one) =>
+      recordLater(`mount ${one.source} ${one.target} ${one.type} ${one.flagBits} ${one.data}`),
     setHostname: (name) => record(`hostname ${name}`),
     setClock: (timeMs) => record(`clock ${timeMs}`),
     disableCtrlAltDel: () => record('disable ctrl-alt-del'),
     reboot: (kind) => record(`reboot ${kind}`),
+    endProcess: () => void calls.push('end process'),
     reap(pid) {
       record(`reap ${pid}`);
       return true;

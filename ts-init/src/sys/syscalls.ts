@@ -19,12 +19,16 @@ export interface Syscalls {
   unmount(target: string): Promise<boolean>;
   /** sync(2) on another thread. */
   sync(): Promise<void>;
+  /** mount(2) on another thread; false when it failed. */
+  remount(request: MountRequest): Promise<boolean>;
   setHostname(name: string): void;
   setClock(timeMs: number): void;
   /** From now on ctrl-alt-del is a SIGINT for PID 1. */
   disableCtrlAltDel(): void;
   /** reboot(2). Does not return when it works. */
   reboot(kind: 'reboot' | 'powerOff'): void;
+  /** Ends this process at once, without waiting for its threads. Does not return, nor throw. */
+  endProcess(): void;
   /** Collects a dead child without waiting; true when it was collected. */
   reap(pid: number): boolean;
 }
@@ -55,6 +59,9 @@ export const linuxSyscalls: Syscalls = {
   async sync() {
     await inBackground(syncCall());
   },
+  remount({ source, target, type, flagBits, data }) {
+    return inBackground(mount(), source, target, type, flagBits, data);
+  },
   setHostname(name) {
     checked('set host name', sethostname()(name, Buffer.byteLength(name)));
   },
@@ -70,5 +77,7 @@ export const linuxSyscalls: Syscalls = {
   reboot(kind) {
     checked(kind, rebootCall()(kind === 'reboot' ? RB_AUTOBOOT : RB_POWER_OFF));
   },
+  // Not exit, which would wait for the thread pool and so for a disk that hangs.
+  endProcess: () => process.abort(),
   reap: (pid) => waitpid()(pid, null, WNOHANG) === pid,
 };

@@ -4,35 +4,80 @@
  * The descriptor is never closed in order ("magic close"), so once it is armed only feeding keeps the machine alive:
  * also while the node goes down.
  */
-import { openSync, writeSync } from 'node:fs';
+import { constants, openSync, writeSync } from 'node:fs';
 import { checked, libcFunction } from './native.ts';
 
 /** A watchdog that counts. */
 export interface Watchdog {
+  /** What the device has granted. */
   readonly timeoutSeconds: number;
   /** Starts the count again. Throws Node's error when the device fails. */
   feed(): void;
 }
 
+/** An open device, which counts since it was opened. */
+export interface WatchdogDevice {
+  feed(): void;
+  /** ioctl(2) with an int; gives the int back that the driver leaves there. @throws SystemCallError when refused. */
+  control(request: number, value: number): number;
+}
+
 const DEVICE = '/dev/watchdog0';
 /** _IOWR('W', 6, int). */
 const WDIOC_SETTIMEOUT = 0xc0045706;
+/** _IOR('W', 7, int). */
+const WDIOC_GETTIMEOUT = 0x80045707;
+/** Assumed of a device that says nothing: shorter than any that is known, so that it is fed often enough. */
+const ASSUMED_SECONDS = 10;
 
 const ioctl = libcFunction('int ioctl(int descriptor, unsigned long request, void *argument)');
 
 /**
- * Arms the watchdog.
+ * Arms the watchdog. A device that refuses the time-out keeps its own.
  *
- * @throws Node's error with `code` when there is none; a device that refuses the time-out keeps its own.
+ * @throws Node's error with `code` when there is none. Once it counts nothing is thrown: somebody has to feed it.
  */
-export function armWatchdog(timeoutSeconds: number): Watchdog {
-  const descriptor = openSync(DEVICE, 'w');
-  const argument = Buffer.alloc(4);
-  argument.writeInt32LE(timeoutSeconds);
-  checked('set watchdog time-out', ioctl()(descriptor, WDIOC_SETTIMEOUT, argument));
+export function armWatchdog(
+  timeoutSeconds: number,
+  open: () => WatchdogDevice = () => openWatchdog(DEVICE),
+): Watchdog {
+  const device = open();
+  try {
+    // It counts from here on, with whatever time-out it was left with.
+    device.feed();
+  } catch {
+    // The regular feeding meets the same failure, and tells it.
+  }
   return {
-    timeoutSeconds: argument.readInt32LE(0),
+    timeoutSeconds:
+      granted(device, WDIOC_SETTIMEOUT, timeoutSeconds) ??
+      granted(device, WDIOC_GETTIMEOUT, 0) ??
+      ASSUMED_SECONDS,
+    feed: () => device.feed(),
+  };
+}
+
+function granted(device: WatchdogDevice, request: number, value: number): number | undefined {
+  try {
+    const seconds = device.control(request, value);
+    return seconds > 0 ? seconds : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Opens a watchdog, which arms it. */
+export function openWatchdog(path: string): WatchdogDevice {
+  // Not "w", which makes a file where there is no device.
+  const descriptor = openSync(path, constants.O_WRONLY);
+  return {
     // Any byte but "V", which would ask for a magic close.
     feed: () => void writeSync(descriptor, '\0'),
+    control(request, value) {
+      const argument = Buffer.alloc(4);
+      argument.writeInt32LE(value);
+      checked('control the watchdog', ioctl()(descriptor, request, argument));
+      return argument.readInt32LE(0);
+    },
   };
 }

@@ -9,18 +9,15 @@ import {
 import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { CLOCK_FLOOR } from '../src/core/clock-floor.ts';
-import { lastResortMs, shutdownPlan } from '../src/core/shutdown-plan.ts';
 import { createClockKeeper } from '../src/shell/clock-keeper.ts';
 import { configureNetwork } from '../src/shell/configure-network.ts';
 import { growState } from '../src/shell/grow-state.ts';
 import { setIdentity } from '../src/shell/identity.ts';
-import { createLastWords } from '../src/shell/last-words.ts';
 import { mountState } from '../src/shell/mount-state.ts';
 import { loadRandomSeed } from '../src/shell/random-seed.ts';
 import { readConfig } from '../src/shell/read-config.ts';
-import { performShutdown, type ShutdownActions, unmountOrFreeze } from '../src/shell/shutdown.ts';
 import { createFakeNetlink } from '../src/sys/netlink-socket.fake.ts';
-import { createFakeMachine, type FakeMachine } from './fake-machine.ts';
+import { createFakeMachine, type FakeMachine, settleWithTime } from './fake-machine.ts';
 
 const CLASS = '/sys/class/block';
 
@@ -38,16 +35,6 @@ function machineWithDisk(): FakeMachine {
   machine.files.links.set(`${CLASS}/vda4`, '../../devices/pci0000:00/virtio0/block/vda/vda4');
   machine.files.links.set(`${CLASS}/vda2`, '../../devices/pci0000:00/virtio0/block/vda/vda2');
   return machine;
-}
-
-/** Lets time pass until a promise settles. */
-async function settleWithTime<T>(machine: FakeMachine, work: Promise<T>): Promise<T> {
-  let settled = false;
-  work.finally(() => {
-    settled = true;
-  });
-  for (let count = 0; count < 1000 && !settled; count += 1) await machine.clock.advance(100);
-  return work;
 }
 
 describe('mounting the state partition', () => {
@@ -274,10 +261,7 @@ describe('clock, configuration, identity, seed', () => {
     const machine = createFakeMachine({ '/var/lib/keel/machine-id': `${'a'.repeat(32)}\n` });
     const { files } = machine;
     const readText = files.readText.bind(files);
-    files.readText = (path) => {
-      if (path.endsWith('/machine-id')) throw Object.assign(new Error('EIO'), { code: 'EIO' });
-      return readText(path);
-    };
+    files.readText = () => assert.fail('EIO');
     setIdentity(machine, { network: { interfaces: [], nameservers: [] } });
     files.readText = readText;
     assert.equal(files.readText('/var/lib/keel/machine-id'), `${'a'.repeat(32)}\n`);
@@ -334,69 +318,5 @@ describe('network of the node', () => {
     const report = await settleWithTime(machine, configureNetwork(machine, config));
     assert.equal(report.mode, 'none');
     assert.equal(report.problem, 'There is no interface eth7; The node has no address');
-  });
-});
-
-describe('shutdown', () => {
-  function record(machine: FakeMachine, more: Partial<ShutdownActions> = {}) {
-    const done: string[] = [];
-    const plan = shutdownPlan(5_000);
-    const actions = Object.fromEntries(
-      plan.map(({ action }) => [action, more[action] ?? (() => void done.push(action))]),
-    ) as unknown as ShutdownActions;
-    const work = performShutdown(plan, { machine, actions, kind: 'powerOff' });
-    return { done, plan, work };
-  }
-
-  it('goes through the plan in order', async () => {
-    const machine = createFakeMachine();
-    const { done, plan, work } = record(machine);
-    await work;
-    assert.deepEqual(
-      done,
-      plan.map((step) => step.action),
-    );
-  });
-
-  it('passes over a step that fails, throws or hangs', async () => {
-    const machine = createFakeMachine();
-    const { done, work } = record(machine, {
-      'save-clock-floor': () => {
-        throw new Error('EROFS');
-      },
-      'close-logs': () => Promise.reject(new Error('EIO')),
-      sync: () => new Promise(() => {}),
-    });
-    await settleWithTime(machine, work);
-    assert.equal(done.at(-1), 'leave');
-    assert.match(machine.log.lines.join('\n'), /EROFS[\s\S]*EIO[\s\S]*sync: not done/);
-  });
-
-  it('resets the machine when leaving does not work', async () => {
-    const machine = createFakeMachine();
-    const { plan, work } = record(machine);
-    await work;
-    await machine.clock.advance(lastResortMs(plan) - 1);
-    assert.deepEqual(machine.syscalls.calls, []);
-    await machine.clock.advance(1);
-    assert.deepEqual(machine.syscalls.calls, ['reboot powerOff']);
-  });
-
-  it('makes a busy file system read-only', async () => {
-    const machine = createFakeMachine();
-    machine.syscalls.failing = (call) => (call.startsWith('unmount') ? 'EBUSY' : undefined);
-    await unmountOrFreeze(machine, { target: '/var', remountFlagBits: 33 });
-    assert.deepEqual(machine.syscalls.calls, ['unmount /var', 'mount  /var  33 ']);
-  });
-
-  it('writes a bug of PID 1 to the kernel log and restarts, even when the disk hangs', async () => {
-    const machine = createFakeMachine();
-    machine.syscalls.hanging = (call) => call === 'sync';
-    const lastWords = createLastWords(machine);
-    void lastWords(new Error('a bug'));
-    void lastWords(new Error('another'));
-    assert.match(machine.log.lines.join('\n'), /error PID 1 failed.*a bug\n\s+at /);
-    await machine.clock.advance(5_000);
-    assert.deepEqual(machine.syscalls.calls, ['sync', 'reboot reboot']);
   });
 });
