@@ -2,10 +2,11 @@
 // pinned Node.
 
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { attach, startVm } from '../../image/src/shell/vm.ts';
+import { VM_FILES } from '../../image/src/sys/vm-files.ts';
 import { run } from './run.mjs';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
@@ -13,6 +14,11 @@ const PREFERRED_PORT = 50051;
 const DISK_BYTES = 4 * 1024 ** 3;
 const POWER_OFF_TIMEOUT_MS = 60_000;
 const OSCTL_TIMEOUT_MS = 180_000;
+/** Everything that a node's folder may hold; nothing else is ever removed. */
+const NODE_FILES = ['disk.raw', 'node.json', ...Object.values(VM_FILES)].flatMap((name) => [
+  name,
+  `${name}.new`, // not finished
+]);
 const BOOT_SECONDS = { kvm: 6, tcg: 25 };
 
 /** Folder of the node. */
@@ -28,11 +34,13 @@ export function vmDir() {
 /** @typedef {import('../../image/src/shell/vm.ts').Vm} Vm */
 /** @typedef {Awaited<ReturnType<typeof createLocalNode>>} LocalNode */
 
-/** @returns {Promise<NodeRecord | undefined>} undefined when there is no node yet */
+/** @returns {Promise<NodeRecord | undefined>} undefined when there is no node yet, or its file is damaged */
 export async function readRecord() {
-  const file = join(vmDir(), 'node.json');
-  if (!existsSync(file)) return undefined;
-  return JSON.parse(await readFile(file, 'utf8'));
+  const record = await readFile(join(vmDir(), 'node.json'), 'utf8')
+    .then((text) => JSON.parse(text))
+    .catch(() => undefined);
+  const isRecord = typeof record?.rootHash === 'string' && typeof record.apiPort === 'number';
+  return isRecord ? record : undefined;
 }
 
 /** @param {NodeRecord} record */
@@ -114,11 +122,22 @@ export async function stopNode(vm, { say }) {
   await vm.kill();
 }
 
-/** Ends the machine at once and throws its disk away. */
+/**
+ * Ends the machine at once and throws its files away; the folder goes with them when it holds nothing else.
+ * @throws {Error} when the folder is none of a node: it is left as it is
+ */
 export async function resetNode() {
-  const vm = await attach(vmDir());
+  const dir = vmDir();
+  if (!existsSync(dir)) return;
+  const names = await readdir(dir);
+  const ours = names.filter((name) => NODE_FILES.includes(name));
+  if (ours.length === 0) {
+    throw new Error(`Cannot reset ${dir}: it holds no file of a node (is KEEL_VM_DIR right?)`);
+  }
+  const vm = await attach(dir);
   await vm?.kill();
-  await rm(vmDir(), { recursive: true, force: true });
+  for (const name of ours) await rm(join(dir, name));
+  if (ours.length === names.length) await rmdir(dir);
 }
 
 /**

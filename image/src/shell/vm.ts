@@ -252,12 +252,14 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   await writeCommand(dir, shellQuoted(command));
   const consoleOffset = await fileSize(join(dir, VM_FILES.console));
   const qemuLog = join(dir, VM_FILES.qemuLog);
+  const known = { apiPort, qmpSocket, consoleOffset, accelerator, command };
+  await writeState(dir, { ...known, process: null });
   const started = await startDetached(command, {
     cwd: dir,
     logPath: qemuLog,
     outlivesUs: options.detached ?? false,
   });
-  const state = { process: started, apiPort, qmpSocket, consoleOffset, accelerator, command };
+  const state = { ...known, process: started };
   await writeState(dir, state);
   const vm = new Vm(dir, state);
   await waitForQmp(vm, qemuLog);

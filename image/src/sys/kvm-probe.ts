@@ -65,11 +65,12 @@ export async function chooseAccelerator(): Promise<Accelerator> {
   if (wanted === 'kvm' || wanted === 'tcg') return wanted;
   const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
   const path = join(cacheRoot(), 'accelerator.json');
-  const known = await readFile(path, 'utf8').then(
-    (text) => JSON.parse(text) as { bootId?: string; accelerator?: Accelerator },
-    () => ({}) as { bootId?: string; accelerator?: Accelerator },
-  );
-  if (known.bootId === bootId && known.accelerator !== undefined) return known.accelerator;
+  const known = await readFile(path, 'utf8')
+    .then((text) => JSON.parse(text) as { bootId?: unknown; accelerator?: unknown } | null)
+    .catch(() => null); // absent or damaged: find out anew
+  if (known?.bootId === bootId) {
+    if (known.accelerator === 'kvm' || known.accelerator === 'tcg') return known.accelerator;
+  }
   const { accelerator, reason } = await probeKvm();
   const name = accelerator === 'kvm' ? 'KVM' : 'emulation (TCG)';
   process.stderr.write(`  virtual machines run with ${name}: ${reason}\n`);

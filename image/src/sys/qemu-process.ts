@@ -1,7 +1,7 @@
 /** QEMU as a process: started, found again, ended. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -25,6 +25,21 @@ async function startTicks(pid: number): Promise<string | undefined> {
 /** True while that very process runs. */
 export async function isRunning(process: ProcessIdentity): Promise<boolean> {
   return (await startTicks(process.pid)) === process.startTicks;
+}
+
+/** The process that was started with exactly this command; undefined when none runs. */
+export async function findProcess(
+  command: readonly string[],
+): Promise<ProcessIdentity | undefined> {
+  const wanted = command.map((part) => `${part}\0`).join('');
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const found = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    if (found !== wanted) continue;
+    const ticks = await startTicks(Number(name));
+    if (ticks !== undefined) return { pid: Number(name), startTicks: ticks };
+  }
+  return undefined;
 }
 
 /** Waits until the process has ended; false when it has not in time. */

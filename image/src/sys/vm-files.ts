@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { exec } from '../../../scripts/lib/exec.mjs';
 import type { Accelerator } from '../core/qemu-command.ts';
 import type { ProcessIdentity } from './qemu-process.ts';
+import { findProcess } from './qemu-process.ts';
 
 /** The firmware of Debian's package ovmf. */
 export const FIRMWARE_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
@@ -82,17 +83,35 @@ export async function socketPath(): Promise<string> {
   return join(await mkdtemp(join(tmpdir(), 'keel-vm-')), 'qmp');
 }
 
-/** Remembers a started machine. */
-export async function writeState(dir: string, state: VmState): Promise<void> {
+/** What vm.json says while a machine is being started: everything but its process. */
+type StartingState = Omit<VmState, 'process'> & { readonly process: null };
+
+function isState(value: unknown): value is VmState | StartingState {
+  if (typeof value !== 'object' || value === null) return false;
+  const { process, apiPort, qmpSocket, command } = value as Partial<VmState | StartingState>;
+  const isIdentity =
+    process === null ||
+    (typeof process?.pid === 'number' && typeof process.startTicks === 'string');
+  const hasRest = typeof apiPort === 'number' && typeof qmpSocket === 'string';
+  return isIdentity && hasRest && Array.isArray(command);
+}
+
+/** Remembers a machine; before it is started, too, so that it is found when nobody was left to say how it went. */
+export async function writeState(dir: string, state: VmState | StartingState): Promise<void> {
   const temporary = join(dir, `${VM_FILES.state}.new`);
   await writeFile(temporary, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
   await rename(temporary, join(dir, VM_FILES.state));
 }
 
-/** The machine that was started last; undefined when none was. */
+/** The machine that was started last; undefined when none was, or the file is damaged. */
 export async function readState(dir: string): Promise<VmState | undefined> {
-  const text = await readFile(join(dir, VM_FILES.state), 'utf8').catch(() => '');
-  return text === '' ? undefined : (JSON.parse(text) as VmState);
+  const state: unknown = await readFile(join(dir, VM_FILES.state), 'utf8')
+    .then((text) => JSON.parse(text))
+    .catch(() => undefined);
+  if (!isState(state)) return undefined;
+  // The command names the machine's own socket: it belongs to no other machine.
+  const process = state.process ?? (await findProcess(state.command));
+  return process === undefined ? undefined : { ...state, process };
 }
 
 /** Size of a file, 0 when there is none. */
