@@ -87,7 +87,7 @@ const use: Command = {
   examples: [{ command: 'osctl config use node-1', does: 'Commands now go to node-1' }],
   run: async (invocation) => {
     const name = argument(invocation, 0);
-    await invocation.contexts.save(withCurrent(await invocation.contexts.load(), name));
+    await invocation.contexts.update((file) => withCurrent(file, name));
     return { view: { data: { currentContext: name }, lines: [`Current context: ${name}`] } };
   },
 };
@@ -147,7 +147,7 @@ const remove: Command = {
   examples: [{ command: 'osctl config remove node-1', does: 'The node itself is not told' }],
   run: async (invocation) => {
     const name = argument(invocation, 0);
-    await invocation.contexts.save(withoutContext(await invocation.contexts.load(), name));
+    await invocation.contexts.update((file) => withoutContext(file, name));
     return { view: { data: { removed: name }, lines: [`Removed context ${name}`] } };
   },
 };
@@ -162,7 +162,7 @@ const rename: Command = {
   examples: [{ command: 'osctl config rename keel-1f0c2a9b node-1', does: 'A shorter name' }],
   run: async (invocation) => {
     const [from, to] = [argument(invocation, 0), argument(invocation, 1)];
-    await invocation.contexts.save(withRenamed(await invocation.contexts.load(), { from, to }));
+    await invocation.contexts.update((file) => withRenamed(file, { from, to }));
     return { view: { data: { from, to }, lines: [`Renamed context ${from} to ${to}`] } };
   },
 };

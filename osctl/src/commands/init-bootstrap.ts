@@ -81,11 +81,11 @@ function samePin(context: Context, fingerprint: string): boolean {
  * node), and the file can be replaced.
  */
 async function prepareContexts(invocation: Invocation, fingerprint: string): Promise<void> {
-  const file = await invocation.contexts.load();
   const name = invocation.globals.context;
-  if (name !== undefined) {
-    checkContextName(name);
-    const present = Object.hasOwn(file.contexts, name) ? file.contexts[name] : undefined;
+  if (name !== undefined) checkContextName(name);
+  await invocation.contexts.update((file) => {
+    if (name === undefined || !Object.hasOwn(file.contexts, name)) return file;
+    const present = file.contexts[name];
     const replace = invocation.options.force === true;
     if (present !== undefined && !replace && !samePin(present, fingerprint)) {
       throw new KeelError(
@@ -94,18 +94,20 @@ async function prepareContexts(invocation: Invocation, fingerprint: string): Pro
         { details: { context: name, endpoint: present.endpoint } },
       );
     }
-  }
-  await invocation.contexts.save(file);
+    return file;
+  });
 }
 
 async function saveContext(
   invocation: Invocation,
   { context, hostname, fingerprint }: { context: Context; hostname: string; fingerprint: string },
 ): Promise<string> {
-  const file = await invocation.contexts.load();
   const mayReplace = (present: Context) => samePin(present, fingerprint);
-  const name = invocation.globals.context ?? freeName(file, { wanted: hostname, mayReplace });
-  await invocation.contexts.save(withContext(file, { name, context, use: true }));
+  let name = '';
+  await invocation.contexts.update((file) => {
+    name = invocation.globals.context ?? freeName(file, { wanted: hostname, mayReplace });
+    return withContext(file, { name, context, use: true });
+  });
   return name;
 }
 

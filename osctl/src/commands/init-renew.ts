@@ -25,7 +25,7 @@ export const renewCommand: Command = {
     const { contexts } = invocation;
     validityOf(invocation);
     // The file is written once before the node is asked: a disk without room must not cost the new certificate.
-    await contexts.save(await contexts.load());
+    await contexts.update((file) => file);
     return await withNode(invocation, async ({ client, contextName }) => {
       const identity = await newIdentity(invocation);
       const answer = await client.call(EnrolmentService.method.renew, {
@@ -35,11 +35,11 @@ export const renewCommand: Command = {
       if (answer.fingerprintSha256 !== made.fingerprint) {
         throw new KeelError('E_INTERNAL', 'Cannot renew: the node enrolled another certificate');
       }
-      const file = await contexts.load();
-      const { context } = chooseContext(file, contextName);
       const { certificate, key } = identity;
-      const renewed = { ...context, certificate, key };
-      await contexts.save(withContext(file, { name: contextName, context: renewed, use: false }));
+      await contexts.update((file) => {
+        const context = { ...chooseContext(file, contextName).context, certificate, key };
+        return withContext(file, { name: contextName, context, use: false });
+      });
       const data = {
         context: contextName,
         fingerprintSha256: made.fingerprint,

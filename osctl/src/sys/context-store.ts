@@ -12,9 +12,11 @@ import {
   parseContexts,
   serialiseContexts,
 } from '../core/contexts.ts';
+import { LockTimeout, withFileLock } from './file-lock.ts';
 
 const MODE = 0o600;
 const OTHERS = 0o077;
+const LOCK_TIMEOUT_MS = 5_000;
 
 /** Reads and replaces the contexts file. */
 export interface ContextStore {
@@ -25,8 +27,14 @@ export interface ContextStore {
    * @throws KeelError E_CONTEXT_FILE when others can read it, or it is damaged.
    */
   load(): Promise<ContextsFile>;
-  /** Replaces the file; after a crash it is the old one or the new one. */
+  /** Replaces the file, whatever is in it; after a crash it is the old one or the new one. */
   save(file: ContextsFile): Promise<void>;
+  /**
+   * Reads the file, edits it and replaces it, while no other osctl does so. What `edit` throws leaves it as it is.
+   *
+   * @throws KeelError E_CONTEXT_FILE as `load` and `save` do, or when another osctl has the file for five seconds.
+   */
+  update(edit: (file: ContextsFile) => ContextsFile): Promise<void>;
 }
 
 /** Path of the contexts file: `option`, else $OSCTL_CONFIG, else the XDG place. */
@@ -112,7 +120,31 @@ async function save(path: string, contexts: ContextsFile): Promise<void> {
   }
 }
 
+async function update(path: string, edit: (file: ContextsFile) => ContextsFile): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 }).catch((error) => {
+    throw unusable('write', path, error);
+  });
+  const lock = `${await target(path)}.lock`;
+  try {
+    const timeoutMs = LOCK_TIMEOUT_MS;
+    await withFileLock(lock, { timeoutMs }, async () => save(path, edit(await load(path))));
+  } catch (error) {
+    if (error instanceof KeelError) throw error;
+    if (!(error instanceof LockTimeout)) throw unusable('write', path, error);
+    throw new KeelError(
+      'E_CONTEXT_FILE',
+      `Cannot write contexts file ${path}: another osctl has had it for ${LOCK_TIMEOUT_MS / 1000} s (${error.holder})`,
+      { cause: error, details: { path, lock }, hint: `If no osctl runs, remove ${lock}` },
+    );
+  }
+}
+
 /** The store at `path`. */
 export function contextStore(path: string): ContextStore {
-  return { path, load: () => load(path), save: (file) => save(path, file) };
+  return {
+    path,
+    load: () => load(path),
+    save: (file) => save(path, file),
+    update: (edit) => update(path, edit),
+  };
 }
