@@ -9,6 +9,10 @@ export const SYNC_INTERVAL_MS = 3_600_000;
 export const SYNC_RETRY_MS = 60_000;
 /** Time for one server's answer. */
 export const SERVER_ANSWER_MS = 3_000;
+/** A time further ahead of the clock than this needs a second answer. */
+export const UNCONFIRMED_MS_MAX = 3 * 86_400_000;
+/** How far two answers may be apart. */
+const AGREEMENT_MS = 10_000;
 const SNTP_PORT = 123;
 
 /** What a round found. */
@@ -19,37 +23,79 @@ export type SyncResult =
 /** Ports of {@link syncOnce}. */
 export type SyncPorts = Pick<AgentPorts, 'udp' | 'random' | 'clock' | 'init' | 'log'>;
 
-/** Asks `servers` in order until one gives a usable time, and passes it on. */
+interface Answer {
+  readonly server: string;
+  readonly timeMs: number;
+  /** When it was given, monotonic milliseconds. */
+  readonly atMs: number;
+}
+
+/** Servers of a round, and how long it may go on. */
+export interface SyncRound {
+  readonly notBeforeMs: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Asks `servers` in order until one gives a usable time that PID 1 takes.
+ *
+ * The clock is never set back, so a time that is far ahead needs a second answer that agrees: of another server or,
+ * when no other answers, of the same one.
+ */
 export async function syncOnce(
   ports: SyncPorts,
   servers: readonly string[],
-  options: { readonly notBeforeMs: number; readonly signal: AbortSignal },
+  round: SyncRound,
 ): Promise<SyncResult> {
   const problems: string[] = [];
-  for (const server of servers) {
-    const nonce = ports.random(8);
-    const startMs = ports.clock.monotonicMs();
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(SERVER_ANSWER_MS)]);
+  const farAhead: Answer[] = [];
+  const attempt = async (server: string): Promise<SyncResult | undefined> => {
     try {
-      const answer = await ports.udp(targetFrom(server), sntpRequest(nonce), signal);
-      const roundTripMs = ports.clock.monotonicMs() - startMs;
-      const verdict = parseSntpAnswer(answer, {
-        nonce,
-        roundTripMs,
-        notBeforeMs: options.notBeforeMs,
-      });
-      if (verdict.kind === 'time') {
-        const { timeMs } = verdict;
-        await ports.init.request({ op: 'raiseClock', timeMs, source: 'ntp' }, options.signal);
-        return { kind: 'time', server, timeMs };
+      const answer = await ask(ports, server, round);
+      const isFar = answer.timeMs - ports.clock.nowMs() > UNCONFIRMED_MS_MAX;
+      if (isFar && !farAhead.some((other) => agree(other, answer))) {
+        farAhead.push(answer);
+        problems.push(`${server}: far ahead of the clock, and no other answer agrees`);
+        return undefined;
       }
-      problems.push(`${server}: ${verdict.reason}`);
+      await raiseClock(ports, answer.timeMs, round.signal);
+      return { kind: 'time', server, timeMs: answer.timeMs };
     } catch (cause) {
-      options.signal.throwIfAborted();
+      round.signal.throwIfAborted();
       problems.push(`${server}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      return undefined;
     }
+  };
+  for (const server of servers) {
+    const result = await attempt(server);
+    if (result !== undefined) return result;
   }
-  return { kind: 'none', problems };
+  const [only, another] = farAhead;
+  const again =
+    only !== undefined && another === undefined ? await attempt(only.server) : undefined;
+  return again ?? { kind: 'none', problems };
+}
+
+/** One server's time. @throws when it gives none that can be used */
+async function ask(ports: SyncPorts, server: string, round: SyncRound): Promise<Answer> {
+  const nonce = ports.random(8);
+  const startMs = ports.clock.monotonicMs();
+  const signal = AbortSignal.any([round.signal, AbortSignal.timeout(SERVER_ANSWER_MS)]);
+  const bytes = await ports.udp(targetFrom(server), sntpRequest(nonce), signal);
+  const atMs = ports.clock.monotonicMs();
+  const { notBeforeMs } = round;
+  const verdict = parseSntpAnswer(bytes, { nonce, roundTripMs: atMs - startMs, notBeforeMs });
+  if (verdict.kind !== 'time') throw new Error(verdict.reason);
+  return { server, timeMs: verdict.timeMs, atMs };
+}
+
+async function raiseClock(ports: SyncPorts, timeMs: number, signal: AbortSignal): Promise<void> {
+  const reply = await ports.init.request({ op: 'raiseClock', timeMs, source: 'ntp' }, signal);
+  if (reply.type === 'error') throw new Error(`PID 1 refused: ${reply.code} ${reply.message}`);
+}
+
+function agree(one: Answer, other: Answer): boolean {
+  return Math.abs(one.timeMs - one.atMs - (other.timeMs - other.atMs)) <= AGREEMENT_MS;
 }
 
 /** "host", "host:port", "[IPv6]:port" or a bare IPv6 address. */

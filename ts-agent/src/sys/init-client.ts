@@ -103,11 +103,16 @@ export class FakeInit implements InitControl {
   services: readonly ServiceStatus[] = [];
   readonly logs = new Map<string, LogLine[]>();
   isReachable = true;
+  /** Operation that is answered with an error. */
+  refused: InitRequest['op'] | undefined;
   #wake: () => void = () => undefined;
 
   async request(request: Exclude<InitRequest, { op: 'readLog' }>): Promise<InitReply> {
     this.requests.push(request);
     if (!this.isReachable) throw unreachable('nobody listens');
+    if (request.op === this.refused) {
+      return { type: 'error', code: 'E_INVALID_ARGUMENT', message: 'refused' };
+    }
     if (request.op === 'listServices') return { type: 'services', services: this.services };
     return { type: 'ok' };
   }

@@ -1,6 +1,7 @@
 /** One datagram there, one back. */
 import { createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { Resolver } from 'node:dns/promises';
+import { isIP, isIPv6 } from 'node:net';
 
 /** Where a datagram goes. */
 export interface UdpTarget {
@@ -15,8 +16,46 @@ export type UdpExchange = (
   signal: AbortSignal,
 ) => Promise<Uint8Array>;
 
+/** Time for one question to a name server. */
+const QUESTION_MS = 1_000;
+/** Questions to each name server. */
+const QUESTIONS = 2;
+
 /** Over a socket that is connected, so that only the target can answer. */
-export const udpExchange: UdpExchange = (target, message, signal) =>
+export const udpExchange: UdpExchange = async ({ host, port }, message, signal) => {
+  const address = isIP(host) === 0 ? await lookUp(host, signal) : host;
+  return exchange({ host: address, port }, message, signal);
+};
+
+/**
+ * First address of `name`. Asks the name servers itself: getaddrinfo(3) would hold a thread of Node's small pool for as
+ * long as they are silent, and cannot be stopped.
+ */
+export async function lookUp(
+  name: string,
+  signal: AbortSignal,
+  nameServers?: readonly string[],
+): Promise<string> {
+  signal.throwIfAborted();
+  const resolver = new Resolver({ timeout: QUESTION_MS, tries: QUESTIONS });
+  if (nameServers !== undefined) resolver.setServers(nameServers);
+  const stopped = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    resolver.cancel();
+    stopped.reject(signal.reason);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const found = resolver.resolve4(name).catch(() => resolver.resolve6(name));
+    const [address] = await Promise.race([found, stopped.promise]);
+    if (address === undefined) throw new Error(`${name} has no address`);
+    return address;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}
+
+const exchange: UdpExchange = (target, message, signal) =>
   new Promise((resolve, reject) => {
     const socket = createSocket({ type: isIPv6(target.host) ? 'udp6' : 'udp4', signal });
     const end = (finish: () => void): void => {
