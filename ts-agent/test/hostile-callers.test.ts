@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
+import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { ENROL_METHOD } from '@keelos/ts-agent/core/access.ts';
@@ -66,6 +67,20 @@ describe('hostile callers', () => {
     const fresh = openings.add(new TestClient(agent, certificate));
     await fresh.call(SystemService, 'getVersion', {});
     assert.ok(agent.connectionCount() <= LIMITS.unprovenPerAddressMax + 2);
+  });
+
+  it('a certificate with too many connections shuts out itself only', async () => {
+    const { agent, certificate, client } = await enrolledNode(openings, {
+      provenPerCertificateMax: 2,
+    });
+    const successor = makeCertificate();
+    await client.call(EnrolmentService, 'renew', { certificate: successor.der });
+    const version = (one: TestClient) =>
+      one.call(SystemService, 'getVersion', {}, { deadline: Date.now() + 2_000 });
+    await version(openings.add(new TestClient(agent, certificate)));
+    const { error } = await failure(version(openings.add(new TestClient(agent, certificate))));
+    assert.match(String(error.code), /^(4|14)$/);
+    await version(openings.add(new TestClient(agent, successor)));
   });
 
   it('a connection that proves nothing ends by itself', async () => {

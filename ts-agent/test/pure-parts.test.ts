@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { decideAccess, ENROL_METHOD } from '@keelos/ts-agent/core/access.ts';
-import { connectionToClose } from '@keelos/ts-agent/core/admission.ts';
+import { admitProven, connectionToClose } from '@keelos/ts-agent/core/admission.ts';
 import { bootSectorProblem } from '@keelos/ts-agent/core/boot-sector.ts';
 import { failedCall } from '@keelos/ts-agent/core/error-status.ts';
 import { parseKmsgRecord } from '@keelos/ts-agent/core/kmsg-record.ts';
@@ -139,6 +139,14 @@ describe('rates and connections', () => {
       buckets = takeToken(buckets, shape, { key: `k${index}`, nowMs: 0 }).buckets;
     }
     assert.deepEqual([...buckets.keys()], ['k46', 'k47', 'k48', 'k49']);
+  });
+
+  it('of the proven, the one with the most gives way, and one alone is bounded', () => {
+    const limits = { provenPerCertificateMax: 3, provenMax: 4 };
+    const open = ['a', 'b', 'b', 'b'].map((fingerprint, id) => ({ fingerprint, id }));
+    assert.equal(admitProven(open, 'a', limits).toClose?.id, 1);
+    assert.equal(admitProven(open, 'b', limits).isAdmitted, false);
+    assert.deepEqual(admitProven(open.slice(1), 'a', limits), { isAdmitted: true });
   });
 
   it('the oldest connection that proved nothing goes', () => {

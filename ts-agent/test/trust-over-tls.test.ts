@@ -160,23 +160,25 @@ describe('trust over TLS', () => {
     assert.deepEqual(raised, [{ op: 'raiseClock', timeMs: nowMs - 60_000, source: 'operator' }]);
   });
 
-  it('when 64 are enrolled the next one is refused, and its token stays good', async () => {
+  it('when 64 are enrolled the token still lets its bearer in, and the first to expire goes', async () => {
     const world = new FakeWorld();
     const operators = Array.from({ length: OPERATORS_MAX }, (_, index) => ({
       fingerprint: fingerprintOf(Buffer.of(index)),
       certificate: Buffer.of(index).toString('base64'),
       subject: `CN=${index}`,
       notBeforeMs: 0,
-      notAfterMs: world.clock.nowMs() + HOUR_MS,
+      notAfterMs: world.clock.nowMs() + HOUR_MS + (index === 40 ? 0 : 1),
       enrolledAtMs: 0,
       enrolledBy: 'token',
     }));
     world.state.replace(OPERATORS_PATH, encodeRecord(OPERATORS_RECORD, { operators }));
     const agent = openings.add(await world.start());
     const client = openings.add(new TestClient(agent, makeCertificate()));
-    assert.equal(await failureCode(client.enrol(world.token)), 'E_LIMIT_EXCEEDED');
-    world.clock.set(world.clock.nowMs() + HOUR_MS + 1);
     await client.enrol(world.token);
+    const record = decodeRecord(OPERATORS_RECORD, world.state.read(OPERATORS_PATH) ?? Buffer.of());
+    const left = (record as { operators: readonly { subject: string }[] }).operators;
+    assert.equal(left.length, OPERATORS_MAX);
+    assert.ok(!left.some(({ subject }) => subject === 'CN=40'));
   });
 
   it('renewal takes an acceptable successor of the same subject only', async () => {
@@ -200,6 +202,57 @@ describe('trust over TLS', () => {
       world.state.files.get(OPERATORS_PATH) ?? new Uint8Array(),
     );
     assert.equal((record as { operators: unknown[] }).operators.length, 2);
+  });
+
+  it('renewing over and over leaves two certificates of a line', async () => {
+    const { client, agent, certificate } = await enrolledNode(openings, { callBurst: 500 });
+    const chain = [certificate];
+    let current = client;
+    for (let index = 0; index < 4; index += 1) {
+      const successor = makeCertificate();
+      await current.call(EnrolmentService, 'renew', { certificate: successor.der });
+      current = openings.add(new TestClient(agent, successor));
+      chain.push(successor);
+    }
+    const known = chain.map((one) =>
+      version(openings.add(new TestClient(agent, one))).then(
+        () => true,
+        () => false,
+      ),
+    );
+    assert.deepEqual(await Promise.all(known), [false, false, false, true, true]);
+    const lost = makeCertificate();
+    await current.call(EnrolmentService, 'renew', { certificate: lost.der });
+    await current.call(EnrolmentService, 'renew', { certificate: makeCertificate().der });
+    const dropped = version(openings.add(new TestClient(agent, lost)));
+    assert.equal(await failureCode(dropped), 'E_NOT_ENROLLED');
+  });
+
+  it('a node whose clock is ahead says so to the bearer of the token, and to nobody else', async () => {
+    const { world, client } = await node();
+    const nowMs = world.clock.nowMs();
+    world.clock.set(nowMs + 48 * HOUR_MS);
+    const ann = client(makeCertificate());
+    assert.equal(await failureCode(ann.enrol('guess')), 'E_TOKEN_WRONG');
+    const { error, detail } = await failure(ann.enrol(world.token));
+    assert.equal(detail?.code, 'E_CERTIFICATE_EXPIRED');
+    assert.match(error.details, /valid from 20.*expired at 20.*node's time is 20.*clock is ahead/);
+    assert.match(String(detail?.hint), /firmware.*last time that it knew/);
+    world.clock.set(nowMs);
+    await ann.enrol(world.token);
+  });
+
+  it('a time that PID 1 refused is told again', async () => {
+    const { world, client } = await node();
+    const nowMs = Math.floor(Date.now() / 1000) * 1000;
+    world.clock.set(Date.UTC(2026, 0, 1));
+    world.init.refused = 'raiseClock';
+    const ann = client(makeCertificate({ notBeforeMs: nowMs - 60_000 }));
+    await ann.enrol(world.token);
+    world.init.refused = undefined;
+    await version(ann);
+    assert.equal(world.init.requests.filter(({ op }) => op === 'raiseClock').length, 2);
+    assert.ok(world.logged.some((line) => /clock not raised: E_INVALID/.test(line)));
   });
 
   it('operators and the server key are known after a restart', async () => {

@@ -34,3 +34,36 @@ export function connectionToClose<Connection extends OpenConnection>(
   if (sameAddress.length >= limits.unprovenPerAddressMax) return sameAddress[0];
   return unproven.length >= limits.unprovenMax ? unproven[0] : undefined;
 }
+
+/** A connection with an enrolled certificate. */
+export interface ProvenConnection {
+  readonly fingerprint: string;
+}
+
+/** Bounds of {@link admitProven}. */
+export interface ProvenLimits {
+  readonly provenPerCertificateMax: number;
+  readonly provenMax: number;
+}
+
+/**
+ * Whether one more connection of the enrolled certificate `fingerprint` may stay, and which one has to go for it.
+ *
+ * A caller who opens too many shuts out nobody but itself.
+ *
+ * @param open every other connection with an enrolled certificate, oldest first
+ */
+export function admitProven<Connection extends ProvenConnection>(
+  open: readonly Connection[],
+  fingerprint: string,
+  limits: ProvenLimits,
+): { readonly isAdmitted: boolean; readonly toClose?: Connection } {
+  const counts = new Map<string, number>();
+  for (const one of open) counts.set(one.fingerprint, (counts.get(one.fingerprint) ?? 0) + 1);
+  if ((counts.get(fingerprint) ?? 0) >= limits.provenPerCertificateMax)
+    return { isAdmitted: false };
+  if (open.length < limits.provenMax) return { isAdmitted: true };
+  const most = Math.max(...counts.values());
+  const toClose = open.find((one) => counts.get(one.fingerprint) === most);
+  return toClose === undefined ? { isAdmitted: true } : { isAdmitted: true, toClose };
+}

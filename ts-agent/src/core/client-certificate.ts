@@ -4,6 +4,7 @@
  * OpenSSL checks none of this while `rejectUnauthorized` is off, so all of it is here, in one place.
  */
 import { createHash, X509Certificate } from 'node:crypto';
+import { KeelError } from '@keelos/proto/errors.ts';
 import type { CertificateFacts } from './x509.ts';
 import { Oid, readCertificate } from './x509.ts';
 
@@ -31,7 +32,7 @@ export interface ClientCertificate {
 /** What the judge says. `expired` is apart from `unacceptable` because the operator's way out is another. */
 export type CertificateVerdict =
   | { readonly kind: 'acceptable'; readonly certificate: ClientCertificate }
-  | { readonly kind: 'expired'; readonly notAfterMs: number }
+  | { readonly kind: 'expired'; readonly notBeforeMs: number; readonly notAfterMs: number }
   | { readonly kind: 'unacceptable'; readonly reason: string };
 
 /** What the judge compares with. */
@@ -74,9 +75,11 @@ export function judgeClientCertificate(der: Uint8Array, options: JudgeOptions): 
   }
   const problem = profileProblem(facts) ?? timeProblem(facts, options);
   if (problem !== undefined) return unacceptable(problem);
-  if (facts.notAfterMs < options.nowMs) return { kind: 'expired', notAfterMs: facts.notAfterMs };
   if (!isSelfSigned) {
     return unacceptable('it is not self-signed: its signature is not made by its own key');
+  }
+  if (facts.notAfterMs < options.nowMs) {
+    return { kind: 'expired', notBeforeMs: facts.notBeforeMs, notAfterMs: facts.notAfterMs };
   }
   return {
     kind: 'acceptable',
@@ -88,6 +91,35 @@ export function judgeClientCertificate(der: Uint8Array, options: JudgeOptions): 
       notAfterMs: facts.notAfterMs,
     },
   };
+}
+
+type Expired = Extract<CertificateVerdict, { kind: 'expired' }>;
+
+/** The error of a certificate that has expired. */
+export function expiredError({ notAfterMs }: Expired, nowMs: number): KeelError {
+  const notAfter = iso(notAfterMs);
+  return new KeelError(
+    'E_CERTIFICATE_EXPIRED',
+    `Cannot enrol the certificate: it expired at ${notAfter}, the node's time is ${iso(nowMs)}`,
+    { details: { not_after: notAfter } },
+  );
+}
+
+/** The error of a certificate that came with the right token and has expired by the node's clock. */
+export function clockAheadError({ notBeforeMs, notAfterMs }: Expired, nowMs: number): KeelError {
+  const notAfter = iso(notAfterMs);
+  return new KeelError(
+    'E_CERTIFICATE_EXPIRED',
+    `Cannot enrol the certificate: it is valid from ${iso(notBeforeMs)} and expired at ${notAfter}, but the node's time is ${iso(nowMs)}; when the certificate is new, the node's clock is ahead. The token stays good`,
+    {
+      details: { not_after: notAfter, node_time: iso(nowMs) },
+      hint: "Set the node's clock right in its firmware and restart it. A node never goes back behind the last time that it knew: when it has remembered a wrong one, wipe its state partition or wait until that time has come.",
+    },
+  );
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
 }
 
 function profileProblem(facts: CertificateFacts): string | undefined {

@@ -12,7 +12,9 @@ export interface Limits {
   readonly unprovenPerAddressMax: number;
   /** Connections without an enrolled certificate, from all addresses. One more closes the oldest of them. */
   readonly unprovenMax: number;
-  /** Connections with an enrolled certificate. One more is refused. */
+  /** Connections with one enrolled certificate. One more is refused. */
+  readonly provenPerCertificateMax: number;
+  /** Connections with an enrolled certificate. One more closes the oldest of the certificate that has the most. */
   readonly provenMax: number;
   /** Time for the TLS handshake. An emulated CPU needs up to two seconds. */
   readonly handshakeMs: number;
@@ -46,6 +48,7 @@ export const LIMITS: Limits = {
   streamsPerConnectionMax: 32,
   unprovenPerAddressMax: 48,
   unprovenMax: 96,
+  provenPerCertificateMax: 32,
   provenMax: 64,
   handshakeMs: 15_000,
   unprovenLifetimeMs: 60_000,

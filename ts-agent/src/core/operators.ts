@@ -54,6 +54,31 @@ export function withOperator(
 }
 
 /**
+ * `operators` without the rest of the line of `renewer`, so that it and its successor `successor` are the only ones
+ * left of it: its predecessor, and successors that an earlier renewal brought.
+ */
+export function withoutLineage(
+  operators: readonly Operator[],
+  renewer: string,
+  successor: string,
+): readonly Operator[] {
+  const predecessor = operators.find(({ fingerprint }) => fingerprint === renewer)?.enrolledBy;
+  return operators.filter(
+    ({ fingerprint, enrolledBy }) =>
+      fingerprint === renewer ||
+      fingerprint === successor ||
+      (fingerprint !== predecessor && enrolledBy !== renewer),
+  );
+}
+
+/** `operators` with room for one more: a full list loses the one that expires first. */
+export function withRoom(operators: readonly Operator[]): readonly Operator[] {
+  if (operators.length < OPERATORS_MAX) return operators;
+  const first = operators.reduce((a, b) => (b.notAfterMs < a.notAfterMs ? b : a));
+  return operators.filter((operator) => operator !== first);
+}
+
+/**
  * Reads the payload of {@link OPERATORS_RECORD}.
  *
  * Returns undefined when the shape is wrong or a fingerprint is not the one of its certificate.

@@ -10,7 +10,7 @@ import { createServer } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
 import type { ShownCertificate } from '../core/access.ts';
-import { connectionToClose } from '../core/admission.ts';
+import { admitProven, connectionToClose } from '../core/admission.ts';
 import { fingerprintOf, subjectOf } from '../core/client-certificate.ts';
 import type { Limits } from '../core/limits.data.ts';
 import type { ServerIdentity } from './server-identity.ts';
@@ -137,6 +137,7 @@ export class Listener {
     }
     const address = socket.remoteAddress ?? '';
     const { limits } = this.#options;
+    this.#takeBackExpired();
     connectionToClose(this.#connections.values(), address, limits)?.socket.destroy();
     const connection: Connection = {
       address,
@@ -157,6 +158,20 @@ export class Listener {
     this.#tls.emit('connection', socket);
   }
 
+  #proven(): { readonly fingerprint: string; readonly socket: Socket }[] {
+    return [...this.#connections.values()].flatMap(({ isProven, shown, socket }) =>
+      isProven && shown !== undefined ? [{ fingerprint: shown.fingerprint, socket }] : [],
+    );
+  }
+
+  /** A certificate that has expired or was dropped protects its connections no longer. */
+  #takeBackExpired(): void {
+    for (const connection of this.#connections.values()) {
+      const { isProven, shown } = connection;
+      connection.isProven = isProven && shown !== undefined && this.#options.isProven(shown);
+    }
+  }
+
   #onSecure(socket: TLSSocket): void {
     // An error without a listener would end the process; 'close' follows and tidies up.
     socket.on('error', () => undefined);
@@ -174,11 +189,13 @@ export class Listener {
       };
     }
     if (connection.shown !== undefined && this.#options.isProven(connection.shown)) {
-      const proven = [...this.#connections.values()].filter(({ isProven }) => isProven).length;
-      if (proven >= this.#options.limits.provenMax) {
+      const { fingerprint } = connection.shown;
+      const admission = admitProven(this.#proven(), fingerprint, this.#options.limits);
+      if (!admission.isAdmitted) {
         socket.destroy();
         return;
       }
+      admission.toClose?.socket.destroy();
       connection.isProven = true;
     }
     if (this.#take !== undefined) this.#take(socket);

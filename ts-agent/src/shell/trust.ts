@@ -7,8 +7,12 @@ import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import type { Caller, ShownCertificate } from '../core/access.ts';
 import { decideAccess } from '../core/access.ts';
-import type { ClientCertificate } from '../core/client-certificate.ts';
-import { judgeClientCertificate } from '../core/client-certificate.ts';
+import type { CertificateVerdict, ClientCertificate } from '../core/client-certificate.ts';
+import {
+  clockAheadError,
+  expiredError,
+  judgeClientCertificate,
+} from '../core/client-certificate.ts';
 import type { EnrolmentState } from '../core/enrolment.ts';
 import {
   freshToken,
@@ -26,6 +30,8 @@ import {
   operatorsFrom,
   withOperator,
   withoutExpired,
+  withoutLineage,
+  withRoom,
 } from '../core/operators.ts';
 import type { AgentPorts } from '../ports.ts';
 
@@ -96,10 +102,11 @@ export class Trust {
   }
 
   /**
-   * Enrols the certificate that a caller showed, for the right token.
+   * Enrols the certificate that a caller showed, for the right token. The right token is not spent on a certificate
+   * that has expired by the node's clock: then it is the clock that is ahead.
    *
    * @throws KeelError E_NO_CLIENT_CERTIFICATE, E_CERTIFICATE_UNACCEPTABLE, E_CERTIFICATE_EXPIRED, E_TOKEN_WRONG,
-   * E_TOKEN_USED, E_TOKEN_EXPIRED, E_RATE_LIMITED, E_LIMIT_EXCEEDED
+   * E_TOKEN_USED, E_TOKEN_EXPIRED, E_RATE_LIMITED
    */
   enrol(shown: X509Certificate | undefined, offered: string): Operator {
     if (shown === undefined) {
@@ -108,11 +115,15 @@ export class Trust {
         'Cannot enrol: no client certificate was shown',
       );
     }
-    // Certificate and room first, so that a token is not spent on what could not be enrolled anyway.
-    const certificate = this.#accepted(shown.raw);
-    this.#assertRoom(certificate);
-    this.#spendToken(offered);
-    return this.#add(certificate, 'token');
+    // Form first, so that a token is not spent on what could not be enrolled anyway.
+    const verdict = this.#judged(shown.raw);
+    const spent = this.#offered(offered);
+    if (verdict.kind === 'expired') throw clockAheadError(verdict, this.#ports.clock.nowMs());
+    this.#setToken(spent);
+    const live = withoutExpired(this.#operators, this.#ports.clock.nowMs());
+    const isKnown = live.some(({ fingerprint }) => fingerprint === verdict.certificate.fingerprint);
+    // Whoever has the console's token must not be kept out by a list that others have filled.
+    return this.#add(verdict.certificate, 'token', isKnown ? live : withRoom(live));
   }
 
   /**
@@ -121,65 +132,62 @@ export class Trust {
    * @throws KeelError E_CERTIFICATE_UNACCEPTABLE, E_CERTIFICATE_EXPIRED, E_LIMIT_EXCEEDED
    */
   renew(caller: Extract<Caller, { kind: 'operator' }>, der: Uint8Array): Operator {
-    const certificate = this.#accepted(der);
+    const nowMs = this.#ports.clock.nowMs();
+    const verdict = this.#judged(der);
+    if (verdict.kind === 'expired') throw expiredError(verdict, nowMs);
+    const { certificate } = verdict;
     if (certificate.subject !== caller.subject) {
       throw new KeelError(
         'E_CERTIFICATE_UNACCEPTABLE',
         `Cannot renew the certificate: its subject is "${certificate.subject}", expected "${caller.subject}"`,
       );
     }
-    this.#assertRoom(certificate);
-    return this.#add(certificate, caller.fingerprint);
+    const live = withoutExpired(this.#operators, nowMs);
+    const { fingerprint } = certificate;
+    return this.#add(
+      certificate,
+      caller.fingerprint,
+      withoutLineage(live, caller.fingerprint, fingerprint),
+    );
   }
 
   #find(fingerprint: string): Operator | undefined {
     return this.#operators.find((operator) => operator.fingerprint === fingerprint);
   }
 
-  #accepted(der: Uint8Array): ClientCertificate {
+  #judged(der: Uint8Array): Exclude<CertificateVerdict, { kind: 'unacceptable' }> {
     const nowMs = this.#ports.clock.nowMs();
     const verdict = judgeClientCertificate(der, { nowMs, notBeforeMsMax: this.#notBeforeMsMax });
-    switch (verdict.kind) {
-      case 'acceptable':
-        return verdict.certificate;
-      case 'expired': {
-        const notAfter = new Date(verdict.notAfterMs).toISOString();
-        throw new KeelError(
-          'E_CERTIFICATE_EXPIRED',
-          `Cannot enrol the certificate: it expired at ${notAfter}, the node's time is ${new Date(nowMs).toISOString()}`,
-          { details: { not_after: notAfter } },
-        );
-      }
-      case 'unacceptable':
-        throw new KeelError(
-          'E_CERTIFICATE_UNACCEPTABLE',
-          `Cannot enrol the certificate: ${verdict.reason}`,
-        );
-    }
-  }
-
-  #assertRoom(certificate: ClientCertificate): void {
-    const left = withoutExpired(this.#operators, this.#ports.clock.nowMs());
-    if (left.length < OPERATORS_MAX || this.#find(certificate.fingerprint) !== undefined) return;
+    if (verdict.kind !== 'unacceptable') return verdict;
     throw new KeelError(
-      'E_LIMIT_EXCEEDED',
-      `Cannot enrol the certificate: ${OPERATORS_MAX} certificates are enrolled, the limit; each leaves when it expires`,
+      'E_CERTIFICATE_UNACCEPTABLE',
+      `Cannot enrol the certificate: ${verdict.reason}`,
     );
   }
 
-  #spendToken(offered: string): void {
+  /** State once the right token is spent; a wrong try is counted here. @throws KeelError as {@link enrol} */
+  #offered(offered: string): EnrolmentState {
     const { state, outcome } = offerToken(this.#token, offered, this.#ports.clock.monotonicMs());
-    this.#token = state;
-    if (outcome.kind === 'accepted') return;
+    if (outcome.kind === 'accepted') return state;
+    this.#setToken(state);
     this.#ports.log(`enrolment refused: ${outcome.kind} token`);
     throw tokenError(outcome);
   }
 
-  #add(certificate: ClientCertificate, by: string): Operator {
+  #setToken(state: EnrolmentState): void {
+    this.#token = state;
+  }
+
+  #add(certificate: ClientCertificate, by: string, others: readonly Operator[]): Operator {
     const nowMs = this.#ports.clock.nowMs();
     const operator = operatorFrom(certificate, { atMs: nowMs, by });
-    const next = withOperator(withoutExpired(this.#operators, nowMs), operator);
-    if (next === undefined) throw new RangeError('no room, although room was checked');
+    const next = withOperator(others, operator);
+    if (next === undefined) {
+      throw new KeelError(
+        'E_LIMIT_EXCEEDED',
+        `Cannot enrol the certificate: ${OPERATORS_MAX} certificates are enrolled, the limit; each leaves when it expires`,
+      );
+    }
     this.#operators = next;
     this.#isEverEnrolled = true;
     this.#store();
@@ -243,9 +251,18 @@ export class Trust {
   /** The first moment of an enrolled certificate has certainly been reached. */
   #learnTime(notBeforeMs: number, nowMs: number): void {
     if (notBeforeMs <= nowMs || notBeforeMs <= this.#learnedMs) return;
+    const before = this.#learnedMs;
     this.#learnedMs = notBeforeMs;
-    this.#ports.init
-      .request({ op: 'raiseClock', timeMs: notBeforeMs, source: 'operator' })
-      .catch((cause: unknown) => this.#ports.log(`clock not raised: ${String(cause)}`));
+    const refused = (reason: string): void => {
+      // The next call of an operator tells it again.
+      if (this.#learnedMs === notBeforeMs) this.#learnedMs = before;
+      this.#ports.log(`clock not raised: ${reason}`);
+    };
+    this.#ports.init.request({ op: 'raiseClock', timeMs: notBeforeMs, source: 'operator' }).then(
+      (reply) => {
+        if (reply.type === 'error') refused(`${reply.code} ${reply.message}`);
+      },
+      (cause: unknown) => refused(String(cause)),
+    );
   }
 }
