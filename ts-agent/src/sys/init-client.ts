@@ -66,7 +66,8 @@ async function* exchange(
   signal: AbortSignal,
 ): AsyncGenerator<InitReply> {
   const socket = connect({ path, signal });
-  socket.end(`${JSON.stringify(request)}\n`);
+  // Our side stays open: PID 1 takes its end for a caller that has left, and a followed log would stop.
+  socket.write(`${JSON.stringify(request)}\n`);
   let pending = Buffer.alloc(0);
   try {
     // Reading by iteration stops reading from the socket while the consumer is busy.
