@@ -101,6 +101,18 @@ describe('PID 1 as a whole', () => {
     });
   }
 
+  it('goes down in bounded time on a disk that hangs', async () => {
+    const { machine, inputs } = await boot();
+    machine.files.stuck.add('/var/lib/keel/clock-floor.rec');
+    machine.files.stuck.add('/var/lib/keel/random-seed');
+    machine.syscalls.hanging = () => true;
+    inputs.signals.leave('test');
+    await machine.clock.advance(53_000);
+    assert.equal(machine.syscalls.calls.at(-1), 'reboot reboot');
+    const log = machine.log.lines.join('\n');
+    assert.match(log, /save-clock-floor: not done[\s\S]*save-random-seed: not done/);
+  });
+
   it('grows the disk only after the agent is ready, or after half a minute', async () => {
     const endOfBoot = (report: BootReport) =>
       (report.steps.find((step) => step.name === 'boot-plan-done')?.monotonicUs ?? 0) / 1_000_000;

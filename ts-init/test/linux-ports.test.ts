@@ -42,6 +42,16 @@ for (const [name, make] of FILES) {
       assert.deepEqual(files.list(join(folder, 'missing')), []);
     });
 
+    it('replace durably on the thread pool', async () => {
+      const files = make();
+      files.makeDirectory(join(folder, 'd'), 0o700);
+      const path = join(folder, 'd', 'x');
+      await files.replaceDurably(path, 'first', 0o600);
+      await files.replaceDurably(path, Buffer.from('2nd'), 0o600);
+      assert.equal(files.readText(path), '2nd');
+      assert.deepEqual(files.list(join(folder, 'd')), ['x']);
+    });
+
     it('say ENOENT with a code', () => {
       const files = make();
       assert.throws(() => files.readText(join(folder, 'none')), { code: 'ENOENT' });
@@ -51,10 +61,14 @@ for (const [name, make] of FILES) {
 }
 
 describe('files of Linux, beyond the fake', () => {
-  it('set modes whatever the umask, and make no kernel file that is not there', () => {
+  it('set modes whatever the umask, and make no kernel file that is not there', async () => {
     const path = join(folder, 'x');
     linuxFiles.replace(path, '', { mode: 0o644, durable: false });
     assert.equal(statSync(path).mode & 0o777, 0o644);
+    const missing = join(folder, 'none', 'x');
+    await assert.rejects(linuxFiles.replaceDurably(missing, '', 0o600), { code: 'ENOENT' });
+    await linuxFiles.replaceDurably(path, '', 0o666);
+    assert.equal(statSync(path).mode & 0o777, 0o666);
     linuxFiles.makeDirectory(join(folder, 'shared'), 0o1777);
     assert.equal(statSync(join(folder, 'shared')).mode & 0o7777, 0o1777);
     assert.throws(() => linuxFiles.writeKernelFile(join(folder, 'none'), 'x'), { code: 'ENOENT' });

@@ -244,6 +244,46 @@ describe('clock, configuration, identity, seed', () => {
     }
   });
 
+  it('takes the newest good record of the history when the configuration is damaged', () => {
+    const of = (hostname: string) =>
+      encodeRecord(
+        { kind: 'node-config', version: 1 },
+        { config: { hostname, network: { interfaces: [], nameservers: [] } } },
+      );
+    const directory = '/var/lib/keel/config/history';
+    const machine = createFakeMachine();
+    for (const name of ['00000008', '00000009', '00000010']) {
+      machine.files.contents.set(`${directory}/${name}.rec`, of(`rev-${name}`));
+    }
+    const wrongShape = encodeRecord({ kind: 'node-config', version: 1 }, { config: 7 });
+    machine.files.contents.set(`${directory}/00000011.rec`, wrongShape);
+    machine.files.contents.set(`${directory}/00000012.rec`, Buffer.from('torn'));
+    machine.files.contents.set(`${directory}/00000013.rec.new`, of('unfinished'));
+    assert.equal(readConfig(machine).config.hostname, undefined, 'never configured');
+    machine.files.contents.set('/var/lib/keel/config/current.rec', Buffer.from('rubbish'));
+    const { config, problem } = readConfig(machine);
+    assert.equal(config.hostname, 'rev-00000010');
+    assert.match(problem, /current\.rec: .*; .*history\/00000010\.rec is used/);
+    assert.match(machine.log.lines.join('\n'), /00000012[\s\S]*00000011/);
+  });
+
+  it('does not fail to set the clock because the time cannot be remembered', async () => {
+    const machine = createFakeMachine(osRelease);
+    const nowMs = Date.UTC(2026, 5, 1);
+    machine.clock.setWall(nowMs);
+    const keeper = createClockKeeper(machine, () => {});
+    keeper.setAtBoot();
+    machine.files.broken.set(FLOOR, 'ENOSPC');
+    keeper.raise({ op: 'raiseClock', timeMs: nowMs + 86_400_000, source: 'operator' });
+    await machine.clock.advance(0);
+    assert.deepEqual(machine.syscalls.calls, [`clock ${nowMs + 86_400_000}`]);
+    assert.match(machine.log.lines.join('\n'), /last known time: ENOSPC/);
+    await assert.rejects(keeper.saveFloor(), { code: 'ENOSPC' });
+    machine.files.broken.clear();
+    await keeper.saveFloor();
+    assert.ok(machine.files.exists(FLOOR));
+  });
+
   it('makes a machine id once and names the node after it', () => {
     const machine = createFakeMachine();
     const config = { network: { interfaces: [], nameservers: [] } };
@@ -268,9 +308,9 @@ describe('clock, configuration, identity, seed', () => {
     assert.match(files.readText('/run/keel/etc/machine-id'), /^[0-9a-f]{32}\n$/);
   });
 
-  it('mixes the seed in and replaces it', () => {
+  it('mixes the seed in and replaces it', async () => {
     const machine = createFakeMachine({ '/var/lib/keel/random-seed': 'old seed' });
-    loadRandomSeed(machine);
+    await loadRandomSeed(machine);
     assert.equal(machine.files.readText('/dev/urandom'), 'old seed');
     assert.equal(machine.files.readBytes('/var/lib/keel/random-seed').length, 512);
   });

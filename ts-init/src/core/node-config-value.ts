@@ -11,6 +11,20 @@ export type InitConfig = Pick<NodeConfig, 'hostname' | 'network'>;
 /** A node without a configuration: address by DHCP, host name from the machine id. */
 export const DEFAULT_CONFIG: InitConfig = { network: { interfaces: [], nameservers: [] } };
 
+/** What the agent calls the records of its history: the revision with leading zeros. */
+const REVISION_NAME = /^\d{8}\.rec$/;
+/** The agent keeps 10, and some more when it was interrupted. */
+const REVISIONS_MAX = 20;
+
+/** The names of revisions among the names in the folder of the history, newest first. */
+export function revisionNames(names: readonly string[]): readonly string[] {
+  return names
+    .filter((name) => REVISION_NAME.test(name))
+    .sort()
+    .reverse()
+    .slice(0, REVISIONS_MAX);
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 function isFields(value: unknown): value is Fields {

@@ -23,8 +23,8 @@ export interface ClockKeeper {
   setAtBoot(): void;
   /** @throws KeelError E_INVALID_ARGUMENT when the time is outside the believed window. */
   raise(request: Extract<InitRequest, { op: 'raiseClock' }>): void;
-  /** Remembers the present time as the last known, when it is plausible. */
-  saveFloor(): void;
+  /** Remembers the present time as the last known, when it is plausible. Rejects when it cannot be written. */
+  saveFloor(): Promise<void>;
 }
 
 const SAVE_EVERY_MS = 600_000;
@@ -41,22 +41,24 @@ export function createClockKeeper(
     report = { ...report, ...more };
     changed(report);
   };
-  const saveFloor = () => {
+  const writeFloor = async () => {
     const timeMs = window && floorToSave(machine.clock.wallMs(), window);
     if (window === undefined || timeMs === undefined) return;
     const bytes = encodeRecord(CLOCK_FLOOR, { timeMs });
-    machine.files.replace(NODE_PATHS.clockFloor, bytes, { mode: FLOOR_MODE, durable: true });
+    await machine.files.replaceDurably(NODE_PATHS.clockFloor, bytes, FLOOR_MODE);
     window = { ...window, floorMs: timeMs };
   };
+  // One after another: they write the same file.
+  let saving = Promise.resolve();
+  const saveFloor = () => {
+    const saved = saving.then(writeFloor);
+    saving = saved.catch(() => {});
+    return saved;
+  };
+  const saveOrTell = () =>
+    saveFloor().catch((error) => machine.log.error(`last known time: ${reasonOf(error)}`));
   const saveRegularly = () => {
-    machine.clock.after(SAVE_EVERY_MS, () => {
-      try {
-        saveFloor();
-      } catch (error) {
-        machine.log.error(`last known time: ${reasonOf(error)}`);
-      }
-      saveRegularly();
-    });
+    machine.clock.after(SAVE_EVERY_MS, () => void saveOrTell().then(saveRegularly));
   };
   return {
     saveFloor,
@@ -86,7 +88,8 @@ export function createClockKeeper(
       if (decision.action === 'set') machine.syscalls.setClock(decision.timeMs);
       // What was wrong with the real-time clock stays in the report: it will be wrong again at the next boot.
       tell({ source, trusted: true });
-      saveFloor();
+      // The clock is set: a disk that takes nothing changes that no more.
+      void saveOrTell();
     },
   };
 }

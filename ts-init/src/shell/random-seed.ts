@@ -13,16 +13,15 @@ const SEED_BYTES = 512;
 const SEED_MODE = 0o600;
 
 /** Mixes the stored seed in and replaces it at once, so that it is never used twice. */
-export function loadRandomSeed(machine: Machine): void {
+export async function loadRandomSeed(machine: Machine): Promise<void> {
   if (machine.files.exists(SEED_FILE)) {
     const seed = machine.files.readBytes(SEED_FILE);
     machine.files.writeKernelFile(URANDOM, seed.subarray(0, SEED_BYTES));
   }
-  saveRandomSeed(machine);
+  await saveRandomSeed(machine);
 }
 
 /** Stores a seed for the next boot. */
-export function saveRandomSeed(machine: Machine): void {
-  const seed = machine.randomBytes(SEED_BYTES);
-  machine.files.replace(SEED_FILE, seed, { mode: SEED_MODE, durable: true });
+export async function saveRandomSeed(machine: Machine): Promise<void> {
+  await machine.files.replaceDurably(SEED_FILE, machine.randomBytes(SEED_BYTES), SEED_MODE);
 }

@@ -11,6 +11,8 @@ export interface FakeFiles extends Files {
   readonly links: Map<string, string>;
   /** Paths whose writing fails, with the error's code. */
   readonly broken: Map<string, string>;
+  /** Paths on a disk that hangs: their durable writing never ends. */
+  readonly stuck: Set<string>;
 }
 
 /** A file system that holds `initial`. */
@@ -21,6 +23,7 @@ export function createFakeFiles(initial: Readonly<Record<string, string>> = {}):
   const directories = new Map<string, number>();
   const links = new Map<string, string>();
   const broken = new Map<string, string>();
+  const stuck = new Set<string>();
   const fail = (path: string, code: string): never => {
     throw Object.assign(new Error(`${code}: ${path}`), { code });
   };
@@ -35,6 +38,7 @@ export function createFakeFiles(initial: Readonly<Record<string, string>> = {}):
     directories,
     links,
     broken,
+    stuck,
     exists: (path) =>
       contents.has(path) ||
       directories.has(path) ||
@@ -55,6 +59,11 @@ export function createFakeFiles(initial: Readonly<Record<string, string>> = {}):
       contents.set(path, Buffer.from(value));
     },
     replace(path, content) {
+      check(path);
+      contents.set(path, Buffer.from(content));
+    },
+    async replaceDurably(path, content) {
+      if (stuck.has(path)) await new Promise(() => {});
       check(path);
       contents.set(path, Buffer.from(content));
     },
