@@ -158,11 +158,16 @@ describe('docs', () => {
       child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
         text += chunk;
       });
-      const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGTERM'), FOLLOW_MS);
+      let isStopped = false;
+      const timer = setTimeout(() => {
+        isStopped = true;
+        process.kill(-(child.pid ?? 0), 'SIGTERM');
+      }, FOLLOW_MS);
       child.once('error', fail);
-      child.once('close', () => {
+      child.once('close', (exitCode) => {
         clearTimeout(timer);
-        done(text.trim());
+        if (isStopped) done(text.trim());
+        else fail(new Error(`$ ${script}\nended by itself, exit status ${exitCode}: ${text}`));
       });
     });
   }
