@@ -77,7 +77,7 @@ export const STATE_FILE_SYSTEM = {
 export const ESP_PATHS = {
   /** The path that firmware starts without any boot option. */
   loader: 'EFI/BOOT/BOOTX64.EFI',
-  /** Second copy of the loader, for a second boot option: see the ladder in docs/learn-more/architecture.md. */
+  /** Second copy of the loader. Nothing makes a boot option for it yet: that comes with updates. */
   secondLoader: 'EFI/keel/loader.efi',
   loaderConfig: 'loader/loader.conf',
   /** Folder of the kernel images, each named after the first digits of its root hash. */
@@ -85,5 +85,5 @@ export const ESP_PATHS = {
   entriesDir: 'loader/entries',
 } as const;
 
-/** Boot tries of a committed entry: every healthy boot puts them back. */
+/** Boot tries of a committed entry. Nothing puts them back after a healthy boot yet: that comes with updates. */
 export const COMMITTED_TRIES = 9;
