@@ -152,6 +152,37 @@ describe('PID 1 as a whole', () => {
     assert.equal(machine.processes.started.length, 2);
   });
 
+  it('restarts the machine in order when the agent never gets up in 15 minutes', async () => {
+    const { machine } = await boot();
+    const crash = () => {
+      machine.processes.started.at(-1)?.exit('exit 1');
+    };
+    for (let seconds = 40; seconds < 890; seconds += 10, crash()) {
+      await machine.clock.advance(10_000);
+    }
+    assert.ok(!machine.syscalls.calls.includes('reboot reboot'));
+    assert.ok(machine.processes.started.length > 10);
+    await machine.clock.advance(20_000);
+    assert.equal(machine.syscalls.calls.at(-1), 'reboot reboot');
+    assert.ok(machine.syscalls.calls.includes('unmount /var'));
+    assert.match(machine.log.lines.join('\n'), /rebooting: the agent has failed \d\d times/);
+  });
+
+  it('leaves an agent that has answered once to the supervisor', async () => {
+    const { machine } = await boot({}, (inputs) => {
+      inputs.answer('{"op":"markBoot","step":"api-ready"}', {
+        send: () => true,
+        end() {},
+        onClose() {},
+      });
+    });
+    for (let count = 0; count < 100; count += 1) {
+      machine.processes.started.at(-1)?.exit('exit 1');
+      await machine.clock.advance(31_000);
+    }
+    assert.ok(!machine.syscalls.calls.includes('reboot reboot'));
+  });
+
   it('restarts the machine when a foundation is missing, and on a bug', async () => {
     const { machine, inputs } = await boot();
     inputs.bug(new TypeError('x is not a function'));

@@ -11,6 +11,7 @@ import { SERVICES } from '../core/services.data.ts';
 import { type ShutdownKind, shutdownPlan } from '../core/shutdown-plan.ts';
 import type { LineReply, LineServerOptions } from '../sys/line-server.ts';
 import type { SignalHandlers } from '../sys/signals.ts';
+import { watchAgent } from './agent-watch.ts';
 import { type BootActions, performBootPlan } from './boot.ts';
 import { type BootLedger, createBootLedger } from './boot-ledger.ts';
 import { type ClockKeeper, createClockKeeper } from './clock-keeper.ts';
@@ -40,6 +41,7 @@ export interface InitInputs {
   ): () => void;
 }
 
+const AGENT_NAME = 'agent';
 /** The last step of a boot that the agent tells. */
 const AGENT_READY_STEP = 'api-ready';
 /** Growing the state partition waits for the agent this long. */
@@ -121,7 +123,14 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
     },
     'set-clock': () => clock.setAtBoot(),
     'set-identity': () => setIdentity(machine, config),
-    'start-services': () => services.start(),
+    'start-services'() {
+      services.start();
+      watchAgent(machine, {
+        answers: node.agentAnswers,
+        failures: () => services.list().find(({ name }) => name === AGENT_NAME)?.restarts ?? 0,
+        restartMachine: (reason) => node.leave('reboot', reason),
+      });
+    },
     'open-control-socket'() {
       // Before the socket, which tells the agent that the report is there. What comes later is written again.
       ledger.write();
