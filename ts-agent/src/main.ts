@@ -26,7 +26,11 @@ export async function main(): Promise<void> {
       init: initClient(NODE_PATHS.initSocket),
       kernelLog: kernelLog(NODE_PATHS.kmsg),
       addresses: linuxAddresses,
-      writeConsole: consoleWriter(NODE_PATHS.console),
+      writeConsole: consoleWriter({
+        active: '/sys/class/tty/console/active',
+        devices: '/dev',
+        fallback: NODE_PATHS.console,
+      }),
       walkImage,
       targetOf: deviceMapperTarget,
       udp: udpExchange,

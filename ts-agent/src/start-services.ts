@@ -40,7 +40,10 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const health = new HealthRunner({ ports, identity, trust, configuration });
   const server = startGrpcServer({ ...beginnings, configuration, timeSync, health });
   timeSync.restart(configuration.config?.time.servers ?? []);
-  await announce(beginnings, configuration);
+  // A console that takes nothing must not hold up who calls.
+  announce(beginnings, configuration).catch((cause: unknown) => {
+    ports.log(`announcement not written: ${String(cause)}`);
+  });
   return {
     drain() {
       timeSync.close();
@@ -56,7 +59,7 @@ async function announce(
   configuration: NodeConfigStore,
 ): Promise<void> {
   const rule = configuration.config?.enrolment.consoleToken ?? 'every-boot';
-  const isTokenMade = rule === 'every-boot' || !trust.isEverEnrolled;
+  const isTokenMade = !trust.isTokenUsed && (rule === 'every-boot' || !trust.isEverEnrolled);
   const token = isTokenMade
     ? {
         token: trust.issueToken(),

@@ -28,6 +28,7 @@ import { makeCertificate } from './openssl-certificates.ts';
 export const ROOT_HASH = 'ab'.repeat(32);
 const GOOD_BOOT: BootReport = {
   ...UNKNOWN_BOOT,
+  failures: [],
   steps: [{ name: 'init-started', monotonicUs: 1_500_000 }],
   state: { mode: 'disk', device: '/dev/vda4', problem: '' },
   clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },

@@ -4,6 +4,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '@keelos/proto/gen/grpc/health/v1/health_pb.js';
 import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { enrolledNode, failureCode, Openings, type TestClient } from './agent-fixture.ts';
 
 async function collect<T>(
@@ -157,6 +158,18 @@ describe('health', () => {
     }
     const api = await check(client, 'api');
     assert.equal(Number(api.since?.seconds) * 1000, sinceMs, 'since when it became healthy');
+  });
+
+  it('a boot report that is missing or cut short is said', async () => {
+    const { client, world } = await enrolledNode(openings);
+    for (const text of [undefined, '{"version":1,']) {
+      if (text === undefined) world.files.files.delete(NODE_PATHS.bootReport);
+      else world.files.files.set(NODE_PATHS.bootReport, text);
+      world.clock.advance(2_000);
+      const found = await check(client, 'init');
+      assert.equal(found.state, HealthState.DEGRADED);
+      assert.match(found.message, /boot report missing/);
+    }
   });
 
   it('grpc.health.v1 follows, for every service', async () => {

@@ -263,6 +263,30 @@ describe('trust over TLS', () => {
     await version(openings.add(new TestClient(again, certificate)));
   });
 
+  it('an agent that is started again makes no second token, unless the first is unused', async () => {
+    const { world, client } = await node();
+    const first = world.token;
+    const guesser = client(makeCertificate());
+    for (let index = 0; index < 5; index += 1) await failureCode(guesser.enrol(`guess ${index}`));
+    await openings.closeAll();
+    const second = openings.add(await world.start());
+    const ann = openings.add(new TestClient(second, makeCertificate()));
+    assert.notEqual(world.token, first);
+    assert.equal(await failureCode(ann.enrol(first)), 'E_RATE_LIMITED');
+    await ann.enrol(world.token);
+    await openings.closeAll();
+    const used = world.token;
+    world.console = '';
+    const third = openings.add(await world.start());
+    assert.equal(world.token, '');
+    const bob = openings.add(new TestClient(third, makeCertificate()));
+    assert.equal(await failureCode(bob.enrol(used)), 'E_TOKEN_USED');
+    await openings.closeAll();
+    world.reboot();
+    openings.add(await world.start());
+    assert.notEqual(world.token, '');
+  });
+
   it('until-enrolled: no token once somebody was enrolled, and its loss is explained', async () => {
     const { world, client } = await enrolledNode(openings);
     const { ConfigService } = await import('@keelos/proto/gen/keel/v1/config_pb.js');
@@ -270,7 +294,7 @@ describe('trust over TLS', () => {
       yaml: 'apiVersion: keel/v1\nenrolment:\n  consoleToken: until-enrolled\n',
     });
     await openings.closeAll();
-    world.console = '';
+    world.reboot();
     const again = openings.add(await world.start());
     assert.equal(world.token, '');
     const { detail } = await failure(

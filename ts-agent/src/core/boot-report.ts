@@ -11,7 +11,7 @@ export const UNKNOWN_BOOT: BootReport = {
   clock: { source: 'rtc', trusted: false, rtcMs: 0, problem: 'there is no boot report' },
   network: { mode: 'none', problem: '' },
   configProblem: '',
-  failures: [],
+  failures: [{ step: 'boot-report', reason: 'boot report missing' }],
   watchdog: false,
 };
 
@@ -24,6 +24,7 @@ export function parseBootReport(text: string | undefined): BootReport {
     const report = value as Partial<BootReport>;
     return {
       ...UNKNOWN_BOOT,
+      failures: [],
       ...report,
       state: { ...UNKNOWN_BOOT.state, ...report.state },
       clock: { ...UNKNOWN_BOOT.clock, ...report.clock },

@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { KeelError } from '@keelos/proto/errors.ts';
+import type { RecordKind } from '@keelos/proto/state-record.ts';
 
 /** Characters of a token: Crockford's base 32, which has no I, L, O and U. */
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
@@ -22,6 +23,9 @@ export const LOCK_MS_FIRST = 10_000;
 export const LOCK_MS_MAX = 120_000;
 /** Longest text that is looked at. */
 const OFFERED_CHARS_MAX = 128;
+
+/** Record of a boot's token, which outlives the agent and not the boot. */
+export const ENROLMENT_RECORD: RecordKind = { kind: 'enrolment', version: 1 };
 
 /** Everything that is remembered of a token; the token itself is not. */
 export interface EnrolmentState {
@@ -92,6 +96,32 @@ export function offerToken(
   if (state.isUsed) return { state, outcome: { kind: 'used' } };
   if (nowMs >= state.expiresAtMs) return { state, outcome: { kind: 'expired' } };
   return { state: { ...state, isUsed: true, wrongTries: 0 }, outcome: { kind: 'accepted' } };
+}
+
+/** State of a new token: guesses at the one before stay counted. */
+export function nextToken(before: EnrolmentState, token: string, nowMs: number): EnrolmentState {
+  const { wrongTries, lockedUntilMs } = before;
+  return { ...freshToken(token, nowMs), wrongTries, lockedUntilMs };
+}
+
+/** Payload of {@link ENROLMENT_RECORD}: the hash, never the token. */
+export function enrolmentPayload(state: EnrolmentState): unknown {
+  const { tokenHash, ...rest } = state;
+  return { ...rest, tokenHash: Buffer.from(tokenHash ?? []).toString('hex') };
+}
+
+/** Reads {@link enrolmentPayload}; undefined when the shape is wrong. */
+export function enrolmentFrom(payload: unknown): EnrolmentState | undefined {
+  if (typeof payload !== 'object' || payload === null) return undefined;
+  const { tokenHash, isUsed, expiresAtMs, wrongTries, lockedUntilMs } = payload as Record<
+    keyof EnrolmentState,
+    unknown
+  >;
+  if (typeof tokenHash !== 'string' || !/^[0-9a-f]{64}$/.test(tokenHash)) return undefined;
+  if (typeof isUsed !== 'boolean' || typeof expiresAtMs !== 'number') return undefined;
+  if (typeof wrongTries !== 'number' || typeof lockedUntilMs !== 'number') return undefined;
+  const hash = Buffer.from(tokenHash, 'hex');
+  return { tokenHash: hash, isUsed, expiresAtMs, wrongTries, lockedUntilMs };
 }
 
 /** The error of an outcome that is not "accepted". */

@@ -15,8 +15,8 @@ import {
 } from '../core/client-certificate.ts';
 import type { EnrolmentState } from '../core/enrolment.ts';
 import {
-  freshToken,
   NO_TOKEN,
+  nextToken,
   offerToken,
   TOKEN_CHARS,
   tokenError,
@@ -34,6 +34,7 @@ import {
   withRoom,
 } from '../core/operators.ts';
 import type { AgentPorts } from '../ports.ts';
+import { keepIssuedToken, readIssuedToken } from './issued-token.ts';
 
 /** Record of the enrolled operators. */
 export const OPERATORS_PATH = `${NODE_PATHS.trustDir}/operators.rec`;
@@ -60,6 +61,7 @@ export class Trust {
     this.#ports = ports;
     this.#notBeforeMsMax = notBeforeMsMax;
     this.#load();
+    this.#token = readIssuedToken(ports);
   }
 
   /** What was wrong with the stored operators; empty when nothing was. */
@@ -77,10 +79,15 @@ export class Trust {
     return this.#isVolatile;
   }
 
+  /** True when the token of this boot has been used: there is no other until the next boot. */
+  get isTokenUsed(): boolean {
+    return this.#token.isUsed;
+  }
+
   /** Makes a new token; the one before is worth nothing from then on. */
   issueToken(): string {
     const token = tokenFromRandom(this.#ports.random(TOKEN_CHARS));
-    this.#token = freshToken(token, this.#ports.clock.monotonicMs());
+    this.#setToken(nextToken(this.#token, token, this.#ports.clock.monotonicMs()));
     return token;
   }
 
@@ -175,7 +182,9 @@ export class Trust {
   }
 
   #setToken(state: EnrolmentState): void {
+    if (state === this.#token) return;
     this.#token = state;
+    keepIssuedToken(this.#ports, state);
   }
 
   #add(certificate: ClientCertificate, by: string, others: readonly Operator[]): Operator {
