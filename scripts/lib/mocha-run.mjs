@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
@@ -12,6 +12,8 @@ import { basename, join } from 'node:path';
 /** Files that take longest start first, so that no core waits for one of them at the end. */
 const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'node'];
 const STAGE_TIMEOUT_MS = 10 * 60_000;
+/** What runs too long gets SIGTERM, and SIGKILL this much later. */
+const GRACE_MS = 10_000;
 /** Of a test on a node that names no limit of its own: every step of it crosses an emulated machine. */
 const NODE_TEST_TIMEOUT_MS = 60_000;
 const NODE_FILE_TIMEOUT_MS = 25 * 60_000;
@@ -30,7 +32,7 @@ export function failure(title, error) {
 /**
  * Runs a command with its output passed through, or its standard output returned; resolves when it exits with 0.
  * @param {readonly string[]} command @param {string} cwd
- * @param {{ env?: Record<string, string>, timeoutMs?: number, capture?: boolean }} [options]
+ * @param {{ env?: Record<string, string>, timeoutMs?: number, graceMs?: number, capture?: boolean }} [options]
  * @returns {Promise<{ stdout: string }>}
  */
 export function runCommand(command, cwd, options = {}) {
@@ -46,7 +48,12 @@ export function runCommand(command, cwd, options = {}) {
       stdout += text;
     });
     const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
-    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+    let isLate = false;
+    let timer = setTimeout(() => {
+      isLate = true;
+      child.kill('SIGTERM');
+      timer = setTimeout(() => child.kill('SIGKILL'), options.graceMs ?? GRACE_MS);
+    }, timeoutMs);
     const shown = command.map((part) => part.replace(`${process.cwd()}/`, '')).join(' ');
     child.once('error', (cause) => {
       clearTimeout(timer);
@@ -54,11 +61,28 @@ export function runCommand(command, cwd, options = {}) {
     });
     child.once('close', (code, signal) => {
       clearTimeout(timer);
-      if (code === 0) done({ stdout });
-      else if (signal === 'SIGKILL') fail(new Error(`${shown}: killed, limit ${timeoutMs} ms`));
+      if (isLate) fail(new Error(`${shown}: ended after its limit of ${timeoutMs} ms`));
+      else if (code === 0) done({ stdout });
       else fail(new Error(`${shown}: ${signal ?? `exit status ${code}`} (its output is above)`));
     });
   });
+}
+
+/**
+ * Kills the machines that have their sockets in a folder: what a test run that did not come to its end left behind.
+ * @param {string} folder
+ * @returns {Promise<number>} how many there were
+ */
+export async function endMachines(folder) {
+  let count = 0;
+  for (const pid of await readdir('/proc')) {
+    if (!/^\d+$/.test(pid)) continue;
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+    if (!/^[^\0]*qemu-system-/.test(command) || !command.includes(`${folder}/`)) continue;
+    process.kill(Number(pid), 'SIGKILL');
+    count += 1;
+  }
+  return count;
 }
 
 /**
@@ -69,6 +93,7 @@ export function runCommand(command, cwd, options = {}) {
  */
 export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS }) {
   const folder = await mkdtemp(join(tmpdir(), 'keel-test-'));
+  await chmod(folder, 0o711); // some tests run a program as nobody
   const summary = join(folder, 'summary.json');
   const command = [
     join(options.checkout, 'node_modules/.bin/node'),
@@ -84,6 +109,7 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
     const ended = await runCommand(command, options.checkout, {
       timeoutMs,
       env: {
+        TMPDIR: folder, // everything that the tests leave behind is in one place
         KEEL_TEST_SUMMARY: summary,
         KEEL_TEST_LABEL: label,
         ...(imageDir === undefined ? {} : { KEEL_IMAGE_DIR: imageDir }),
@@ -105,6 +131,9 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
     if (counted.pending > 0) process.stdout.write(`  [${label}] ${counted.pending} skipped\n`);
     return { passed: counted.passed, failed: counted.failed, failures: counted.failures };
   } finally {
+    const machines = await endMachines(folder);
+    if (machines > 0)
+      process.stdout.write(`  [${label}] ended ${machines} machines left running\n`);
     await rm(folder, { recursive: true, force: true });
   }
 }
