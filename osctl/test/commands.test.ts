@@ -68,6 +68,7 @@ describe('osctl against a node', () => {
       getStatus: () => ({
         hostname: 'keel-1',
         slot: 1,
+        bootId: '5f2d-1',
         uptime: durationFromMs(61_500),
         memory: { totalBytes: 2n ** 30n, availableBytes: 3n * 2n ** 28n },
         clock: { now: timestampFromMs(Date.now() - 3_600_000), source: 'rtc', trusted: true },
@@ -77,7 +78,7 @@ describe('osctl against a node', () => {
     const data = JSON.parse(ran.out);
     assert.deepEqual(Object.keys(data), [
       ...['hostname', 'machineId', 'version', 'slot', 'rootHash', 'uptimeSeconds', 'memory'],
-      ...['filesystems', 'addresses', 'clock', 'serverCertificate', 'enrolled'],
+      ...['filesystems', 'addresses', 'clock', 'serverCertificate', 'enrolled', 'bootId'],
     ]);
     assert.equal(data.uptimeSeconds, 61.5);
     assert.equal(data.slot, 'a');
@@ -88,6 +89,7 @@ describe('osctl against a node', () => {
       /The node's clock .* is 1 h .*behind this machine's/,
     );
     const table = await host.run(['status']);
+    assert.match(table.out, /^boot id +5f2d-1$/m);
     assert.match(table.out, /^uptime +1 min 1 s$/m);
     assert.match(table.out, /^memory +768 MiB available of 1\.0 GiB$/m);
     const yaml = await host.run(['status', '-o', 'yaml']);

@@ -69,6 +69,7 @@ describe('services', () => {
     assert.equal(status.serverCertificate?.fingerprintSha256, agent.fingerprint);
     assert.equal(status.serverCertificate?.notBefore?.seconds, 1_767_225_600n);
     assert.equal(status.enrolled, true);
+    assert.equal(status.bootId, 'b-1');
     assert.deepEqual(
       status.filesystems.map(({ mountPoint, readOnly }) => [mountPoint, readOnly]),
       [
@@ -273,6 +274,26 @@ describe('services', () => {
     assert.equal(world.state.list(NODE_PATHS.nodeConfigHistoryDir).length, HISTORY_MAX);
     await apply('apiVersion: keel/v1\n');
     assert.deepEqual(world.init.requests.at(-1), { op: 'setHostname', hostname: 'keel-01234567' });
+  });
+
+  it('configuration: a host name that PID 1 does not take waits for a reboot', async () => {
+    const { client, world } = await enrolledNode(openings);
+    const apply = (hostname: string) =>
+      client.call(ConfigService, 'applyConfig', {
+        yaml: `apiVersion: keel/v1\nhostname: ${hostname}\n`,
+      });
+    const waits = async () => (await client.call(ConfigService, 'getConfig', {})).rebootRequired;
+    world.init.refused = 'setHostname';
+    assert.equal((await apply('one')).rebootRequired, true);
+    assert.equal(await waits(), true);
+    assert.ok(world.logged.some((line) => /host name not set.*E_INVALID_ARGUMENT/.test(line)));
+    world.init.isReachable = false;
+    const { rebootRequired, revision } = await apply('two');
+    assert.deepEqual([rebootRequired, revision], [true, 2n]);
+    world.init.isReachable = true;
+    world.init.refused = undefined;
+    assert.equal((await apply('three')).rebootRequired, false);
+    assert.equal(await waits(), false);
   });
 
   it('configuration: problems are named with line and column, and nothing is stored', async () => {

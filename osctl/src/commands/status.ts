@@ -25,6 +25,7 @@ function facts(status: GetStatusResponse): Facts {
     ['version', status.version],
     ['slot', enumName(SlotSchema, status.slot)],
     ['root hash', status.rootHash],
+    ['boot id', status.bootId],
     ['uptime', uptime === undefined ? '' : formatDuration(durationMs(uptime))],
     [
       'memory',

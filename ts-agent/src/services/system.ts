@@ -14,6 +14,7 @@ import { parseKilobytes } from '../core/proc-text.ts';
 import type { Node } from '../node.ts';
 import type { ServiceMethods } from '../shell/calls.ts';
 import {
+  bootId,
   bootReport,
   hostname,
   machineId,
@@ -108,6 +109,7 @@ async function status(node: Node): Promise<MessageInitShape<typeof GetStatusResp
     },
     serverCertificate: certificateMessage(node),
     enrolled: trust.isEverEnrolled,
+    bootId: await bootId(files),
   };
 }
 
