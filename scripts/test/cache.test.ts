@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { hashInputs, product } from '../lib/cache.mjs';
 
 const CACHE_MODULE = resolve(import.meta.dirname, '../lib/cache.mjs');
@@ -46,6 +46,20 @@ describe('cache', () => {
     await assert.rejects(failing, /^Error: no$/);
     assert.deepEqual(await entries(), []);
     assert.equal((await make(1)).built, true);
+  });
+
+  it('never builds in a folder that an earlier builder may still write to', async () => {
+    const dirs: string[] = [];
+    for (const attempt of [1, 2]) {
+      const failing = make(1, async (dir) => {
+        dirs.push(dir);
+        assert.deepEqual(await entries(), [basename(dir)], `attempt ${attempt}`);
+        await mkdir(join(root, 'a/b/.building-left-by-the-dead'));
+        throw new Error('no');
+      });
+      await assert.rejects(failing, /^Error: no$/);
+    }
+    assert.equal(new Set(dirs).size, 2);
   });
 
   it('builds once when two want it at the same time', async () => {
