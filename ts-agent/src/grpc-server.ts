@@ -46,6 +46,8 @@ export function startGrpcServer(node: Node): GrpcServer {
     'grpc.max_send_message_length': limits.messageBytesMax,
     'grpc.max_concurrent_streams': limits.streamsPerConnectionMax,
     'grpc.max_connection_idle_ms': limits.connectionIdleMs,
+    // Without a grace: streams that are followed have a limit of their own.
+    'grpc.max_connection_age_ms': limits.connectionAgeMs,
     'grpc.keepalive_time_ms': limits.keepAliveMs,
     'grpc.keepalive_timeout_ms': limits.keepAliveAnswerMs,
     'grpc.enable_channelz': 0,

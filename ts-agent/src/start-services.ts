@@ -7,9 +7,11 @@ import type { AgentPorts } from './ports.ts';
 import { HealthRunner } from './shell/health.ts';
 import type { Listener } from './shell/listener.ts';
 import { NodeConfigStore } from './shell/node-config-store.ts';
+import { RestartWatch } from './shell/restart-watch.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import { TimeSync } from './shell/time-sync.ts';
 import type { Trust } from './shell/trust.ts';
+import { WriteTest } from './shell/write-test.ts';
 
 /** What was made before the port was opened. */
 export interface Beginnings {
@@ -37,9 +39,12 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const configuration = new NodeConfigStore(ports);
   configuration.rememberBoot();
   const timeSync = new TimeSync(ports, beginnings.buildMs);
-  const health = new HealthRunner({ ports, identity, trust, configuration });
+  const restarts = new RestartWatch(ports);
+  const writeTest = new WriteTest(ports);
+  const health = new HealthRunner({ ports, identity, trust, configuration, restarts, writeTest });
   const server = startGrpcServer({ ...beginnings, configuration, timeSync, health });
   timeSync.restart(configuration.config?.time.servers ?? []);
+  restarts.start();
   // A console that takes nothing must not hold up who calls.
   announce(beginnings, configuration).catch((cause: unknown) => {
     ports.log(`announcement not written: ${String(cause)}`);
@@ -47,6 +52,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   return {
     drain() {
       timeSync.close();
+      restarts.close();
       server.drain();
     },
     close: () => server.close(),

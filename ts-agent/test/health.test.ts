@@ -5,7 +5,9 @@ import {
 } from '@keelos/proto/gen/grpc/health/v1/health_pb.js';
 import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
-import { enrolledNode, failureCode, Openings, type TestClient } from './agent-fixture.ts';
+import { CRASH_WINDOW_MS } from '@keelos/ts-agent/core/restart-history.ts';
+import { WRITE_TEST_MS } from '@keelos/ts-agent/shell/write-test.ts';
+import { enrolledNode, failureCode, Openings, TestClient } from './agent-fixture.ts';
 
 async function collect<T>(
   stream: AsyncIterable<T>,
@@ -150,7 +152,7 @@ describe('health', () => {
     ];
     for (const [name, spoil, expected, message] of cases) {
       spoil();
-      world.clock.advance(2_000);
+      world.clock.advance(WRITE_TEST_MS);
       const found = await check(client, name);
       assert.equal(found.state, expected, `${name}: ${found.message}`);
       assert.match(found.message, message);
@@ -158,6 +160,47 @@ describe('health', () => {
     }
     const api = await check(client, 'api');
     assert.equal(Number(api.since?.seconds) * 1000, sinceMs, 'since when it became healthy');
+  });
+
+  it('restarts of long ago are no crash loop, and those of an agent that crashed are counted', async () => {
+    const { client, world, certificate } = await enrolledNode(openings);
+    const crash = (restarts: number) => {
+      const sinceMs = world.clock.nowMs();
+      world.init.services = world.init.services.map((s) => ({ ...s, restarts, sinceMs }));
+    };
+    for (let restarts = 1; restarts <= 5; restarts += 1) {
+      crash(restarts);
+      assert.equal((await check(client, 'init')).state, HealthState.HEALTHY, `${restarts}`);
+      world.clock.advance(CRASH_WINDOW_MS);
+    }
+    await openings.closeAll();
+    for (const restarts of [6, 7, 8]) {
+      crash(restarts);
+      world.clock.advance(1_000);
+      await (await world.start()).close();
+    }
+    const again = openings.add(new TestClient(openings.add(await world.start()), certificate));
+    const found = await check(again, 'init');
+    assert.equal(found.state, HealthState.FAILING);
+    assert.match(found.message, /agent \(3 restarts/);
+    assert.equal((await check(again, 'init')).state, HealthState.FAILING, 'and when asked again');
+  });
+
+  it('the disk is written at most once a minute as long as it works', async () => {
+    const { client, world } = await enrolledNode(openings);
+    let count = 0;
+    const probe = world.state.probe.bind(world.state);
+    world.state.probe = (path) => {
+      count += 1;
+      return probe(path);
+    };
+    for (let asked = 0; asked < 30; asked += 1) {
+      await check(client, 'state-partition');
+      world.clock.advance(2_000);
+    }
+    assert.equal(count, 1);
+    await check(client, 'state-partition');
+    assert.equal(count, 2);
   });
 
   it('a boot report that is missing or cut short is said', async () => {

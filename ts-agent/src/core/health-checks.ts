@@ -13,7 +13,7 @@ export interface Verdict {
   readonly remedy: string;
 }
 
-/** Restarts within {@link RECENT_MS} from which on a service counts as crash-looping. */
+/** Recent restarts from which on a service counts as crash-looping. */
 export const CRASH_LOOP_RESTARTS = 3;
 /** How long a service must have been running to count as recovered. */
 export const RECENT_MS = 120_000;
@@ -40,7 +40,7 @@ const failing = (message: string, remedy: string): Verdict => ({
 
 /** PID 1 answers and its services run. `services` is undefined when PID 1 does not answer. */
 export function judgeInit(
-  services: readonly ServiceStatus[] | undefined,
+  services: readonly (ServiceStatus & { readonly recentRestarts: number })[] | undefined,
   failures: BootReport['failures'],
   nowMs: number,
 ): Verdict {
@@ -51,12 +51,13 @@ export function judgeInit(
     );
   }
   const looping = services.filter(
-    ({ state, restarts, sinceMs }) =>
-      restarts >= CRASH_LOOP_RESTARTS && (state === 'backoff' || nowMs - sinceMs < RECENT_MS),
+    ({ state, recentRestarts, sinceMs }) =>
+      recentRestarts >= CRASH_LOOP_RESTARTS && (state === 'backoff' || nowMs - sinceMs < RECENT_MS),
   );
   if (looping.length > 0) {
     const named = looping.map(
-      ({ name, restarts, lastExit }) => `${name} (${restarts} restarts, last: ${lastExit})`,
+      ({ name, recentRestarts, lastExit }) =>
+        `${name} (${recentRestarts} restarts, last: ${lastExit})`,
     );
     return failing(
       `Service crashes again and again: ${named.join(', ')}.`,

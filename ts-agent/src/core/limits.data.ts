@@ -22,6 +22,8 @@ export interface Limits {
   readonly unprovenLifetimeMs: number;
   /** A connection without any call is closed after this time. */
   readonly connectionIdleMs: number;
+  /** A connection this old takes no new calls, so that its certificate is shown again; calls that run may end. */
+  readonly connectionAgeMs: number;
   /** A silent connection is pinged this often, so that dead peers are noticed. */
   readonly keepAliveMs: number;
   /** Time for the answer to a ping. */
@@ -53,6 +55,7 @@ export const LIMITS: Limits = {
   handshakeMs: 15_000,
   unprovenLifetimeMs: 60_000,
   connectionIdleMs: 600_000,
+  connectionAgeMs: 12 * 3_600_000,
   keepAliveMs: 60_000,
   keepAliveAnswerMs: 20_000,
   callBurst: 60,

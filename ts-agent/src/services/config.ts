@@ -42,10 +42,10 @@ export function configMethods(node: Node): ServiceMethods<typeof ConfigService> 
         subject: caller.subject,
         fingerprint: caller.fingerprint,
       });
-      if (!request.dryRun) await putInForce(node, result);
+      const isInForce = request.dryRun || (await putInForce(node, result));
       return {
         revision: BigInt(result.revision),
-        rebootRequired: result.isRebootRequired,
+        rebootRequired: result.isRebootRequired || !isInForce,
         changes: result.changes.map(({ path, oldJson, newJson, effect }) => ({
           path,
           oldJson,
@@ -57,17 +57,31 @@ export function configMethods(node: Node): ServiceMethods<typeof ConfigService> 
   };
 }
 
-/** Does at once what can be done at once. The document is stored by now: what fails here is in force after a reboot. */
-async function putInForce(node: Node, { changes }: ApplicationResult): Promise<void> {
-  const { ports, configuration, timeSync } = node;
-  const { config } = configuration;
-  if (changes.some(({ path }) => path === 'hostname')) {
-    const id = await machineId(ports.files);
-    const hostname = config?.hostname ?? `keel-${id.slice(0, DEFAULT_NAME_DIGITS)}`;
-    const reply = await ports.init.request({ op: 'setHostname', hostname });
-    if (reply.type === 'error') ports.log(`host name not set: ${reply.code} ${reply.message}`);
-  }
+/**
+ * Does at once what can be done at once. The document is stored by now, so what PID 1 does not take is no error: it is
+ * in force after a reboot. False when something waits for that.
+ */
+async function putInForce(node: Node, { changes }: ApplicationResult): Promise<boolean> {
+  const { configuration, timeSync } = node;
   if (changes.some(({ path }) => path.startsWith('time.'))) {
-    timeSync.restart(config?.time.servers ?? []);
+    timeSync.restart(configuration.config?.time.servers ?? []);
+  }
+  if (!changes.some(({ path }) => path === 'hostname')) return true;
+  const problem = await setHostname(node);
+  configuration.isHostnameWaiting = problem !== '';
+  if (problem !== '') node.ports.log(`host name not set before the next boot: ${problem}`);
+  return problem === '';
+}
+
+/** Empty, or why PID 1 did not set the configured host name. */
+async function setHostname({ ports, configuration }: Node): Promise<string> {
+  const id = await machineId(ports.files);
+  const hostname = configuration.config?.hostname ?? `keel-${id.slice(0, DEFAULT_NAME_DIGITS)}`;
+  try {
+    const reply = await ports.init.request({ op: 'setHostname', hostname });
+    return reply.type === 'error' ? `${reply.code} ${reply.message}` : '';
+  } catch (cause) {
+    if (!(cause instanceof KeelError)) throw cause;
+    return cause.message;
   }
 }

@@ -1,7 +1,5 @@
 /** Runs the health checks: gathers each one's facts within a time of its own, and lets core/health-checks.ts judge. */
 import { X509Certificate } from 'node:crypto';
-import { KeelError } from '@keelos/proto/errors.ts';
-import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { BOOT_SECTOR_BYTES, bootSectorProblem } from '../core/boot-sector.ts';
 import type { Verdict } from '../core/health-checks.ts';
 import {
@@ -22,15 +20,15 @@ import { parseKilobytes } from '../core/proc-text.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
 import { bootReport, espPartition, rootFacts } from './node-facts.ts';
+import type { RestartWatch } from './restart-watch.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { Trust } from './trust.ts';
+import type { WriteTest } from './write-test.ts';
 
 /** Time for one check. */
 export const CHECK_MS = 3_000;
 /** A result this young is given again: probes and people may ask at the same time. */
 const RESULT_LIFETIME_MS = 1_000;
-/** File that the write test replaces. */
-const WRITE_TEST_PATH = `${NODE_PATHS.stateDir}/write-test`;
 const STATE_MOUNT = '/var';
 
 /** Parts of the agent that are looked at. */
@@ -39,6 +37,8 @@ export interface HealthSubjects {
   readonly identity: ServerIdentity;
   readonly trust: Trust;
   readonly configuration: NodeConfigStore;
+  readonly restarts: RestartWatch;
+  readonly writeTest: WriteTest;
 }
 
 type Check = (subjects: HealthSubjects) => Promise<Verdict> | Verdict;
@@ -128,27 +128,15 @@ function unknown(reason: string): Verdict {
   };
 }
 
-async function checkInit({ ports }: HealthSubjects): Promise<Verdict> {
+async function checkInit({ ports, restarts }: HealthSubjects): Promise<Verdict> {
   const report = await bootReport(ports.files);
-  const reply = await ports.init.request({ op: 'listServices' }).catch((cause: unknown) => {
-    if (cause instanceof KeelError) return undefined;
-    throw cause;
-  });
-  const services = reply?.type === 'services' ? reply.services : undefined;
-  return judgeInit(services, report.failures, ports.clock.nowMs());
+  return judgeInit(await restarts.services(), report.failures, ports.clock.nowMs());
 }
 
-async function checkStatePartition({ ports, trust }: HealthSubjects): Promise<Verdict> {
+async function checkStatePartition({ ports, trust, writeTest }: HealthSubjects): Promise<Verdict> {
   const { state } = await bootReport(ports.files);
   const isOnDisk = state.mode === 'disk' || state.mode === 'backup-superblock';
-  let writeProblem = '';
-  if (isOnDisk) {
-    try {
-      await ports.state.probe(WRITE_TEST_PATH);
-    } catch (cause) {
-      writeProblem = cause instanceof Error ? cause.message : String(cause);
-    }
-  }
+  const writeProblem = isOnDisk ? await writeTest.problem() : '';
   const room = await ports.files.room(STATE_MOUNT);
   return judgeStatePartition({
     ...state,

@@ -40,6 +40,8 @@ export class NodeConfigStore {
   #current: StoredConfig | undefined;
   #problem = '';
   #isAppliedSinceStart = false;
+  /** A stored host name could not be set on the running node. */
+  isHostnameWaiting = false;
 
   constructor(ports: Pick<AgentPorts, 'state' | 'clock' | 'log'>) {
     this.#ports = ports;
@@ -99,7 +101,7 @@ export class NodeConfigStore {
 
   /** True when a stored setting waits for a reboot. */
   async isRebootRequired(): Promise<boolean> {
-    return this.#waitsForReboot(this.#current?.config);
+    return this.isHostnameWaiting || (await this.#waitsForReboot(this.#current?.config));
   }
 
   /**
