@@ -148,6 +148,28 @@ describe('hostile callers', () => {
     assert.match(String(code), /E_TOKEN_WRONG|E_RATE_LIMITED/);
   });
 
+  it('an old connection takes no new calls, and its stream goes on', async () => {
+    const { client, world, agent } = await enrolledNode(openings, {
+      connectionAgeMs: 300,
+      callBurst: 100_000,
+    });
+    world.init.logs.set('agent', []);
+    const followed = client.stream(DiagnosticsService, 'streamServiceLog', {
+      service: 'agent',
+      follow: true,
+    });
+    openings.add({ close: () => followed.cancel() });
+    followed.on('error', () => undefined);
+    while (agent.connectionCount() < 2) await client.call(SystemService, 'getVersion', {});
+    const line = once(followed, 'data');
+    world.init.write('agent', { timeMs: 1, stream: 'stdout', line: 'still here' });
+    const [entry] = await line;
+    assert.match(
+      JSON.stringify(entry, (_, value) => String(value?.line ?? value)),
+      /still here/,
+    );
+  });
+
   it('a stream ends with the certificate of its caller', async () => {
     const { client, world } = await enrolledNode(openings);
     world.clock.advance(23 * 3_600_000 - 1_100);
