@@ -9,6 +9,8 @@ import { createProgress } from './progress.mjs';
 const CONTEXT = 'quickstart';
 const ANNOUNCE_TIMEOUT_MS = 240_000;
 const HEALTH_TIMEOUT = '120s';
+/** A certificate with less than this left is renewed, so that it outlives a first look around. */
+const RENEW_BEFORE_MS = 3_600_000;
 
 /** @typedef {import('./progress.mjs').Timing} Timing */
 /** @typedef {import('./local-node.mjs').LocalNode} LocalNode */
@@ -23,14 +25,28 @@ const earlier = JSON.parse(process.env.KEEL_SETUP_TIMINGS ?? '[]');
 const print = (text) => void (isJson ? process.stderr : process.stdout).write(`${text}\n`);
 
 /**
- * Makes the context valid: uses it when the node knows it, enrols anew with the console's token when not, and restarts
- * the node for a new token when that one is used up.
+ * Whether the operator's certificate has less than an hour left.
  * @param {LocalNode} node
+ */
+async function endsSoon(node) {
+  const shown = await node.osctl(['config', 'show', CONTEXT, '-o', 'json']);
+  const { certificateExpires } = JSON.parse(shown.stdout);
+  return Date.parse(certificateExpires) - Date.now() < RENEW_BEFORE_MS;
+}
+
+/**
+ * Makes the context valid: uses it when the node knows it, renews its certificate when that ends soon, enrols anew with
+ * the console's token when not, and restarts the node for a new token when that one is used up.
+ * @param {LocalNode} node
+ * @returns {Promise<'known' | 'renewed' | 'enrolled'>}
  */
 async function enrol(node) {
   if (await node.isOperator(CONTEXT)) {
     await node.osctl(['config', 'use', CONTEXT]);
-    return 'known';
+    if (!(await endsSoon(node))) return 'known';
+    const renewed = await node.osctl(['init', 'renew', '--context', CONTEXT]);
+    if (renewed.exitCode === 0) return 'renewed';
+    throw new Error(`osctl init renew failed:\n${renewed.stderr}`);
   }
   for (const attempt of ['present token', 'new token']) {
     if (attempt === 'new token') {
@@ -70,11 +86,12 @@ async function main() {
   await progress.step('enrol the operator', { estimateSeconds: 3 }, async () => {
     const how = await enrol(node);
     const file = await node.contextsFile();
-    progress.note(
-      how === 'known'
-        ? `context "${CONTEXT}" in ${file} is still valid; it is the current one`
-        : `wrote context "${CONTEXT}" to ${file} and made it the current one`,
-    );
+    const notes = {
+      known: `context "${CONTEXT}" in ${file} is still valid; it is the current one`,
+      renewed: `renewed the certificate of context "${CONTEXT}" in ${file}; it is the current one`,
+      enrolled: `wrote context "${CONTEXT}" to ${file} and made it the current one`,
+    };
+    progress.note(notes[how]);
   });
   const health = await progress.step('node healthy', { estimateSeconds: 10 }, () =>
     node.osctl(['health', '--wait', '--timeout', HEALTH_TIMEOUT, '-o', 'json']),

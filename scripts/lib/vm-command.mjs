@@ -86,6 +86,12 @@ const COMMANDS = {
   },
 };
 
+// Whoever read our output has seen enough (as in `npm run vm -- console | head`): that is not an error.
+process.stdout.on('error', (error) => {
+  if (/** @type {NodeJS.ErrnoException} */ (error).code === 'EPIPE') process.exit(0);
+  say(`Cannot write the output: ${error.message}`);
+  process.exit(1);
+});
 process.once('SIGINT', () => process.exit(0));
 try {
   process.exitCode = await COMMANDS[process.argv[2] ?? '']?.();
