@@ -47,23 +47,42 @@ export async function runOsctl(
   }
 }
 
-/** Runs the command line of this process and sets its exit code. Ctrl-C cancels the running call. */
+/** Resolves when everything that was written to `stream` has left this process, or cannot. */
+function drained(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => resolve()));
+}
+
+/** Ends the process because its standard output takes nothing more. */
+function outputLost(error: NodeJS.ErrnoException): never {
+  // Whoever read our output has seen enough (as in `osctl logs agent | head`): that is not an error.
+  if (error.code === 'EPIPE') process.exit(ExitCode.ok);
+  const reason = error.code === 'ENOSPC' ? 'there is no room left' : error.message;
+  const lost = new KeelError('E_INTERNAL', `Cannot write the output: ${reason}`, {
+    hint: 'Look at where standard output goes.',
+  });
+  process.stderr.write(failureText(failureOf(lost), guessOutput(process.argv.slice(2))));
+  process.exit(ExitCode.failed);
+}
+
+/**
+ * Runs the command line of this process and ends it with the exit code. Ctrl-C cancels the running call. The process is
+ * ended and not left to end: a connection that is still being made would keep it for as long as the other side is silent.
+ */
 export async function main(): Promise<void> {
   const controller = new AbortController();
   const cancel = () =>
     controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted', { hint: '' }));
   process.once('SIGINT', cancel);
   process.once('SIGTERM', cancel);
-  // Whoever read our output has seen enough (as in `osctl logs agent | head`): that is not an error.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(ExitCode.ok);
-    throw error;
-  });
+  process.stdout.on('error', outputLost);
+  // Messages that nobody can read change nothing about the result.
+  process.stderr.on('error', () => undefined);
   const exitCode = await runOsctl(process.argv.slice(2), {
     host: systemHost,
     signal: controller.signal,
   });
   process.off('SIGINT', cancel);
   process.off('SIGTERM', cancel);
-  process.exitCode = exitCode;
+  await Promise.all([drained(process.stdout), drained(process.stderr)]);
+  process.exit(exitCode);
 }

@@ -94,7 +94,7 @@ describe('core of osctl', () => {
     }
     assert.throws(() => parseFingerprint(digits.slice(1)), /63 hexadecimal digits, expected 64/);
     assert.throws(() => parseFingerprint('zz'), /not hexadecimal/);
-    assert.equal(normaliseToken(' abcd-EFGH 2345\n'), 'ABCDEFGH2345');
+    assert.equal(normaliseToken(' abcd-EFGH 2345 6789 wxyz\n'), 'ABCDEFGH23456789WXYZ');
     assert.throws(
       () => normaliseToken('geheim!geheim!'),
       (error: KeelError) => !error.message.includes('geheim'),

@@ -7,7 +7,7 @@ import { readCertificate } from '../src/core/certificate.ts';
 import { createFakeHost, type FakeHost } from './fake-host.ts';
 import { type FakeNode, freePort, type Handler, startFakeNode } from './fake-node.ts';
 
-const TOKEN = 'ABCDEFGH23456789';
+const TOKEN = 'ABCDEFGH23456789WXYZ';
 
 const enrol: Handler = ({ request, clientFingerprint }) => {
   if ((request as EnrolRequest).token !== TOKEN) {
@@ -68,7 +68,7 @@ describe('osctl init', () => {
     const loud = node.fingerprint.toUpperCase().replace(/..(?=.)/g, '$&:');
     const ran = await host.run([
       ...['init', 'bootstrap', '--endpoint', node.endpoint],
-      ...['--fingerprint', loud, '--token', 'abcd-efgh 2345-6789'],
+      ...['--fingerprint', loud, '--token', 'abcd-efgh 2345-6789-wxyz'],
     ]);
     assert.equal(ran.exitCode, 0, ran.err);
   });
@@ -101,7 +101,7 @@ describe('osctl init', () => {
 
   it('reads the token from a file and from standard input', async () => {
     const file = join(host.folder, 'token');
-    await writeFile(file, 'ABCD-EFGH-2345-6789\n');
+    await writeFile(file, 'ABCD-EFGH-2345-6789-WXYZ\n');
     const base = ['init', 'bootstrap', '--endpoint', node.endpoint];
     base.push('--fingerprint', node.fingerprint);
     assert.equal((await host.run([...base, '--token-file', file])).exitCode, 0);
@@ -116,7 +116,7 @@ describe('osctl init', () => {
   it("shows the node's reason and hint for a wrong token, never the token", async () => {
     const ran = await host.run([
       ...['init', 'bootstrap', '--endpoint', node.endpoint, '--fingerprint', node.fingerprint],
-      ...['--token', 'ZZZZZZZZZZZZ'],
+      ...['--token', 'ZZZZ-ZZZZ-ZZZZ-ZZZZ-ZZZZ'],
     ]);
     assert.equal(ran.exitCode, 4);
     assert.match(ran.err, /^osctl: Cannot enrol: the token is wrong\nhint: Read the token/);

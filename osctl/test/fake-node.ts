@@ -113,7 +113,7 @@ export async function startFakeNode(
           for await (const one of handler(made) as AsyncIterable<object>) call.write(one);
           call.end();
         } catch (error) {
-          call.destroy(Object.assign(new Error(), failureOf(error)));
+          call.emit('error', Object.assign(new Error(), failureOf(error)));
         }
       };
     }

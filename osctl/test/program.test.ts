@@ -52,7 +52,7 @@ describe('the program osctl', () => {
       try {
         const enrolled = await host.run([
           ...['init', 'bootstrap', '--endpoint', node.endpoint],
-          ...['--fingerprint', node.fingerprint, '--token', 'ABCDEFGHIJ'],
+          ...['--fingerprint', node.fingerprint, '--token', 'ABCDE-FGHIJ-ABCDE-FGHIJ'],
         ]);
         assert.equal(enrolled.exitCode, 0, enrolled.err);
         const child = spawn(path, [PROGRAM, 'logs', 'agent', '-f', '--config', host.store.path]);

@@ -4,9 +4,10 @@ import {
   ApplyConfigResponseSchema,
   ChangeEffect,
   type ConfigChange,
+  ConfigChangeSchema,
 } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import type { OptionSpec } from '../core/command-spec.ts';
-import { toPlain } from '../core/plain.ts';
+import { type PlainObject, toPlain } from '../core/plain.ts';
 import { type Column, tableLines, type View } from '../core/render.ts';
 import { type Invocation, textOption } from '../shell/invocation.ts';
 
@@ -43,8 +44,19 @@ const COLUMNS: Column<ConfigChange>[] = [
   },
 ];
 
+/** A change as plain data; a setting that is absent before or after is null there. */
+function changeData(change: ConfigChange): PlainObject {
+  const { oldJson, newJson } = change;
+  const plain = toPlain(ConfigChangeSchema, change);
+  return { ...plain, oldJson: oldJson || null, newJson: newJson || null };
+}
+
 /** The changes as a view; `closing` is the last line. */
 export function changesView(answer: ApplyConfigResponse, closing: string): View {
   const table = answer.changes.length === 0 ? [] : [...tableLines(COLUMNS, answer.changes), ''];
-  return { data: toPlain(ApplyConfigResponseSchema, answer), lines: [...table, closing] };
+  const data = {
+    ...toPlain(ApplyConfigResponseSchema, answer),
+    changes: answer.changes.map(changeData),
+  };
+  return { data, lines: [...table, closing] };
 }

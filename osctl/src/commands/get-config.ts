@@ -37,10 +37,15 @@ function documentOf(answer: GetConfigResponse, revision: number | undefined): st
   const found = answer.history.find((one) => one.revision === BigInt(revision));
   if (found !== undefined) return found.yaml;
   const known = answer.history.map((one) => String(one.revision)).join(', ');
-  throw new KeelError(
-    'E_NOT_FOUND',
-    `Cannot find revision ${revision}: ${known === '' ? 'nothing was ever applied' : `the node keeps ${known}`}`,
-  );
+  const reason =
+    known === ''
+      ? 'the node keeps no revision, because nothing was ever applied'
+      : `the node keeps ${answer.history.length === 1 ? 'only revision' : 'the revisions'} ${known}`;
+  const hint =
+    known === ''
+      ? 'osctl get config without --revision shows what is in force.'
+      : 'osctl get config --history shows who applied each of them, and when.';
+  throw new KeelError('E_NOT_FOUND', `Cannot find revision ${revision}: ${reason}`, { hint });
 }
 
 /** The command. */

@@ -13,7 +13,7 @@ import {
   type Mount,
   type Process,
 } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { enumName, toPlain } from '../core/plain.ts';
+import { enumName, type PlainObject, toPlain } from '../core/plain.ts';
 import { formatBytes } from '../core/quantity.ts';
 import { type Column, factLines, tableLines } from '../core/render.ts';
 import { type Command, withNode } from '../shell/invocation.ts';
@@ -37,8 +37,18 @@ const PROCESS_COLUMNS: Column<Process>[] = [
   { header: 'command', value: (process) => process.command },
 ];
 
+/** Permission bits as people write them: "0755". */
+function modeText({ mode }: ListImageFilesResponse): string {
+  return mode.toString(8).padStart(4, '0');
+}
+
+/** A file as plain data, with its mode as the table shows it. */
+function fileData(file: ListImageFilesResponse): PlainObject {
+  return { ...toPlain(ListImageFilesResponseSchema, file), mode: modeText(file) };
+}
+
 const FILE_COLUMNS: Column<ListImageFilesResponse>[] = [
-  { header: 'mode', value: (file) => file.mode.toString(8).padStart(4, '0') },
+  { header: 'mode', value: modeText },
   { header: 'type', value: (file) => enumName(FileTypeSchema, file.type) },
   {
     header: 'size',
@@ -101,7 +111,7 @@ const imageFiles: Command = {
         if (files.length >= IMAGE_FILES_MAX) throw new RangeError('too many files in the image');
         files.push(file);
       }
-      const data = { files: files.map((file) => toPlain(ListImageFilesResponseSchema, file)) };
+      const data = { files: files.map(fileData) };
       return { view: { data, lines: tableLines(FILE_COLUMNS, files) } };
     }),
 };

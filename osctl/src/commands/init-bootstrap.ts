@@ -123,11 +123,13 @@ async function bootstrap(invocation: Invocation) {
   validityOf(invocation);
   await prepareContexts(invocation, fingerprint);
   const token = await readToken(invocation);
+  const startedMs = host.clock.monotonicMs();
   const serverCertificate = await fetchPinned(invocation, endpoint, fingerprint);
   const identity = await newIdentity(invocation);
   const { certificate, key } = identity;
   const context = { endpoint: formatEndpoint(endpoint), serverCertificate, certificate, key };
-  const timeoutMs = globals.timeoutMs ?? CALL_TIMEOUT_MS;
+  const tookMs = host.clock.monotonicMs() - startedMs;
+  const timeoutMs = Math.max(1, (globals.timeoutMs ?? CALL_TIMEOUT_MS) - tookMs);
   const client = openNodeClient({
     endpoint,
     identity: context,

@@ -1,5 +1,6 @@
 /** osctl logs */
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { KeelError } from '@keelos/proto/errors.ts';
 import {
   DiagnosticsService,
   type StreamServiceLogResponse,
@@ -15,6 +16,20 @@ function viewOf(line: StreamServiceLogResponse): View {
     data: toPlain(StreamServiceLogResponseSchema, line),
     lines: [`${time}${printable(line.line)}`],
   };
+}
+
+/** What this command was asked for is a service; the node's own words do not say where their names are. */
+function explained(error: unknown, service: string): unknown {
+  if (!(error instanceof KeelError) || error.code !== 'E_NOT_FOUND') return error;
+  return new KeelError(
+    'E_NOT_FOUND',
+    `Cannot show the log of ${service}: there is no service of that name`,
+    {
+      cause: error,
+      details: error.details,
+      hint: 'osctl services shows the names of all services.',
+    },
+  );
 }
 
 /** The command. */
@@ -49,7 +64,11 @@ export const logsCommand: Command = {
       const lines = client.stream(DiagnosticsService.method.streamServiceLog, request, {
         unbounded,
       });
-      for await (const line of lines) await emit(invocation, viewOf(line));
+      try {
+        for await (const line of lines) await emit(invocation, viewOf(line));
+      } catch (error) {
+        throw explained(error, request.service);
+      }
       return {};
     }),
 };

@@ -12,6 +12,7 @@ import {
   withNode,
 } from '../shell/invocation.ts';
 import { type Attempt, waitUntil } from '../shell/wait.ts';
+import type { Clock } from '../sys/clock.ts';
 import { lookAtHealth } from './health.ts';
 
 /**
@@ -19,8 +20,9 @@ import { lookAtHealth } from './health.ts';
  */
 async function lookForNewBoot(
   session: NodeSession,
-  { leftMs, sinceCallMs }: { leftMs: number; sinceCallMs: number },
+  { leftMs, sinceCallMs, clock }: { leftMs: number; sinceCallMs: number; clock: Clock },
 ): Promise<Attempt<unknown>> {
+  const startedMs = clock.monotonicMs();
   const client = session.reopen(leftMs);
   try {
     const { uptime } = await client.call(SystemService.method.getStatus, {});
@@ -30,7 +32,7 @@ async function lookForNewBoot(
   } finally {
     client.close();
   }
-  return await lookAtHealth(session, leftMs);
+  return await lookAtHealth(session, Math.max(1, startedMs + leftMs - clock.monotonicMs()));
 }
 
 /** The command. */
@@ -59,8 +61,12 @@ export const rebootCommand: Command = {
         return { view: { data, lines: ['The node is going down for a reboot.'] } };
       }
       const sinceCallMs = () => host.clock.monotonicMs() - calledMs;
-      await waitUntil((leftMs) => lookForNewBoot(session, { leftMs, sinceCallMs: sinceCallMs() }), {
-        clock: host.clock,
+      const { clock } = host;
+      const attempt = (leftMs: number) =>
+        lookForNewBoot(session, { leftMs, sinceCallMs: sinceCallMs(), clock });
+      await waitUntil(attempt, {
+        clock,
+        startedMs: calledMs,
         signal,
         timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
         goal: 'see the node back and healthy',

@@ -38,6 +38,7 @@ export const shutdownCommand: Command = {
   run: (invocation) =>
     withNode(invocation, async (session) => {
       const { host, globals, signal } = invocation;
+      const calledMs = host.clock.monotonicMs();
       const reason = textOption(invocation, 'reason') ?? '';
       const { bootId } = await session.client.call(LifecycleService.method.shutdown, { reason });
       session.client.close();
@@ -48,6 +49,7 @@ export const shutdownCommand: Command = {
         clock: host.clock,
         signal,
         timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
+        startedMs: calledMs,
         goal: 'see the node go down',
         onChange: (seen) => tellWaiting(invocation, seen),
       });

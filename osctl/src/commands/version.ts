@@ -1,5 +1,10 @@
 /** osctl version */
-import { GetVersionResponseSchema, SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { KeelError } from '@keelos/proto/errors.ts';
+import {
+  type GetVersionResponse,
+  GetVersionResponseSchema,
+  SystemService,
+} from '@keelos/proto/gen/keel/v1/system_pb.js';
 import packageJson from '../../package.json' with { type: 'json' };
 import { toPlain } from '../core/plain.ts';
 import { factLines } from '../core/render.ts';
@@ -26,13 +31,22 @@ export const versionCommand: Command = {
   run: async (invocation) => {
     const client = clientData();
     const clientLine: [string, string] = ['osctl', `${client.version} (API ${client.api})`];
+    const clientView = {
+      data: { client, server: null, skew: null },
+      lines: factLines([clientLine]),
+    };
     if (invocation.options.client === true) {
-      return {
-        view: { data: { client, server: null, skew: null }, lines: factLines([clientLine]) },
-      };
+      return { view: clientView };
     }
     return await withNode(invocation, async ({ client: node }) => {
-      const server = await node.call(SystemService.method.getVersion, {});
+      let server: GetVersionResponse;
+      try {
+        server = await node.call(SystemService.method.getVersion, {});
+      } catch (error) {
+        // A node that does not answer is no reason to keep back what is known here.
+        if (!(error instanceof KeelError)) throw error;
+        return { view: clientView, failure: error };
+      }
       const skew = skewWarning(client.version, server) ?? null;
       if (skew !== null) warn(invocation, skew);
       const data = { client, server: toPlain(GetVersionResponseSchema, server), skew };

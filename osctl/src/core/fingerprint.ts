@@ -2,7 +2,9 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 
 const FINGERPRINT = /^[0-9a-f]{64}$/;
-const TOKEN = /^[0-9A-Z]{8,128}$/;
+/** Characters of a token, without the dashes between its five groups of four. */
+const TOKEN_CHARS = 20;
+const TOKEN = /^[0-9A-Z]*$/;
 
 /**
  * SHA-256 fingerprint as 64 lower-case hexadecimal digits. Upper case, colons, spaces and a leading "sha256:" do not matter.
@@ -27,13 +29,16 @@ export function parseFingerprint(text: string): string {
 /**
  * Enrolment token in its canonical form: letters and digits in upper case, without spaces and dashes.
  *
- * @throws KeelError E_USAGE when it cannot be a token. The message never holds the token.
+ * @throws KeelError E_INVALID_ARGUMENT when it cannot be a token. The message never holds the token.
  */
 export function normaliseToken(text: string): string {
   const token = text.replace(/[\s-]/g, '').toUpperCase();
-  if (TOKEN.test(token)) return token;
-  const reason = token === '' ? 'it is empty' : 'it does not have the form of a token';
-  throw new KeelError('E_USAGE', `Cannot use the enrolment token: ${reason}`, {
+  const wellFormed = TOKEN.test(token);
+  if (wellFormed && token.length === TOKEN_CHARS) return token;
+  const reason = wellFormed
+    ? `it has ${token.length} characters, expected ${TOKEN_CHARS}`
+    : 'it does not have the form of a token';
+  throw new KeelError('E_INVALID_ARGUMENT', `Cannot use the enrolment token: ${reason}`, {
     hint: 'Copy the value of "enrolment-token" from the console of the node.',
   });
 }

@@ -100,8 +100,15 @@ function build(spec: TreeSpec<Run>, parser: Parser, found: (parsed: Parsed) => v
   return parser;
 }
 
-function configure(parser: Parser, write: { readonly out: (text: string) => void }): void {
-  parser.exitOverride().configureOutput({
+function configure(
+  parser: Parser,
+  write: { readonly out: (text: string) => void; readonly failed: (parser: Parser) => void },
+): void {
+  const stop = (error: CommanderError) => {
+    write.failed(parser);
+    throw error;
+  };
+  parser.exitOverride(stop).configureOutput({
     writeOut: write.out,
     // Messages of the parser are thrown as errors and printed like every other error.
     writeErr: () => undefined,
@@ -110,12 +117,19 @@ function configure(parser: Parser, write: { readonly out: (text: string) => void
   for (const child of parser.commands) configure(child, write);
 }
 
-function usageError(error: CommanderError, commandPath: string): KeelError {
+/** The words that lead to a command: "osctl get config". */
+function pathOf(parser: Parser): string {
+  return parser.parent === null ? parser.name() : `${pathOf(parser.parent)} ${parser.name()}`;
+}
+
+function usageError(error: CommanderError, parser: Parser): KeelError {
   const reason = error.message.replace(/^error: /, '').replace('(outputHelp)', 'no command given');
   const [first = '', ...more] = reason.split('\n');
+  const names = parser.commands.map((command) => command.name());
+  const commands = names.length === 0 ? '' : `The commands are ${names.join(', ')}. `;
   const meant = more.length > 0 ? ` ${more.join(' ')}` : '';
   return new KeelError('E_USAGE', `Cannot understand the command line: ${first}${meant}`, {
-    hint: `See ${commandPath} --help.`,
+    hint: `${commands}See ${pathOf(parser)} --help.`,
   });
 }
 
@@ -129,18 +143,22 @@ export function parseCommandLine(
   write: { readonly out: (text: string) => void },
 ): Parsed | Printed {
   let parsed: Parsed | undefined;
+  let failed: Parser | undefined;
   const parser = build(root, new Parser(root.name), (found) => {
     parsed = found;
   });
   for (const spec of GLOBAL_OPTIONS) parser.addOption(optionOf(spec));
   parser.version(version, '-V, --version', 'show the release of osctl');
-  configure(parser, write);
+  const noteFailed = (one: Parser) => {
+    failed = one;
+  };
+  configure(parser, { out: write.out, failed: noteFailed });
   try {
     parser.parse([...args], { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { printed: true };
-    throw usageError(error, root.name);
+    throw usageError(error, failed ?? parser);
   }
   if (parsed === undefined) throw new TypeError('the parser found no command');
   return parsed;

@@ -25,6 +25,9 @@ export function handshakeError(
   if (result.kind === 'unreachable') {
     return new KeelError('E_UNREACHABLE', `Cannot reach ${at}: ${result.reason}`, { details });
   }
+  if (result.kind === 'silent') {
+    return new KeelError('E_TIMEOUT', `Cannot reach ${at}: ${result.reason} in time`, { details });
+  }
   return new KeelError(
     'E_TLS_REFUSED',
     `Cannot make a TLS 1.3 connection to ${at}: ${result.reason}`,

@@ -20,7 +20,9 @@ import type { Clock } from '../sys/clock.ts';
 import { diagnose } from './diagnose.ts';
 
 const DETAIL_KEY = 'keel-error-bin';
+/** Longest diagnosis, and the shortest: what a call that used up its time may take on top of it. */
 const DIAGNOSIS_MS_MAX = 2000;
+const DIAGNOSIS_MS_MIN = 500;
 const RECEIVED_MESSAGE_LIMIT = /larger than max/i;
 
 /** How a client is made. */
@@ -91,7 +93,7 @@ function withExpiry(error: KeelError, { identity, clock, endpoint }: NodeClientO
 
 async function translate(
   error: unknown,
-  method: string,
+  { method, startedMs }: { readonly method: string; readonly startedMs: number },
   options: NodeClientOptions,
 ): Promise<unknown> {
   const { endpoint, identity, clock, signal } = options;
@@ -108,10 +110,6 @@ async function translate(
       ? own
       : new KeelError('E_RATE_LIMITED', own.message, { details: own.details });
   }
-  const timeoutMs = Math.min(options.timeoutMs, DIAGNOSIS_MS_MAX);
-  const { serverCertificate } = identity;
-  const found = await diagnose(endpoint, { serverCertificate, clock, timeoutMs, signal });
-  if (found !== undefined) return found;
   const at = formatEndpoint(endpoint);
   if (own.code === 'E_TIMEOUT') {
     const seconds = options.timeoutMs / 1000;
@@ -120,6 +118,11 @@ async function translate(
       `Cannot finish ${method} on ${at}: no answer in ${seconds} s`,
     );
   }
+  const leftMs = startedMs + options.timeoutMs - clock.monotonicMs();
+  const timeoutMs = Math.min(Math.max(leftMs, DIAGNOSIS_MS_MIN), DIAGNOSIS_MS_MAX);
+  const { serverCertificate } = identity;
+  const found = await diagnose(endpoint, { serverCertificate, clock, timeoutMs, signal });
+  if (found !== undefined) return found;
   return new KeelError('E_UNREACHABLE', `Cannot call ${at}: the connection was lost`, {
     details: { endpoint: at, reason: failure.message },
     hint: 'The node may be going down, starting, or have too many connections. Try again, or look at its console.',
@@ -132,7 +135,7 @@ async function translate(
  * @throws KeelError E_CONTEXT_FILE when the certificates cannot be used.
  */
 export function openNodeClient(options: NodeClientOptions): NodeClient {
-  const { endpoint, identity, timeoutMs, signal } = options;
+  const { endpoint, identity, clock, timeoutMs, signal } = options;
   const channel = openChannel(endpoint, identity);
   const definitionOf = (method: {
     readonly parent: Parameters<typeof serviceDefinition>[0];
@@ -146,6 +149,7 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
 
   const call: NodeClient['call'] = async (method, request) => {
     signal.throwIfAborted();
+    const startedMs = clock.monotonicMs();
     const { path, requestSerialize, responseDeserialize } = definitionOf(method);
     const answer = new Promise<Message>((resolve, reject) => {
       const pending = channel.makeUnaryRequest<Message, Message>(
@@ -167,7 +171,7 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
     try {
       return (await answer) as MessageShape<typeof method.output>;
     } catch (error) {
-      throw await translate(error, method.name, options);
+      throw await translate(error, { method: method.name, startedMs }, options);
     }
   };
 
@@ -177,6 +181,7 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
     { unbounded }: { readonly unbounded: boolean } = { unbounded: false },
   ): AsyncIterable<MessageShape<O>> {
     signal.throwIfAborted();
+    const startedMs = clock.monotonicMs();
     const { path, requestSerialize, responseDeserialize } = definitionOf(method);
     const pending = channel.makeServerStreamRequest<Message, Message>(
       path,
@@ -191,7 +196,7 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
     try {
       for await (const message of pending) yield message as MessageShape<O>;
     } catch (error) {
-      throw await translate(error, method.name, options);
+      throw await translate(error, { method: method.name, startedMs }, options);
     } finally {
       signal.removeEventListener('abort', cancel);
       pending.cancel();

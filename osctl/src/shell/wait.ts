@@ -14,6 +14,8 @@ export interface WaitOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
+  /** When the time began to run, by the monotonic clock; now when absent. */
+  readonly startedMs?: number;
   /** Completes "Cannot …", for example "see the node healthy". */
   readonly goal: string;
   /** Told whenever what is seen changes. */
@@ -54,9 +56,9 @@ async function look<T>(
  */
 export async function waitUntil<T>(
   attempt: (leftMs: number) => Promise<Attempt<T>>,
-  { clock, signal, timeoutMs, goal, onChange }: WaitOptions,
+  { clock, signal, timeoutMs, startedMs, goal, onChange }: WaitOptions,
 ): Promise<T> {
-  const deadlineMs = clock.monotonicMs() + timeoutMs;
+  const deadlineMs = (startedMs ?? clock.monotonicMs()) + timeoutMs;
   let last = '';
   while (true) {
     signal.throwIfAborted();
@@ -74,6 +76,7 @@ export async function waitUntil<T>(
     if (result.done) return result.value;
     if (result.seen !== last) onChange?.(result.seen);
     last = result.seen;
-    await clock.sleep(Math.min(INTERVAL_MS, Math.max(1, leftMs)), signal);
+    const restMs = deadlineMs - clock.monotonicMs();
+    await clock.sleep(Math.min(INTERVAL_MS, Math.max(1, restMs)), signal);
   }
 }

@@ -59,11 +59,10 @@ async function readInput(
     if (cause instanceof KeelError) throw cause;
     const { code } = cause as NodeJS.ErrnoException;
     const reason = code === 'ENOENT' ? 'there is no such file' : String((cause as Error).message);
-    throw new KeelError(
-      code === 'ENOENT' ? 'E_NOT_FOUND' : 'E_INVALID_ARGUMENT',
-      `Cannot read ${what} from ${path}: ${reason}`,
-      { cause, hint: 'Check the path and its permissions.' },
-    );
+    throw new KeelError('E_INVALID_ARGUMENT', `Cannot read ${what} from ${path}: ${reason}`, {
+      cause,
+      hint: 'Check the path and its permissions.',
+    });
   }
 }
 

@@ -17,6 +17,8 @@ export type ProbeResult =
     }
   /** No connection, or it was closed before TLS began. */
   | { readonly kind: 'unreachable'; readonly reason: string }
+  /** Nobody answered in time: not the connection, or not the handshake. */
+  | { readonly kind: 'silent'; readonly reason: string }
   /** Something answered and would not finish a TLS 1.3 handshake. */
   | { readonly kind: 'refused'; readonly reason: string };
 
@@ -28,10 +30,10 @@ const REASONS: Readonly<Record<string, string>> = {
   EAI_AGAIN: 'the host name cannot be looked up now',
   EHOSTUNREACH: 'no route to the host',
   ENETUNREACH: 'the network cannot be reached',
-  ETIMEDOUT: 'no answer',
 };
 
 function failed(error: NodeJS.ErrnoException): ProbeResult {
+  if (error.code === 'ETIMEDOUT') return { kind: 'silent', reason: 'no answer' };
   const reason = REASONS[error.code ?? ''];
   if (reason !== undefined) return { kind: 'unreachable', reason };
   if (error.code?.startsWith('ERR_SSL_') === true) {
@@ -83,7 +85,7 @@ export async function probeServer(
     const onAbort = () => settle(() => reject(signal.reason));
     const timer = setTimeout(() => {
       const reason = connected ? 'no answer to the TLS handshake' : 'no answer';
-      settle(() => resolve({ kind: 'unreachable', reason }));
+      settle(() => resolve({ kind: 'silent', reason }));
     }, timeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     socket.once('connect', () => {
