@@ -71,6 +71,27 @@ describe('osctl and a peer that accepts connections and stays silent', () => {
     }
   });
 
+  it('counts the call that asks for a reboot against --timeout', async () => {
+    const own = await createOperator();
+    try {
+      const { host } = own;
+      await own.given({
+        reboot: () => {
+          host.slept.push(4000); // the clock of this host goes on by what is in here
+          return { bootId: 'old' };
+        },
+        getStatus: () => ({ bootId: 'old' }),
+      });
+      const ran = await host.run(['reboot', '--wait', '--timeout', '5s']);
+      assert.equal(ran.exitCode, 8);
+      assert.match(ran.err, /within 5 s: the node has not gone down yet/);
+      const sleptMs = host.slept.reduce((sum, ms) => sum + ms, 0);
+      assert(sleptMs <= 5000, `${sleptMs} ms`);
+    } finally {
+      await own.close();
+    }
+  });
+
   it('spends no longer on an enrolment', async function () {
     this.timeout(TEST_MS_MAX);
     const ran = await operator.host.run([

@@ -92,7 +92,7 @@ const OUTPUT_SECTION = [
   '## Output',
   '',
   'Answers go to stdout, warnings and errors to stderr. `-o json` and `-o yaml` print the same data with the same names. Names are those of the [API](api.md) in camelCase; a',
-  'duration is a number of seconds under a name that ends in `Seconds`, a time is ISO 8601 in UTC, an absent value is `null`. Fields are added, never renamed or removed, within one major release.',
+  'duration is a number of seconds under a name that ends in `Seconds`, a time is ISO 8601 in UTC, an absent value is `null`, the mode of a file is octal text such as `"0755"`. Fields are added, never renamed or removed, within one major release.',
   'A stream (`logs`, `dmesg`) prints one JSON object a line, or one YAML document a line.',
   '',
   'An error is printed as `osctl: Cannot …: reason` with a `hint:` line. With `-o json` it is one line `{"error":{"code","message","hint","details"}}`, and a warning `{"warning":{"message"}}`.',
