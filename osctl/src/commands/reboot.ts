@@ -1,5 +1,4 @@
 /** osctl reboot */
-import { durationMs } from '@bufbuild/protobuf/wkt';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { formatDuration } from '../core/duration.ts';
@@ -16,17 +15,17 @@ import type { Clock } from '../sys/clock.ts';
 import { lookAtHealth } from './health.ts';
 
 /**
- * One look whether the reboot is over: the kernel must be younger than the call that asked for it, and the node healthy.
+ * One look whether the reboot is over: the boot must be another one than the one that was to end, and the node healthy.
  */
 async function lookForNewBoot(
   session: NodeSession,
-  { leftMs, sinceCallMs, clock }: { leftMs: number; sinceCallMs: number; clock: Clock },
+  { leftMs, endingBoot, clock }: { leftMs: number; endingBoot: string; clock: Clock },
 ): Promise<Attempt<unknown>> {
   const startedMs = clock.monotonicMs();
   const client = session.reopen(leftMs);
   try {
-    const { uptime } = await client.call(SystemService.method.getStatus, {});
-    if (uptime === undefined || durationMs(uptime) >= sinceCallMs) {
+    const { bootId } = await client.call(SystemService.method.getStatus, {});
+    if (bootId === '' || bootId === endingBoot) {
       return { done: false, seen: 'the node has not gone down yet' };
     }
   } finally {
@@ -60,10 +59,9 @@ export const rebootCommand: Command = {
         const data = { bootId, rebooted: false, seconds: null };
         return { view: { data, lines: ['The node is going down for a reboot.'] } };
       }
-      const sinceCallMs = () => host.clock.monotonicMs() - calledMs;
       const { clock } = host;
       const attempt = (leftMs: number) =>
-        lookForNewBoot(session, { leftMs, sinceCallMs: sinceCallMs(), clock });
+        lookForNewBoot(session, { leftMs, endingBoot: bootId, clock });
       await waitUntil(attempt, {
         clock,
         startedMs: calledMs,
@@ -72,7 +70,7 @@ export const rebootCommand: Command = {
         goal: 'see the node back and healthy',
         onChange: (seen) => tellWaiting(invocation, seen),
       });
-      const tookMs = sinceCallMs();
+      const tookMs = clock.monotonicMs() - calledMs;
       const data = { bootId, rebooted: true, seconds: Math.round(tookMs) / 1000 };
       return {
         view: { data, lines: [`The node is back and healthy after ${formatDuration(tookMs)}.`] },
