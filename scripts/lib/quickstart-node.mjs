@@ -46,7 +46,7 @@ async function enrol(node) {
     if (!(await endsSoon(node))) return 'known';
     const renewed = await node.osctl(['init', 'renew', '--context', CONTEXT]);
     if (renewed.exitCode === 0) return 'renewed';
-    throw new Error(`osctl init renew failed:\n${renewed.stderr}`);
+    progress.note(`osctl init renew failed, enrolling anew: ${renewed.stderr.trimEnd()}`);
   }
   for (const attempt of ['present token', 'new token']) {
     if (attempt === 'new token') {
