@@ -46,7 +46,10 @@ export async function lookUp(
   };
   signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const found = resolver.resolve4(name).catch(() => resolver.resolve6(name));
+    const found = resolver.resolve4(name).catch(() => {
+      signal.throwIfAborted();
+      return resolver.resolve6(name);
+    });
     const [address] = await Promise.race([found, stopped.promise]);
     if (address === undefined) throw new Error(`${name} has no address`);
     return address;
