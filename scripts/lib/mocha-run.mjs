@@ -30,22 +30,18 @@ export function failure(title, error) {
 }
 
 /**
- * Runs a command with its output passed through, or its standard output returned; resolves when it exits with 0.
+ * Runs a command with its output passed through; resolves when it exits with 0.
  * @param {readonly string[]} command @param {string} cwd
- * @param {{ env?: Record<string, string>, timeoutMs?: number, graceMs?: number, capture?: boolean }} [options]
- * @returns {Promise<{ stdout: string }>}
+ * @param {{ env?: Record<string, string>, timeoutMs?: number, graceMs?: number }} [options]
+ * @returns {Promise<void>}
  */
 export function runCommand(command, cwd, options = {}) {
   const [program = '', ...args] = command;
   return new Promise((done, fail) => {
     const child = spawn(program, args, {
       cwd,
-      stdio: ['ignore', options.capture === true ? 'pipe' : 'inherit', 'inherit'],
+      stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, ...options.env },
-    });
-    let stdout = '';
-    child.stdout?.setEncoding('utf8').on('data', (/** @type {string} */ text) => {
-      stdout += text;
     });
     const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
     let isLate = false;
@@ -62,7 +58,7 @@ export function runCommand(command, cwd, options = {}) {
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       if (isLate) fail(new Error(`${shown}: ended after its limit of ${timeoutMs} ms`));
-      else if (code === 0) done({ stdout });
+      else if (code === 0) done();
       else fail(new Error(`${shown}: ${signal ?? `exit status ${code}`} (its output is above)`));
     });
   });

@@ -18,9 +18,10 @@ export async function checkoutVersion() {
 /**
  * Builds what is not in the cache yet.
  * @param {import('./progress.mjs').Progress} progress
+ * @param {{ out?: string }} [options] `out`: a folder that gets a copy
  */
-export async function buildNode(progress) {
-  return buildImage({ version: await checkoutVersion(), progress });
+export async function buildNode(progress, options = {}) {
+  return buildImage({ version: await checkoutVersion(), progress, ...options });
 }
 
 /**
@@ -41,6 +42,8 @@ export async function findBuiltNode() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const image = await buildNode(createProgress());
+  // With a folder as argument the image is copied there: the cache keeps only the last few.
+  const [out] = process.argv.slice(2);
+  const image = await buildNode(createProgress(), out === undefined ? {} : { out });
   process.stdout.write(`${image.dir}\n`);
 }

@@ -1,7 +1,7 @@
 // The stages of `npm test`, and the loop that runs and counts them.
 
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
@@ -131,18 +131,30 @@ async function runImageStages(options, stage) {
       (name === 'oracle' ? options.host : options.qemu),
   );
   if (folders.length === 0) return;
-  let imageDir = '';
+  const vmDir = join(options.checkout, '.vm');
+  await mkdir(vmDir, { recursive: true });
+  const imageDir = await mkdtemp(join(vmDir, 'image-under-test-'));
   const built = await stage('kernel and image', () =>
-    once(async () => {
-      const program = [bin(options, 'node'), join(options.checkout, 'scripts/lib/node-image.mjs')];
-      const { stdout } = await runCommand(program, options.checkout, {
+    once(() => {
+      const script = join(options.checkout, 'scripts/lib/node-image.mjs');
+      return runCommand([bin(options, 'node'), script, imageDir], options.checkout, {
         timeoutMs: BUILD_TIMEOUT_MS,
-        capture: true,
       });
-      imageDir = stdout.trim();
     }),
   );
-  if (!built) return;
+  try {
+    if (built) await runOnImage(options, { folders, imageDir, stage });
+  } finally {
+    await rm(imageDir, { recursive: true, force: true });
+  }
+}
+
+/**
+ * @param {RunOptions} options
+ * @param {{ folders: readonly string[], imageDir: string,
+ *           stage: (name: string, run: () => Promise<Counts>) => Promise<boolean> }} what
+ */
+async function runOnImage(options, { folders, imageDir, stage }) {
   if (folders.includes('oracle')) {
     const files = await testFiles(join(options.checkout, 'tests'), 'oracle');
     await stage('tests/oracle', () => mocha(options, 'oracle', { files, imageDir }));
