@@ -8,9 +8,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '@keelos/image/sys/qemu-process.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { type Ended, runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT, keepLogs } from '@keelos/tests/test-node.ts';
@@ -207,17 +207,4 @@ function split(text: string): string[] {
 
 function described(command: string, ended: Ended): string {
   return `$ ${command}\nexit status ${ended.exitCode}\n${ended.stdout}${ended.stderr}`;
-}
-
-/** A port that nobody listens on now. */
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => done(port));
-    });
-  });
 }

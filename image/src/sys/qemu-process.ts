@@ -1,11 +1,15 @@
 /** QEMU as a process: started, found again, ended. */
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 50;
+const PORT_MIN = 20_000;
+const PORT_END = 32_000;
+const PORT_TRIES_MAX = 100;
 
 /** A process that is not mistaken for another one that got its number later. */
 export interface ProcessIdentity {
@@ -101,15 +105,24 @@ export async function killProcess(target: ProcessIdentity, timeoutMs: number): P
   }
 }
 
-/** A TCP port of 127.0.0.1 that nobody listened on a moment ago. */
+/**
+ * A port on 127.0.0.1 where nobody listens, below the ports that Linux gives to outgoing connections (32768 and up,
+ * ip_local_port_range in ip-sysctl.rst): a machine that starts again on its old port must find it free.
+ *
+ * @throws Error when none of {@link PORT_TRIES_MAX} is free
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
+  for (let tries = 0; tries < PORT_TRIES_MAX; tries += 1) {
+    const port = randomInt(PORT_MIN, PORT_END);
+    if (await canListen(port)) return port;
+  }
+  throw new Error(`no free port among ${PORT_TRIES_MAX} from ${PORT_MIN} to ${PORT_END - 1}`);
+}
+
+function canListen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no TCP address');
-  return address.port;
 }
