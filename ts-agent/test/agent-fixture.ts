@@ -1,4 +1,6 @@
 /** An agent with fakes around it, and clients that call it over real TLS on the loopback. */
+import assert from 'node:assert/strict';
+
 import { randomBytes } from 'node:crypto';
 import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
@@ -8,6 +10,7 @@ import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import type { ErrorDetail } from '@keelos/proto/gen/keel/v1/error_pb.js';
 import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
+import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
 import type { BootReport } from '@keelos/proto/init-control.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
@@ -267,4 +270,25 @@ export async function enrolledNode(openings: Openings, limits: Partial<Limits> =
   const client = openings.add(new TestClient(agent, certificate));
   await client.enrol(world.token);
   return { world, agent, certificate, client };
+}
+
+/** The first `count` items of a stream, or all. */
+export async function collect<T>(
+  stream: AsyncIterable<T>,
+  count = Number.POSITIVE_INFINITY,
+): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of stream) {
+    items.push(item);
+    if (items.length === count) break;
+  }
+  return items;
+}
+
+/** The health check of that name, as the API gives it. */
+export async function check(client: TestClient, name: string) {
+  const { checks } = await client.call(HealthService, 'getHealth', {});
+  const found = checks.find((one) => one.name === name);
+  assert.ok(found, `no check ${name}`);
+  return found;
 }

@@ -7,26 +7,14 @@ import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { CRASH_WINDOW_MS } from '@keelos/ts-agent/core/restart-history.ts';
 import { WRITE_TEST_MS } from '@keelos/ts-agent/shell/write-test.ts';
-import { enrolledNode, failureCode, Openings, TestClient } from './agent-fixture.ts';
-
-async function collect<T>(
-  stream: AsyncIterable<T>,
-  count = Number.POSITIVE_INFINITY,
-): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) {
-    items.push(item);
-    if (items.length === count) break;
-  }
-  return items;
-}
-
-async function check(client: TestClient, name: string) {
-  const { checks } = await client.call(HealthService, 'getHealth', {});
-  const found = checks.find((one) => one.name === name);
-  assert.ok(found, `no check ${name}`);
-  return found;
-}
+import {
+  check,
+  collect,
+  enrolledNode,
+  failureCode,
+  Openings,
+  TestClient,
+} from './agent-fixture.ts';
 
 describe('health', () => {
   const openings = new Openings();

@@ -13,13 +13,15 @@ import {
   FileType,
   LogStream,
 } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
+import { HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { ServiceState, Slot, SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { HISTORY_MAX } from '@keelos/ts-agent/core/config-history.ts';
 import {
+  check,
+  collect,
   enrolledNode,
   FakeWorld,
   failure,
@@ -31,25 +33,6 @@ import {
 import { makeCertificate } from './openssl-certificates.ts';
 
 const NAMED = (name: string) => `apiVersion: keel/v1\nhostname: ${name}\n`;
-
-async function collect<T>(
-  stream: AsyncIterable<T>,
-  count = Number.POSITIVE_INFINITY,
-): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) {
-    items.push(item);
-    if (items.length === count) break;
-  }
-  return items;
-}
-
-async function check(client: TestClient, name: string) {
-  const { checks } = await client.call(HealthService, 'getHealth', {});
-  const found = checks.find((one) => one.name === name);
-  assert.ok(found, `no check ${name}`);
-  return found;
-}
 
 describe('services', () => {
   const openings = new Openings();
