@@ -66,6 +66,9 @@ export type InitReply =
   | { readonly type: 'log'; readonly line: LogLine }
   | { readonly type: 'error'; readonly code: string; readonly message: string };
 
+/** What restarts the machine when PID 1 hangs. */
+export type WatchdogKind = 'hardware' | 'software' | 'none';
+
 /** What PID 1 learned during boot: {@link NODE_PATHS.bootReport}. */
 export interface BootReport {
   readonly version: 1;
@@ -95,6 +98,6 @@ export interface BootReport {
   readonly configProblem: string;
   /** Steps of the boot plan that failed and were passed over: name and reason. */
   readonly failures: readonly { readonly step: string; readonly reason: string }[];
-  /** True when a hardware watchdog is fed. */
-  readonly watchdog: boolean;
+  /** What PID 1 feeds. A software watchdog hangs together with the kernel. */
+  readonly watchdog: WatchdogKind;
 }

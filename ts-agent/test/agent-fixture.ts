@@ -36,7 +36,7 @@ const GOOD_BOOT: BootReport = {
   state: { mode: 'disk', device: '/dev/vda4', problem: '' },
   clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },
   network: { mode: 'dhcp', problem: '' },
-  watchdog: true,
+  watchdog: 'hardware',
 };
 
 /** The world of one node, all of it in memory. It outlives the agent, as a disk does. */

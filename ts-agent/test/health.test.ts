@@ -117,9 +117,15 @@ describe('health', () => {
       ],
       [
         'watchdog',
-        () => world.boot({ watchdog: false }),
+        () => world.boot({ watchdog: 'none' }),
         HealthState.DEGRADED,
-        /No hardware watchdog/,
+        /No hardware watchdog was found, none is in use/,
+      ],
+      [
+        'watchdog',
+        () => world.boot({ watchdog: 'software' }),
+        HealthState.DEGRADED,
+        /only the software watchdog is fed/,
       ],
       [
         'root',

@@ -45,6 +45,7 @@ export function createFakeMachine(files: Readonly<Record<string, string>> = {}):
     pressPower: () => {},
     openNetlink: () => machine.netlink,
     armWatchdog: (timeoutSeconds) => ({
+      kind: 'hardware',
       timeoutSeconds: Math.min(timeoutSeconds, machine.watchdogSecondsMax),
       feed() {
         machine.feeds += 1;

@@ -55,7 +55,7 @@ describe('PID 1 as a whole', () => {
     assert.equal(facts.state.mode, 'memory');
     assert.equal(facts.network.mode, 'none');
     assert.equal(facts.clock.source, 'rtc');
-    assert.equal(facts.watchdog, true);
+    assert.equal(facts.watchdog, 'hardware');
     assert.ok(machine.feeds > 0);
     const names = facts.steps.map((step) => step.name);
     assert.equal(names[0], 'init-started');

@@ -16,7 +16,10 @@ const SET = 0xc0045706;
 const GET = 0x80045707;
 
 /** A device that answers these requests and refuses the others. */
-function device(answers: ReadonlyMap<number, (value: number) => number>) {
+function device(
+  answers: ReadonlyMap<number, (value: number) => number>,
+  identity = 'i6300ESB timer',
+) {
   const calls: string[] = [];
   return {
     calls,
@@ -28,6 +31,7 @@ function device(answers: ReadonlyMap<number, (value: number) => number>) {
         if (answer === undefined) throw new SystemCallError('control the watchdog', 'EINVAL');
         return answer(value);
       },
+      identity: () => identity,
     }),
   };
 }
@@ -52,11 +56,22 @@ describe('watchdog device', () => {
     });
   }
 
+  it('says what kind it is; a driver without a name is taken for the hardware', () => {
+    const kindOf = (identity: string) => armWatchdog(60, device(new Map(), identity).open).kind;
+    assert.equal(kindOf('Software Watchdog'), 'software');
+    assert.equal(kindOf('i6300ESB timer'), 'hardware');
+    const { open } = device(new Map());
+    const nameless = () => {
+      throw new SystemCallError('identify the watchdog', 'ENOTTY');
+    };
+    assert.equal(armWatchdog(60, () => ({ ...open(), identity: nameless })).kind, 'hardware');
+  });
+
   it('is handed out even when its first feeding fails, and throws when there is none', () => {
     const feed = () => {
       throw new Error('EIO');
     };
-    const watchdog = armWatchdog(60, () => ({ feed, control: (_request, value) => value }));
+    const watchdog = armWatchdog(60, () => ({ ...device(new Map()).open(), feed }));
     assert.throws(() => watchdog.feed(), /EIO/);
     const missing = join(import.meta.dirname, 'no-watchdog');
     assert.throws(() => armWatchdog(60, () => openWatchdog(missing)), { code: 'ENOENT' });

@@ -27,6 +27,12 @@ const PARTS = ['init', 'agent'] as const;
 /** Any fixed number: it makes V8's output the same in every run. */
 const RANDOM_SEED = 1;
 
+/**
+ * Flags of V8, for running and for making the compiled form, which belongs to one set of flags. A small young generation:
+ * about 1.5 MB less in each process, and nothing here makes garbage fast.
+ */
+const V8_FLAGS = ['--max-semi-space-size=1'];
+
 /** How `keel` behaves when it starts. */
 const SEA_CONFIG = {
   main: 'keel.cjs',
@@ -36,7 +42,7 @@ const SEA_CONFIG = {
   // Deaf to NODE_OPTIONS and to options on the command line: the executable is no interpreter.
   execArgvExtension: 'none',
   // Node opens a debugger port on SIGUSR1 otherwise.
-  execArgv: ['--disable-sigusr1'],
+  execArgv: ['--disable-sigusr1', ...V8_FLAGS],
   assets: Object.fromEntries(
     PARTS.flatMap((part) => [`${part}.cjs`, `${part}.cache`]).map((name) => [name, name]),
   ),
@@ -65,7 +71,10 @@ async function bundle(name: string, outfile: string): Promise<string[]> {
     supported: { 'dynamic-import': false },
     minify: true,
     legalComments: 'none',
-    alias: { koffi: join(ENTRY_DIR, 'koffi.ts') },
+    alias: {
+      koffi: join(ENTRY_DIR, 'koffi.ts'),
+      '@grpc/proto-loader': join(ENTRY_DIR, 'proto-loader.ts'),
+    },
     metafile: true,
     logLevel: 'silent',
   });
@@ -80,7 +89,9 @@ async function makePart(part: string, dir: string): Promise<string[]> {
   await writeFile(path, `(function(require,module,exports){${await readFile(path, 'latin1')}\n})`);
   const cacheMaker = join(ENTRY_DIR, 'make-code-cache.cjs');
   const args = [cacheMaker, path, `keel:${part}`, join(dir, `${part}.cache`)];
-  await exec(NODE_PATH, [`--random-seed=${RANDOM_SEED}`, ...args], { env: QUIET_NODE });
+  await exec(NODE_PATH, [`--random-seed=${RANDOM_SEED}`, ...V8_FLAGS, ...args], {
+    env: QUIET_NODE,
+  });
   return packages;
 }
 
@@ -95,8 +106,8 @@ export async function buildExecutable(dir: string): Promise<Executable> {
   for (const part of PARTS) bundled.push(...(await makePart(part, dir)));
   await writeFile(join(dir, 'sea-config.json'), JSON.stringify(SEA_CONFIG));
   // Names are relative: the blob holds the path of its script.
-  const seed = `--random-seed=${RANDOM_SEED}`;
-  await exec(NODE_PATH, [seed, '--experimental-sea-config', 'sea-config.json'], {
+  const seed = [`--random-seed=${RANDOM_SEED}`, ...V8_FLAGS];
+  await exec(NODE_PATH, [...seed, '--experimental-sea-config', 'sea-config.json'], {
     cwd: dir,
     env: QUIET_NODE,
   });

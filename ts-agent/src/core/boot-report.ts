@@ -12,7 +12,7 @@ export const UNKNOWN_BOOT: BootReport = {
   network: { mode: 'none', problem: '' },
   configProblem: '',
   failures: [{ step: 'boot-report', reason: 'boot report missing' }],
-  watchdog: false,
+  watchdog: 'none',
 };
 
 /** The report in `text`; {@link UNKNOWN_BOOT} fills what is missing. */

@@ -1,7 +1,7 @@
 /**
  * What makes a node healthy: one function a check, from facts to a verdict.
  */
-import type { BootReport, ServiceStatus } from '@keelos/proto/init-control.ts';
+import type { BootReport, ServiceStatus, WatchdogKind } from '@keelos/proto/init-control.ts';
 
 /** Result of a check. */
 export type HealthState = 'healthy' | 'degraded' | 'failing';
@@ -232,13 +232,13 @@ export function judgeRoot(facts: RootFacts): Verdict {
 }
 
 /** A hardware watchdog is fed. */
-export function judgeWatchdog(isFed: boolean): Verdict {
-  return isFed
-    ? healthy('A hardware watchdog is fed.')
-    : degraded(
-        'No hardware watchdog is in use: a hang of the kernel needs a hand.',
-        'Enable the watchdog in the firmware, or add one to the virtual machine.',
-      );
+export function judgeWatchdog(kind: WatchdogKind): Verdict {
+  if (kind === 'hardware') return healthy('A hardware watchdog is fed.');
+  const instead = kind === 'software' ? 'only the software watchdog is fed' : 'none is in use';
+  return degraded(
+    `No hardware watchdog was found, ${instead}: a hang of the kernel needs a hand.`,
+    'Enable the watchdog in the firmware, or add one to the virtual machine.',
+  );
 }
 
 /** The stored configuration could be read. `problem` is empty when it could. */

@@ -33,7 +33,7 @@ export function createBootLedger(machine: Machine): BootLedger {
     clock: { source: 'rtc', trusted: false, rtcMs: 0, problem: 'not judged yet' },
     network: { mode: 'none', problem: 'not configured yet' },
     configProblem: '',
-    watchdog: false,
+    watchdog: 'none',
   };
   const ledger: BootLedger = {
     mark(name) {

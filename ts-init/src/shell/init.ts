@@ -108,8 +108,7 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
   let config = DEFAULT_CONFIG;
   return {
     'arm-watchdog'() {
-      node.watchdog.arm();
-      ledger.set({ watchdog: true });
+      ledger.set({ watchdog: node.watchdog.arm() });
     },
     async 'mount-state'() {
       state = await mountState(machine);

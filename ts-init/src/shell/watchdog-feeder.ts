@@ -1,12 +1,13 @@
 /**
- * Feeds the hardware watchdog for as long as PID 1 has a reason to live.
+ * Feeds the watchdog for as long as PID 1 has a reason to live.
  */
+import type { Watchdog } from '../sys/watchdog.ts';
 import { type Machine, reasonOf } from './machine.ts';
 
 /** The feeder. */
 export interface WatchdogFeeder {
-  /** Arms the watchdog and feeds it from now on. @throws when there is none. */
-  arm(): void;
+  /** Arms the watchdog, feeds it from now on, and says what kind it is. @throws when there is none. */
+  arm(): Watchdog['kind'];
   /** Stops feeding for good: if nothing else restarts the machine, the watchdog does. */
   stop(): void;
 }
@@ -33,6 +34,7 @@ export function createWatchdogFeeder(machine: Machine): WatchdogFeeder {
         machine.clock.after(feedMs, feed);
       };
       feed();
+      return watchdog.kind;
     },
     stop() {
       stopped = true;

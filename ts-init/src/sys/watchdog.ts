@@ -1,5 +1,5 @@
 /**
- * The hardware watchdog (Documentation/watchdog/watchdog-api.rst).
+ * The first watchdog, which is the hardware's where there is one (Documentation/watchdog/watchdog-api.rst).
  *
  * The descriptor is never closed in order ("magic close"), so once it is armed only feeding keeps the machine alive:
  * also while the node goes down.
@@ -9,6 +9,7 @@ import { checked, libcFunction } from './native.ts';
 
 /** A watchdog that counts. */
 export interface Watchdog {
+  readonly kind: 'hardware' | 'software';
   /** What the device has granted. */
   readonly timeoutSeconds: number;
   /** Starts the count again. Throws Node's error when the device fails. */
@@ -20,6 +21,8 @@ export interface WatchdogDevice {
   feed(): void;
   /** ioctl(2) with an int; gives the int back that the driver leaves there. @throws SystemCallError when refused. */
   control(request: number, value: number): number;
+  /** Name that the driver gives itself. @throws SystemCallError when refused. */
+  identity(): string;
 }
 
 const DEVICE = '/dev/watchdog0';
@@ -27,6 +30,12 @@ const DEVICE = '/dev/watchdog0';
 const WDIOC_SETTIMEOUT = 0xc0045706;
 /** _IOR('W', 7, int). */
 const WDIOC_GETTIMEOUT = 0x80045707;
+/** _IOR('W', 0, struct watchdog_info): options, firmware version, and 32 bytes of name. */
+const WDIOC_GETSUPPORT = 0x80285700;
+const IDENTITY_OFFSET = 8;
+const INFO_BYTES = 40;
+/** What drivers/watchdog/softdog.c calls itself. */
+const SOFTWARE_IDENTITY = 'Software Watchdog';
 /** Assumed of a device that says nothing: shorter than any that is known, so that it is fed often enough. */
 const ASSUMED_SECONDS = 10;
 
@@ -49,12 +58,22 @@ export function armWatchdog(
     // The regular feeding meets the same failure, and tells it.
   }
   return {
+    kind: kindOf(device),
     timeoutSeconds:
       granted(device, WDIOC_SETTIMEOUT, timeoutSeconds) ??
       granted(device, WDIOC_GETTIMEOUT, 0) ??
       ASSUMED_SECONDS,
     feed: () => device.feed(),
   };
+}
+
+function kindOf(device: WatchdogDevice): Watchdog['kind'] {
+  try {
+    return device.identity() === SOFTWARE_IDENTITY ? 'software' : 'hardware';
+  } catch {
+    // The software one always tells its name.
+    return 'hardware';
+  }
 }
 
 function granted(device: WatchdogDevice, request: number, value: number): number | undefined {
@@ -78,6 +97,12 @@ export function openWatchdog(path: string): WatchdogDevice {
       argument.writeInt32LE(value);
       checked('control the watchdog', ioctl()(descriptor, request, argument));
       return argument.readInt32LE(0);
+    },
+    identity() {
+      const info = Buffer.alloc(INFO_BYTES);
+      checked('identify the watchdog', ioctl()(descriptor, WDIOC_GETSUPPORT, info));
+      const name = info.subarray(IDENTITY_OFFSET);
+      return name.toString('latin1', 0, Math.max(0, name.indexOf(0)));
     },
   };
 }
