@@ -45,7 +45,7 @@ export function qemuCommand(options: QemuOptions): string[] {
   return [
     'qemu-system-x86_64',
     ...['-name', 'keelos', '-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', 'q35,hpet=off,sata=off', '-accel', threads, '-cpu', options.cpuModel],
+    ...['-machine', 'q35,hpet=off', '-accel', threads, '-cpu', options.cpuModel],
     ...['-smp', String(options.cpus), '-m', String(options.memoryMiB)],
     ...['-drive', `${pflash}0,readonly=on,file=${escaped(options.firmwareCode)}`],
     ...['-drive', `${pflash}1,file=${escaped(options.firmwareVars)}`],
