@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { attach, startVm } from '@keelos/image/shell/vm.ts';
 import type { ProcessIdentity } from '@keelos/image/sys/qemu-process.ts';
@@ -51,7 +58,10 @@ describe('virtual machine', function () {
     assert.equal(again.apiPort, vm.apiPort);
     assert.equal(((await again.qmp('query-status')) as { status: string }).status, 'running');
     await assert.rejects(start(), /one is running there/);
+    const socket = vm.commandLine.match(/unix:([^,]+),/)?.[1] ?? '';
+    assert.ok(existsSync(socket));
     await vm.kill();
+    assert.equal(existsSync(dirname(socket)), false, 'its socket is removed');
     assert.equal(await vm.isRunning(), false);
     assert.equal(await attach(dir), undefined);
   });

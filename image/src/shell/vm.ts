@@ -27,6 +27,7 @@ import {
   fileSize,
   readState,
   readTail,
+  removeSocket,
   socketPath,
   VM_FILES,
   writeCommand,
@@ -181,11 +182,14 @@ export class Vm {
   /** Pulls the plug. */
   async kill(): Promise<void> {
     await killProcess(this.#state.process, KILL_TIMEOUT_MS);
+    await removeSocket(this.#state.qmpSocket);
   }
 
   /** Waits until the machine is off; false when it is not in time. */
-  waitForExit(options: WaitOptions): Promise<boolean> {
-    return waitForEnd(this.#state.process, options);
+  async waitForExit(options: WaitOptions): Promise<boolean> {
+    const isOff = await waitForEnd(this.#state.process, options);
+    if (isOff) await removeSocket(this.#state.qmpSocket);
+    return isOff;
   }
 }
 
@@ -202,7 +206,7 @@ async function waitForQmp(vm: Vm, qemuLog: string): Promise<void> {
       await delay(POLL_MS);
       continue;
     }
-    if (running) await vm.kill();
+    await vm.kill();
     const said = (await readTail(qemuLog, 0)).trim();
     throw new Error(
       `Cannot start QEMU: ${said === '' ? problem.message : said}\n${vm.commandLine}`,

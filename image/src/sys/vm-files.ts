@@ -6,11 +6,12 @@ import {
   open,
   readFile,
   rename,
+  rm,
   stat,
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { exec } from '../../../scripts/lib/exec.mjs';
 import type { Accelerator } from '../core/qemu-command.ts';
 import type { ProcessIdentity } from './qemu-process.ts';
@@ -81,6 +82,11 @@ export async function ensureFirmwareVars(path: string, template?: string): Promi
 /** A path for a socket: short, because socket addresses have at most 107 bytes, and private. */
 export async function socketPath(): Promise<string> {
   return join(await mkdtemp(join(tmpdir(), 'keel-vm-')), 'qmp');
+}
+
+/** Removes what {@link socketPath} made; nothing happens when it is gone. */
+export async function removeSocket(path: string): Promise<void> {
+  await rm(dirname(path), { recursive: true, force: true });
 }
 
 /** What vm.json says while a machine is being started: everything but its process. */
