@@ -21,6 +21,16 @@ describe('what osctl says when it cannot do it', () => {
     assert.match(single.err, /hint: See osctl validate --help\.\n/);
   });
 
+  it('says that --config names a directory, whatever its mode', async () => {
+    const { host } = operator;
+    const ran = await host.run(['config', 'list', '--config', host.folder]);
+    assert.equal(ran.exitCode, 5);
+    assert.match(
+      ran.err,
+      /Cannot read contexts file \S+: it is a directory\nhint: Name a file in it/,
+    );
+  });
+
   it('counts a local file that is not there as wrong input, not as missing on the node', async () => {
     const ran = await operator.host.run(['validate', '-f', '/nope']);
     assert.equal(ran.exitCode, 5);
@@ -30,7 +40,9 @@ describe('what osctl says when it cannot do it', () => {
   it('says once that a service does not exist, and where their names are', async () => {
     await operator.given({
       streamServiceLog: async function* () {
-        await Promise.reject(new KeelError('E_NOT_FOUND', 'Cannot find x: Cannot read log: no x'));
+        await Promise.reject(
+          new KeelError('E_NOT_FOUND', 'Cannot read log: there is no service x'),
+        );
         yield {};
       },
     });

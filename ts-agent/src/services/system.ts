@@ -57,7 +57,7 @@ export function systemMethods(node: Node): ServiceMethods<typeof SystemService> 
     getStatus: () => status(node),
     async listServices(_, { signal }) {
       const reply = await init.request({ op: 'listServices' }, signal);
-      if (reply.type === 'error') throw replyError(reply, 'the services');
+      if (reply.type === 'error') throw replyError(reply);
       const services = reply.type === 'services' ? reply.services : [];
       return {
         services: await Promise.all(services.map((service) => serviceMessage(node, service))),

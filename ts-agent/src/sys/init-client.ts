@@ -37,7 +37,7 @@ export function initClient(path: string): InitControl {
     async *readLog(request, signal) {
       for await (const reply of exchange(path, request, signal)) {
         if (reply.type === 'log') yield reply.line;
-        else if (reply.type === 'error') throw replyError(reply, request.service);
+        else if (reply.type === 'error') throw replyError(reply);
         else return;
       }
       if (!signal.aborted) throw unreachable('it closed the connection in the middle of a log');
@@ -45,14 +45,9 @@ export function initClient(path: string): InitControl {
   };
 }
 
-/** Error that PID 1 answered, in the table's terms. */
-export function replyError(
-  reply: Extract<InitReply, { type: 'error' }>,
-  object: string,
-): KeelError {
-  if (reply.code === 'E_NOT_FOUND') {
-    return new KeelError('E_NOT_FOUND', `Cannot find ${object}: ${reply.message}`);
-  }
+/** Error that PID 1 answered, in the table's terms. What it did not find, its own message says in full. */
+export function replyError(reply: Extract<InitReply, { type: 'error' }>): KeelError {
+  if (reply.code === 'E_NOT_FOUND') return new KeelError('E_NOT_FOUND', reply.message);
   return unreachable(`it answered ${reply.code}: ${reply.message}`);
 }
 
@@ -131,7 +126,8 @@ export class FakeInit implements InitControl {
     this.requests.push(request);
     const all = () => this.logs.get(request.service);
     if (all() === undefined) {
-      throw replyError({ type: 'error', code: 'E_NOT_FOUND', message: 'none' }, request.service);
+      const message = `Cannot read log: there is no service ${request.service}`;
+      throw replyError({ type: 'error', code: 'E_NOT_FOUND', message });
     }
     let index = Math.max(0, (all()?.length ?? 0) - (request.tailLines ?? Number.MAX_SAFE_INTEGER));
     while (!signal.aborted) {
