@@ -6,6 +6,7 @@ import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/prot
 import { fromBinary } from '@bufbuild/protobuf';
 import type { CallOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import type { ErrorDetail } from '@keelos/proto/gen/keel/v1/error_pb.js';
@@ -172,7 +173,7 @@ export class TestClient {
     );
     this.grpc = new Client(`127.0.0.1:${agent.port}`, channel, {
       'grpc.use_local_subchannel_pool': 1,
-      'grpc.ssl_target_name_override': 'keelos-node',
+      'grpc.ssl_target_name_override': SERVER_DNS_NAME,
     });
   }
 

@@ -11,13 +11,11 @@ import {
   ConfigChangeSchema,
   ConfigService,
 } from '@keelos/proto/gen/keel/v1/config_pb.js';
+import { DOCUMENT_BYTES_MAX } from '@keelos/proto/stored-config.ts';
 import type { OptionSpec } from '../core/command-spec.ts';
 import { type PlainObject, toPlain } from '../core/plain.ts';
 import { type Column, tableLines, type View } from '../core/render.ts';
 import { type Invocation, textOption, withNode } from './invocation.ts';
-
-/** Largest configuration that a node accepts, in bytes. */
-export const DOCUMENT_BYTES_MAX = 262_144;
 
 /** The option that names the document. */
 export const FILE_OPTION: OptionSpec = {

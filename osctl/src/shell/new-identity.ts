@@ -1,6 +1,7 @@
 /** The key and certificate that init bootstrap and init renew make. */
+
+import { VALIDITY_MS_MAX } from '@keelos/proto/certificates.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { VALIDITY_MS_MAX } from '../core/certificate.ts';
 import { parseDuration } from '../core/duration.ts';
 import type { ClientIdentity } from '../sys/client-certificate.ts';
 import { type Invocation, textOption } from './invocation.ts';

@@ -6,12 +6,10 @@ import type { ConfigProblem, NodeConfigChange } from '@keelos/proto/node-config.
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import type { NodeConfig, StoredConfig } from '@keelos/proto/stored-config.ts';
-import { STORED_CONFIG } from '@keelos/proto/stored-config.ts';
+import { DOCUMENT_BYTES_MAX, STORED_CONFIG } from '@keelos/proto/stored-config.ts';
 import { HISTORY_MAX, historyName, historyNames, isStoredConfig } from '../core/config-history.ts';
 import type { AgentPorts } from '../ports.ts';
 
-/** Largest document, in bytes of UTF-8. */
-export const DOCUMENT_BYTES_MAX = 262_144;
 /** Revision that this boot began with: outlives the agent, not the boot. */
 export const BOOT_CONFIG_PATH = '/run/keel/boot-config.rec';
 /** Problems that fit into an error's details. */

@@ -1,6 +1,6 @@
 /** Facts of the machine that more than one service reports, each read when it is asked for. */
 import type { BootReport } from '@keelos/proto/init-control.ts';
-import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { NODE_PATHS, PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { parseBootReport } from '../core/boot-report.ts';
 import type { RootFacts } from '../core/health-checks.ts';
 import type { MountLine } from '../core/proc-text.ts';
@@ -108,6 +108,7 @@ export async function rootPartition(
 
 /** Number of the EFI system partition on a KeelOS disk. */
 const ESP_NUMBER = 1;
+const OWN_NAMES: readonly string[] = Object.values(PARTITION_NAMES);
 
 /** The EFI system partition of the disk that the node runs from. */
 export async function espPartition(
@@ -115,6 +116,6 @@ export async function espPartition(
 ): Promise<Partition | undefined> {
   const all = await partitions(ports.files);
   const root =
-    (await rootPartition(ports, all)) ?? all.find(({ label }) => label.startsWith('keel-'));
+    (await rootPartition(ports, all)) ?? all.find(({ label }) => OWN_NAMES.includes(label));
   return all.find(({ disk, number }) => disk === root?.disk && number === ESP_NUMBER);
 }
