@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { guardFolder } from './left-behind.mjs';
 import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
 
@@ -134,6 +135,7 @@ async function runImageStages(options, stage) {
   const vmDir = join(options.checkout, '.vm');
   await mkdir(vmDir, { recursive: true });
   const imageDir = await mkdtemp(join(vmDir, 'image-under-test-'));
+  const guard = guardFolder(imageDir);
   const built = await stage('kernel and image', () =>
     once(() => {
       const script = join(options.checkout, 'scripts/lib/node-image.mjs');
@@ -146,6 +148,7 @@ async function runImageStages(options, stage) {
     if (built) await runOnImage(options, { folders, imageDir, stage });
   } finally {
     await rm(imageDir, { recursive: true, force: true });
+    guard.close();
   }
 }
 
