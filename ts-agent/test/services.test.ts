@@ -134,6 +134,7 @@ describe('services', () => {
     );
     assert.deepEqual(security.securityModules, ['lockdown', 'capability']);
     const { mounts } = await client.call(DiagnosticsService, 'listMounts', {});
+    assert.deepEqual([mounts[0]?.mountPoint, mounts[0]?.source], ['/', '/dev/dm-0']);
     assert.deepEqual(mounts[1]?.options, ['rw', 'nosuid', 'nodev', 'noexec']);
     const { processes } = await client.call(DiagnosticsService, 'listProcesses', {});
     assert.deepEqual(

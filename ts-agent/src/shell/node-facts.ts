@@ -34,9 +34,19 @@ export const machineId = (files: Files) => trimmedText(files, '/etc/machine-id')
 /** Id of this boot. */
 export const bootId = (files: Files) => trimmedText(files, '/proc/sys/kernel/random/boot_id');
 
-/** Mounts of PID 1's mount namespace. */
+/** What the kernel calls the device that it mounted as root itself; there is no such file. */
+const KERNEL_ROOT = '/dev/root';
+
+/** Mounts of PID 1's mount namespace; the source of the root is the device that it stands on. */
 export async function mounts(files: Files): Promise<readonly MountLine[]> {
-  return parseMountinfo((await files.readText('/proc/1/mountinfo')) ?? '');
+  const lines = parseMountinfo((await files.readText('/proc/1/mountinfo')) ?? '');
+  return Promise.all(
+    lines.map(async (line) => {
+      if (line.source !== KERNEL_ROOT) return line;
+      const name = await blockName(files, line.device);
+      return name === '' ? line : { ...line, source: `/dev/${name}` };
+    }),
+  );
 }
 
 /** Root hash that the running system was started with. */
@@ -62,7 +72,7 @@ export async function rootFacts(
   return {
     name,
     type: root.type,
-    device: name === '' ? root.source : `/dev/${name}`,
+    device: root.source,
     target: name.startsWith('dm-') ? await ports.targetOf({ major, minor }) : '',
     isReadOnly: root.superOptions.includes('ro') || root.options.includes('ro'),
   };
