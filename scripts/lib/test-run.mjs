@@ -24,6 +24,8 @@ export const PACKAGES = [
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
 const BUILD_TIMEOUT_MS = 60 * 60_000;
+const SETUP = 'setup';
+const BUILD = 'kernel and image';
 
 /**
  * @typedef {{ title: string, message: string }} Failure
@@ -45,7 +47,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 /**
  * Prepares a run; calling the result performs it.
  * @param {RunOptions} options
- * @returns {() => Promise<{ stages: StageResult[], passed: number, failed: number }>}
+ * @returns {() => Promise<{ stages: StageResult[], passed: number, failed: number, hasTested: boolean }>}
  */
 export function createRun(options) {
   return async () => {
@@ -64,10 +66,14 @@ export function createRun(options) {
       process.stdout.write(`== ${name}: ${counts.passed} passed, ${counts.failed} failed\n`);
       return counts.failed === 0;
     };
-    if (await stage('setup', () => once(prepare))) await runStages(options, stage);
+    if (await stage(SETUP, () => once(prepare))) await runStages(options, stage);
     const sum = (/** @type {'passed' | 'failed'} */ key) =>
       stages.reduce((total, each) => total + each[key], 0);
-    return { stages, passed: sum('passed'), failed: sum('failed') };
+    // What only prepares is no test: a pattern that matches nothing must not look like a success.
+    const hasTested = stages.some(
+      ({ name, passed, failed }) => name !== SETUP && name !== BUILD && passed + failed > 0,
+    );
+    return { stages, passed: sum('passed'), failed: sum('failed'), hasTested };
   };
 }
 
@@ -136,7 +142,7 @@ async function runImageStages(options, stage) {
   await mkdir(vmDir, { recursive: true });
   const imageDir = await mkdtemp(join(vmDir, 'image-under-test-'));
   const guard = guardFolder(imageDir);
-  const built = await stage('kernel and image', () =>
+  const built = await stage(BUILD, () =>
     once(() => {
       const script = join(options.checkout, 'scripts/lib/node-image.mjs');
       return runCommand([bin(options, 'node'), script, imageDir], options.checkout, {

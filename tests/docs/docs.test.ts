@@ -5,7 +5,6 @@
  * node's endpoint, and the words FINGERPRINT and TOKEN by what its console shows.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,15 +14,14 @@ import { type Ended, runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT, keepLogs } from '@keelos/tests/test-node.ts';
 import { exec } from '../../scripts/lib/exec.mjs';
 import { guardFolder } from '../../scripts/lib/left-behind.mjs';
-import { type Block, readPage } from './fences.ts';
+import type { Block } from './fences.ts';
+import { readPages } from './pages.ts';
 
 const QUICKSTART_TIMEOUT_MS = 300_000;
 const BLOCK_TIMEOUT_MS = 240_000;
 const FOLLOW_MS = 5_000;
 const AGAIN_SECONDS_MAX = 60;
 const DOCUMENTED_ENDPOINT = '127.0.0.1:50051';
-/** Records of the past, and pages made from data whose commands have tests of their own. */
-const NOT_READ = ['docs/decisions/', 'docs/reference/'];
 /** What the working folder must not show: commands would write into it, or it is only in the way. */
 const NOT_LINKED = new Set(['.git', '.vm', 'node.yaml']);
 
@@ -34,16 +32,7 @@ interface Quickstart {
   readonly steps: readonly { readonly name: string; readonly seconds: number }[];
 }
 
-async function pages(): Promise<string[]> {
-  const docs = await readdir(join(CHECKOUT, 'docs'), { recursive: true });
-  const found = docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
-  return ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...found.sort()].filter(
-    (name) => existsSync(join(CHECKOUT, name)) && !NOT_READ.some((start) => name.startsWith(start)),
-  );
-}
-
-const read = async (page: string) => readPage(page, await readFile(join(CHECKOUT, page), 'utf8'));
-const all = await Promise.all((await pages()).map(read));
+const all = await readPages();
 const blocks = withoutRepeats(all.flatMap((page) => page.blocks));
 
 /** Identical blocks run once: a token, for one, works once. */
