@@ -243,12 +243,17 @@ export function judgeWatchdog(kind: WatchdogKind): Verdict {
   );
 }
 
-/** The stored configuration could be read. `problem` is empty when it could. */
+/**
+ * The stored configuration could be read. `problem` is empty when it could; else `revision` is the one that is in force
+ * instead, 0 for the defaults.
+ */
 export function judgeConfiguration(problem: string, revision: number): Verdict {
   if (problem !== '') {
     return degraded(
       `The stored configuration is not in use: ${problem}.`,
-      'Apply the configuration again with osctl apply -f FILE.',
+      revision === 0
+        ? 'Apply the configuration again with osctl apply -f FILE.'
+        : `Revision ${revision} is in force, which osctl get config shows. Store it again with osctl get config | osctl apply -f -, or apply another.`,
     );
   }
   return healthy(

@@ -45,14 +45,20 @@ export class NodeConfigStore {
     this.#ports = ports;
     const current = this.#read(NODE_PATHS.nodeConfig);
     if (current instanceof KeelError) {
-      this.#problem = current.message;
-      ports.log(`configuration not in use: ${current.message}`);
+      // PID 1 does the same at boot, so that both of them and the operator mean one configuration.
+      this.#current = this.history()[0];
+      const instead =
+        this.#current === undefined
+          ? 'the defaults are used'
+          : `revision ${this.#current.revision} of the history is used`;
+      this.#problem = `${current.message}; ${instead}`;
+      ports.log(`configuration not in use: ${this.#problem}`);
     } else {
       this.#current = current;
     }
   }
 
-  /** Revision in force, 0 when none was ever applied. */
+  /** Revision in force: the newest of the history when the stored one is damaged, 0 when there is none. */
   get revision(): number {
     return this.#current?.revision ?? 0;
   }
@@ -150,6 +156,7 @@ export class NodeConfigStore {
     const directory = NODE_PATHS.nodeConfigHistoryDir;
     this.#ports.state.replace(`${directory}/${historyName(revision)}`, record);
     this.#ports.state.replace(NODE_PATHS.nodeConfig, record);
+    if (this.#problem !== '') this.#ports.log('configuration replaced that could not be read');
     this.#current = stored;
     this.#problem = '';
     this.#isAppliedSinceStart = true;
