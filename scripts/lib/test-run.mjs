@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { filesBelow } from './files-below.mjs';
 import { guardFolder } from './left-behind.mjs';
 import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
@@ -184,12 +185,10 @@ async function runOnImage(options, { folders, imageDir, stage }) {
 async function testFiles(root, folder) {
   const start = join(root, folder);
   if (!existsSync(start)) return [];
-  const names = await readdir(start, { recursive: folder !== '' });
-  const wanted = names.filter((name) => /\.test\.(ts|mjs)$/.test(name));
-  return wanted
-    .filter((name) => !name.includes('node_modules'))
-    .map((name) => join(start, name))
-    .sort();
+  const isTest = (/** @type {string} */ name) => /\.test\.(ts|mjs)$/.test(name);
+  if (folder !== '') return filesBelow(start, isTest);
+  const names = (await readdir(start)).filter(isTest);
+  return names.map((name) => join(start, name)).sort();
 }
 
 /**
