@@ -1,10 +1,12 @@
-// npm run build:osctl: osctl as one file that needs no Node. The program is bundled into one script, the script goes
-// into a stripped copy of the pinned Node (single executable application), and the result is tried before it is shown.
+// npm run build:osctl [-- --out DIR]: osctl as one file that needs no Node. The program is bundled into one script, the
+// script goes into a stripped copy of the pinned Node (single executable application), and the result is tried before
+// it is shown.
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { ensureTools, findCommand } from './lib/apt.mjs';
 import { exec } from './lib/exec.mjs';
@@ -80,11 +82,12 @@ async function tryOut(executable) {
   return JSON.parse(stdout).client.version;
 }
 
+const { values } = parseArgs({ options: { out: { type: 'string', default: join(ROOT, 'dist') } } });
 const { step } = createProgress({ json: false });
 await ensureTools([
   { command: 'strip', package: 'binutils', why: 'takes the symbols out of the copy of Node' },
 ]);
-const dist = join(ROOT, 'dist');
+const dist = resolve(values.out);
 await mkdir(dist, { recursive: true });
 const folder = await mkdtemp(join(dist, '.osctl-'));
 try {
@@ -98,7 +101,9 @@ try {
   const version = await step('try it out', { estimateSeconds: 1 }, () => tryOut(executable));
   const { size } = await stat(executable);
   await rename(executable, join(dist, 'osctl'));
-  process.stdout.write(`dist/osctl: osctl ${version}, ${(size / MIB).toFixed(1)} MiB\n`);
+  process.stdout.write(
+    `${relative(ROOT, join(dist, 'osctl'))}: osctl ${version}, ${(size / MIB).toFixed(1)} MiB\n`,
+  );
 } finally {
   await rm(folder, { recursive: true, force: true });
 }

@@ -2,12 +2,10 @@
 // from 20 on and brings the checkout to the point where the other half (lib/quickstart-node.mjs) can run on the Node
 // that comes with the packages.
 
-import { spawn } from 'node:child_process';
-import { constants } from 'node:os';
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { runOnPinnedNode } from './lib/pinned-node.mjs';
 import { createProgress } from './lib/progress.mjs';
-import { CHECKOUT, setup } from './setup.mjs';
+import { setup } from './setup.mjs';
 
 const HELP = `Usage: npm run quickstart -- [options]
 
@@ -57,31 +55,8 @@ async function main() {
     }
     return 1;
   }
-  return continueOnPinnedNode(process.argv.slice(2), progress.timings);
-}
-
-/**
- * @param {readonly string[]} args
- * @param {readonly import('./lib/progress.mjs').Timing[]} timings
- * @returns {Promise<number>}
- */
-function continueOnPinnedNode(args, timings) {
-  const program = join(CHECKOUT, 'node_modules/.bin/node');
-  const script = join(CHECKOUT, 'scripts/lib/quickstart-node.mjs');
-  return new Promise((done, fail) => {
-    const child = spawn(program, [script, ...args], {
-      stdio: 'inherit',
-      env: { ...process.env, KEEL_SETUP_TIMINGS: JSON.stringify(timings) },
-    });
-    // Ctrl-C reaches the child by itself (same terminal); this one only waits for it to clean up.
-    process.on('SIGINT', () => {});
-    for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) {
-      process.on(signal, () => child.kill(signal));
-    }
-    child.once('error', fail);
-    child.once('close', (code, signal) => {
-      done(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
-    });
+  return runOnPinnedNode('scripts/lib/quickstart-node.mjs', process.argv.slice(2), {
+    env: { KEEL_SETUP_TIMINGS: JSON.stringify(progress.timings) },
   });
 }
 

@@ -3,12 +3,13 @@
 // installed.
 
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ensureTools } from './lib/apt.mjs';
 import { cacheRoot, hashInputs, product, withLock } from './lib/cache.mjs';
 import { exec } from './lib/exec.mjs';
+import { filesBelow } from './lib/files-below.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { BASE_TOOLS, GRPCURL, TEST_TOOLS } from './lib/tools.data.mjs';
 
@@ -97,15 +98,6 @@ async function installPackages(progress) {
 function pathWithout(folder) {
   const parts = (process.env.PATH ?? '').split(delimiter);
   return parts.filter((part) => resolve(part) !== folder).join(delimiter);
-}
-
-/** @param {string} folder @param {(name: string) => boolean} wanted */
-async function filesBelow(folder, wanted) {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && wanted(entry.name))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.includes('/node_modules/') && !path.includes('/build/'));
 }
 
 /**

@@ -1,11 +1,6 @@
 // `npm run vm -- COMMAND`: the node that quickstart has made. Starts the other half on the pinned Node.
 
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const CHECKOUT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
+import { hasPinnedNode, runOnPinnedNode } from './lib/pinned-node.mjs';
 
 const HELP = `Usage: npm run vm -- COMMAND
 
@@ -35,17 +30,9 @@ if (isHelp) {
   if (command !== '') process.stderr.write(`Unknown: ${[command, ...rest].join(' ')}\n\n`);
   process.stderr.write(HELP);
   process.exitCode = 2;
+} else if (hasPinnedNode()) {
+  process.exitCode = await runOnPinnedNode('scripts/lib/vm-command.mjs', [command, ...rest]);
 } else {
-  const program = join(CHECKOUT, 'node_modules/.bin/node');
-  if (existsSync(program)) {
-    const script = join(CHECKOUT, 'scripts/lib/vm-command.mjs');
-    const child = spawn(program, [script, command, ...rest], { stdio: 'inherit' });
-    process.on('SIGINT', () => {}); // the child has it too, and ends
-    child.once('close', (code) => {
-      process.exitCode = code ?? 1;
-    });
-  } else {
-    process.stderr.write('There is no node yet. Make one with: npm run quickstart\n');
-    process.exitCode = 6;
-  }
+  process.stderr.write('There is no node yet. Make one with: npm run quickstart\n');
+  process.exitCode = 6;
 }

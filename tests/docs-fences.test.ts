@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { readPage } from './docs/fences.ts';
+import { readPages } from './docs/pages.ts';
+
+const CHECKOUT = resolve(import.meta.dirname, '..');
 
 const page = (...lines: string[]) => readPage('p.md', lines.join('\n'));
 
@@ -38,6 +43,12 @@ describe('docs: reading the commands of a page', () => {
     );
   });
 
+  it('leaves out what another test runs, and says which', () => {
+    const { blocks, claims, problems } = page('```sh tested-by=tests/x.test.ts', 'a', '```');
+    assert.deepEqual([blocks, problems], [[], []]);
+    assert.deepEqual(claims, [{ where: 'p.md:1', test: 'tests/x.test.ts' }]);
+  });
+
   it('takes the indentation of a list item away', () => {
     const { blocks } = page('1. do', '   ```sh', '   a \\', '     b', '   ```');
     assert.equal(blocks[0]?.text, 'a \\\n  b');
@@ -59,5 +70,22 @@ describe('docs: reading the commands of a page', () => {
     ];
     for (const [lines, expected] of table)
       assert.match(page(...lines).problems.join('\n'), expected);
+  });
+});
+
+describe('docs: the pages of this checkout', () => {
+  it('follow the convention, and the tests that they name exist', async () => {
+    const pages = await readPages();
+    assert.ok(pages.length > 5);
+    assert.deepEqual(
+      pages.flatMap(({ problems }) => problems),
+      [],
+    );
+    const claims = pages.flatMap((each) => each.claims);
+    assert.ok(claims.length > 0);
+    for (const { where, test } of claims) {
+      assert.match(test, /\.test\.ts$/, where);
+      assert.ok(existsSync(join(CHECKOUT, test)), `${where}: there is no ${test}`);
+    }
   });
 });

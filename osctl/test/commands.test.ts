@@ -2,34 +2,16 @@ import assert from 'node:assert/strict';
 import { durationFromMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { StreamServiceLogRequest } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import type { FakeHost } from './fake-host.ts';
 import type { Handler } from './fake-node.ts';
-import { createOperator, type Operator } from './operator.ts';
-
-const HEALTHY = { healthy: true, checks: [{ name: 'agent', state: 1, message: 'ok' }] };
-const FAILING = {
-  healthy: false,
-  checks: [
-    { name: 'agent', state: 1, message: 'ok' },
-    { name: 'state-partition', state: 3, message: 'read-only', remedy: 'Replace the disk.' },
-  ],
-};
+import { FAILING, HEALTHY, operatorOfEachTest } from './operator.ts';
 
 describe('osctl against a node', () => {
-  let operator: Operator;
-  let host: FakeHost;
-  const given: Operator['given'] = (...args) => operator.given(...args);
-  const stop = () => operator.stop();
-
-  beforeEach(async () => {
-    operator = await createOperator();
-    host = operator.host;
-  });
-  afterEach(() => operator.close());
+  const operator = operatorOfEachTest();
+  const { given, stop } = operator;
 
   it('prints health as a table with remedies and exits with 7', async () => {
     await given({ getHealth: () => FAILING });
-    const ran = await host.run(['health']);
+    const ran = await operator.host.run(['health']);
     assert.equal(ran.exitCode, 7);
     assert.match(ran.out, /^CHECK +STATE +SINCE +MESSAGE\n/);
     assert.match(ran.out, /state-partition +failing +- +read-only\n/);
@@ -47,7 +29,7 @@ describe('osctl against a node', () => {
         checks: [{ ...HEALTHY.checks[0], since: timestampFromMs(0) }],
       }),
     });
-    const ran = await host.run(['health', '-o', 'json']);
+    const ran = await operator.host.run(['health', '-o', 'json']);
     assert.equal(ran.exitCode, 0);
     assert.deepEqual(JSON.parse(ran.out), {
       healthy: true,
@@ -74,7 +56,7 @@ describe('osctl against a node', () => {
         clock: { now: timestampFromMs(Date.now() - 3_600_000), source: 'rtc', trusted: true },
       }),
     });
-    const ran = await host.run(['status', '-o', 'json']);
+    const ran = await operator.host.run(['status', '-o', 'json']);
     const data = JSON.parse(ran.out);
     assert.deepEqual(Object.keys(data), [
       ...['hostname', 'machineId', 'version', 'slot', 'rootHash', 'uptimeSeconds', 'memory'],
@@ -88,11 +70,11 @@ describe('osctl against a node', () => {
       JSON.parse(ran.err).warning.message,
       /The node's clock .* is 1 h .*behind this machine's/,
     );
-    const table = await host.run(['status']);
+    const table = await operator.host.run(['status']);
     assert.match(table.out, /^boot id +5f2d-1$/m);
     assert.match(table.out, /^uptime +1 min 1 s$/m);
     assert.match(table.out, /^memory +768 MiB available of 1\.0 GiB$/m);
-    const yaml = await host.run(['status', '-o', 'yaml']);
+    const yaml = await operator.host.run(['status', '-o', 'yaml']);
     assert.match(yaml.out, /^uptimeSeconds: 61\.5$/m);
   });
 
@@ -103,7 +85,7 @@ describe('osctl against a node', () => {
         yield { time: timestampFromMs(1), stream: 2, line: '\u001b[2Jtwo' };
       },
     });
-    const json = await host.run(['logs', 'agent', '--tail', '2', '-o', 'json']);
+    const json = await operator.host.run(['logs', 'agent', '--tail', '2', '-o', 'json']);
     assert.deepEqual(
       json.out
         .trimEnd()
@@ -116,7 +98,7 @@ describe('osctl against a node', () => {
     );
     const { service, follow, tailLines } = requests[0] as StreamServiceLogRequest;
     assert.deepEqual([service, follow, tailLines], ['agent', false, 2]);
-    const table = await host.run(['logs', 'agent']);
+    const table = await operator.host.run(['logs', 'agent']);
     assert.equal(table.out.split('\n')[1], '1970-01-01T00:00:00.001Z \\x1b[2Jtwo');
   });
 
@@ -131,8 +113,9 @@ describe('osctl against a node', () => {
         await cancelled;
       },
     });
-    host.onOut = () => controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted'));
-    const ran = await host.run(['logs', 'agent', '-f'], controller.signal);
+    operator.host.onOut = () =>
+      controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted'));
+    const ran = await operator.host.run(['logs', 'agent', '-f'], controller.signal);
     assert.equal(ran.exitCode, 130);
     assert.match(ran.err, /^osctl: Cannot finish: interrupted\n/);
     assert.match(ran.out, /one\n/);
@@ -141,7 +124,7 @@ describe('osctl against a node', () => {
 
   it('gives up after --timeout', async () => {
     await given({ getVersion: () => new Promise(() => undefined) });
-    const ran = await host.run(['version', '--timeout', '100ms']);
+    const ran = await operator.host.run(['version', '--timeout', '100ms']);
     assert.equal(ran.exitCode, 8);
     assert.match(ran.err, /Cannot finish GetVersion on 127\.0\.0\.1:\d+: no answer in 0\.1 s/);
   });
@@ -149,7 +132,7 @@ describe('osctl against a node', () => {
   it('says that the node is gone, with the endpoint, and exits with 3', async () => {
     const { endpoint } = await given({});
     await stop();
-    const ran = await host.run(['services', '-o', 'json']);
+    const ran = await operator.host.run(['services', '-o', 'json']);
     assert.equal(ran.exitCode, 3);
     const { error } = JSON.parse(ran.err);
     assert.deepEqual(Object.keys(error), ['code', 'message', 'hint', 'details']);
@@ -167,15 +150,15 @@ describe('osctl against a node', () => {
       });
     };
     await given({ getVersion: refuse }, { validityMs: 3_600_000, ageMs: 7_200_000 });
-    const late = await host.run(['version']);
+    const late = await operator.host.run(['version']);
     assert.equal(late.exitCode, 4);
     assert.match(
       late.err,
       /your client certificate \(CN=tester, O=keel:admin\) expired at \S+Z, 1 h 5 min ago by this machine's clock/,
     );
     assert.match(late.err, /^hint: The hint of the node\.$/m);
-    host.offsetMs = -5_400_000;
-    const early = await host.run(['version']);
+    operator.host.offsetMs = -5_400_000;
+    const early = await operator.host.run(['version']);
     assert.match(
       early.err,
       /expired by the node's clock, but by this machine's clock .* the two clocks disagree/,
@@ -206,11 +189,13 @@ describe('osctl against a node', () => {
       [['dmesg'], /\[ +1\.500000\] hello/],
     ];
     for (const [args, table] of expected) {
-      const ran = await host.run(args);
+      const ran = await operator.host.run(args);
       assert.equal(ran.exitCode, 0, ran.err);
       assert.match(ran.out, table);
-      assert.ok(typeof JSON.parse((await host.run([...args, '-o', 'json'])).out) === 'object');
-      assert.match((await host.run([...args, '-o', 'yaml'])).out, /^\S+:/m);
+      assert.ok(
+        typeof JSON.parse((await operator.host.run([...args, '-o', 'json'])).out) === 'object',
+      );
+      assert.match((await operator.host.run([...args, '-o', 'yaml'])).out, /^\S+:/m);
     }
   });
 
@@ -220,17 +205,17 @@ describe('osctl against a node', () => {
         throw new KeelError('E_STATE_FULL', 'Cannot store: no room', { details: { path: '/var' } });
       },
     });
-    const full = await host.run(['version', '-o', 'json']);
+    const full = await operator.host.run(['version', '-o', 'json']);
     assert.equal(full.exitCode, 10);
     assert.deepEqual(JSON.parse(full.err).error.details, { path: '/var' });
-    const unknown = await host.run(['get', 'mounts']);
+    const unknown = await operator.host.run(['get', 'mounts']);
     assert.equal(unknown.exitCode, 1);
     assert.match(unknown.err, /hint: Compare the versions with osctl version/);
   });
 
   it('warns about releases that are far apart', async () => {
     await given({ getVersion: () => ({ version: '0.9.0', api: 'keel.v1' }) });
-    const ran = await host.run(['version']);
+    const ran = await operator.host.run(['version']);
     assert.equal(ran.exitCode, 0);
     assert.match(
       ran.err,
@@ -240,17 +225,23 @@ describe('osctl against a node', () => {
 
   it('edits contexts and shows no key unless it is asked to', async () => {
     await given({});
-    assert.equal((await host.run(['config', 'rename', 'one', 'two'])).exitCode, 0);
-    const shown = await host.run(['config', 'show', '-o', 'json']);
+    assert.equal((await operator.host.run(['config', 'rename', 'one', 'two'])).exitCode, 0);
+    const shown = await operator.host.run(['config', 'show', '-o', 'json']);
     assert.equal(JSON.parse(shown.out).name, 'two');
     assert.ok(!shown.out.includes('PRIVATE KEY'));
-    assert.match((await host.run(['config', 'show', '--raw'])).out, /BEGIN PRIVATE KEY/);
-    assert.match((await host.run(['config', 'list'])).out, /^\* +two +127\.0\.0\.1:\d+ +in 23 h/m);
-    assert.equal((await host.run(['config', 'list', '--names'])).out, 'two\n');
-    assert.equal((await host.run(['config', 'use', 'three'])).exitCode, 2);
-    assert.equal((await host.run(['config', 'remove', 'two'])).exitCode, 0);
-    assert.equal((await host.run(['version'])).exitCode, 2);
-    assert.equal((await host.run(['config', 'path'])).out, `${host.store.path}\n`);
+    assert.match((await operator.host.run(['config', 'show', '--raw'])).out, /BEGIN PRIVATE KEY/);
+    assert.match(
+      (await operator.host.run(['config', 'list'])).out,
+      /^\* +two +127\.0\.0\.1:\d+ +in 23 h/m,
+    );
+    assert.equal((await operator.host.run(['config', 'list', '--names'])).out, 'two\n');
+    assert.equal((await operator.host.run(['config', 'use', 'three'])).exitCode, 2);
+    assert.equal((await operator.host.run(['config', 'remove', 'two'])).exitCode, 0);
+    assert.equal((await operator.host.run(['version'])).exitCode, 2);
+    assert.equal(
+      (await operator.host.run(['config', 'path'])).out,
+      `${operator.host.store.path}\n`,
+    );
   });
 
   it('refuses wrong command lines with 2 and help with 0', async () => {
@@ -268,10 +259,10 @@ describe('osctl against a node', () => {
       [],
     ];
     for (const args of wrong) {
-      const ran = await host.run(args);
+      const ran = await operator.host.run(args);
       assert.equal(ran.exitCode, 2, `${args.join(' ')}: ${ran.err}`);
     }
-    const help = await host.run(['init', 'bootstrap', '--help']);
+    const help = await operator.host.run(['init', 'bootstrap', '--help']);
     assert.deepEqual([help.exitCode, help.err], [0, '']);
     assert.match(help.out, /Examples:\n {2}osctl init bootstrap/);
   });

@@ -6,6 +6,17 @@ import type { ServerIdentity } from './server-certificate.ts';
 
 const DAY_MS = 86_400_000;
 
+/** Answer of a node that is well. */
+export const HEALTHY = { healthy: true, checks: [{ name: 'agent', state: 1, message: 'ok' }] };
+/** Answer of a node that is not. */
+export const FAILING = {
+  healthy: false,
+  checks: [
+    { name: 'agent', state: 1, message: 'ok' },
+    { name: 'state-partition', state: 3, message: 'read-only', remedy: 'Replace the disk.' },
+  ],
+};
+
 /** What {@link Operator.given} may be told. */
 export interface GivenOptions {
   readonly port?: number;
@@ -60,5 +71,29 @@ export async function createOperator(): Promise<Operator> {
       await stop();
       await host.close();
     },
+  };
+}
+
+/** For a `describe`: before each of its tests a new machine without a node, which is taken down after it. */
+export function operatorOfEachTest(): Omit<Operator, 'close'> {
+  let operator: Operator | undefined;
+  const current = (): Operator => {
+    if (operator === undefined) throw new Error('no test runs');
+    return operator;
+  };
+  beforeEach(async () => {
+    operator = await createOperator();
+  });
+  afterEach(async () => {
+    await operator?.close();
+    operator = undefined;
+  });
+  return {
+    get host() {
+      return current().host;
+    },
+    given: (...args) => current().given(...args),
+    restart: (...args) => current().restart(...args),
+    stop: () => current().stop(),
   };
 }

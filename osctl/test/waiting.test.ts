@@ -1,42 +1,24 @@
 import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { FakeHost } from './fake-host.ts';
 import { freePort, type Handler } from './fake-node.ts';
-import { createOperator, type Operator } from './operator.ts';
-
-const HEALTHY = { healthy: true, checks: [{ name: 'agent', state: 1, message: 'ok' }] };
-const FAILING = {
-  healthy: false,
-  checks: [
-    { name: 'agent', state: 1, message: 'ok' },
-    { name: 'state-partition', state: 3, message: 'read-only', remedy: 'Replace the disk.' },
-  ],
-};
+import { FAILING, HEALTHY, operatorOfEachTest } from './operator.ts';
 
 describe('osctl --wait', () => {
-  let operator: Operator;
-  let host: FakeHost;
-  const given: Operator['given'] = (...args) => operator.given(...args);
-  const stop = () => operator.stop();
-
-  beforeEach(async () => {
-    operator = await createOperator();
-    host = operator.host;
-  });
-  afterEach(() => operator.close());
+  const operator = operatorOfEachTest();
+  const { given, stop } = operator;
 
   it('waits for health with the clock that it is given', async () => {
     let looks = 0;
     await given({ getHealth: () => (++looks < 4 ? FAILING : HEALTHY) });
-    const ran = await host.run(['health', '--wait']);
+    const ran = await operator.host.run(['health', '--wait']);
     assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(host.slept.length, 3);
+    assert.equal(operator.host.slept.length, 3);
     assert.equal(ran.err, 'waiting: 1 check failing (state-partition)\n');
   });
 
   it('gives up waiting for health when the time is up, and says what was seen last', async () => {
     await given({ getHealth: () => FAILING });
-    const ran = await host.run(['health', '--wait', '--timeout', '5s']);
+    const ran = await operator.host.run(['health', '--wait', '--timeout', '5s']);
     assert.equal(ran.exitCode, 8);
     assert.match(
       ran.err,
@@ -50,9 +32,9 @@ describe('osctl --wait', () => {
         throw new KeelError('E_NOT_ENROLLED', 'Cannot answer: not enrolled');
       },
     });
-    const ran = await host.run(['health', '--wait']);
+    const ran = await operator.host.run(['health', '--wait']);
     assert.equal(ran.exitCode, 4);
-    assert.deepEqual(host.slept, []);
+    assert.deepEqual(operator.host.slept, []);
   });
 
   /** A reboot as a waiting client sees it; the node that comes back has `identity`, or a new one. */
@@ -79,22 +61,22 @@ describe('osctl --wait', () => {
         health = HEALTHY;
       },
     ];
-    host.onSleep = async () => steps.shift()?.();
-    return await host.run(['reboot', '--wait', '-o', 'json']);
+    operator.host.onSleep = async () => steps.shift()?.();
+    return await operator.host.run(['reboot', '--wait', '-o', 'json']);
   }
 
   it('waits through a reboot: old kernel, nobody there, new kernel that is not healthy yet', async () => {
     const ran = await rebootTo(true);
     assert.equal(ran.exitCode, 0, ran.err);
     assert.equal(JSON.parse(ran.out).rebooted, true);
-    assert.equal(host.slept.length, 4);
+    assert.equal(operator.host.slept.length, 4);
   });
 
   it('ends the wait at once when another certificate comes back from the reboot', async () => {
     const ran = await rebootTo(false);
     assert.equal(ran.exitCode, 4);
     assert.equal(JSON.parse(ran.err).error.code, 'E_FINGERPRINT_MISMATCH');
-    assert.equal(host.slept.length, 3);
+    assert.equal(operator.host.slept.length, 3);
   });
 
   it('takes another boot id for the new boot, and waits for its health', async () => {
@@ -116,21 +98,21 @@ describe('osctl --wait', () => {
         health = HEALTHY;
       },
     ];
-    host.onSleep = () => steps.shift()?.();
-    const ran = await host.run(['reboot', '--wait', '--reason', 'test', '-o', 'json']);
+    operator.host.onSleep = () => steps.shift()?.();
+    const ran = await operator.host.run(['reboot', '--wait', '--reason', 'test', '-o', 'json']);
     assert.equal(ran.exitCode, 0, ran.err);
     assert.equal(JSON.parse(ran.out).rebooted, true);
-    assert.equal(host.slept.length, 3);
+    assert.equal(operator.host.slept.length, 3);
   });
 
   it('waits until a node that shuts down no longer answers', async () => {
     await given({ shutdown: () => ({ bootId: 'old' }) });
     let sleeps = 0;
-    host.onSleep = async () => {
+    operator.host.onSleep = async () => {
       if (++sleeps === 2) await stop();
     };
-    const ran = await host.run(['shutdown', '--wait']);
+    const ran = await operator.host.run(['shutdown', '--wait']);
     assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(host.slept.length, 2);
+    assert.equal(operator.host.slept.length, 2);
   });
 });

@@ -32,7 +32,12 @@ export const NODE_PATHS = {
 
 /** GPT type of the state partition: Discoverable Partitions Specification, "Variable data" (/var). */
 export const STATE_PARTITION_TYPE = '4d21b016-b534-45c2-a9fb-5c16e091fd2d';
-/** GPT name (label) of the state partition. */
-export const STATE_PARTITION_NAME = 'keel-state';
+/** GPT names (labels) of the partitions. */
+export const PARTITION_NAMES = {
+  esp: 'keel-esp',
+  slotA: 'keel-a',
+  slotB: 'keel-b',
+  state: 'keel-state',
+} as const;
 /** TCP port of the gRPC API. */
 export const API_PORT = 50051;

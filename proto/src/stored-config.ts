@@ -7,6 +7,9 @@ import type { RecordKind } from './state-record.ts';
 /** Record kind of a stored configuration. */
 export const STORED_CONFIG: RecordKind = { kind: 'node-config', version: 1 };
 
+/** Largest document, in bytes of UTF-8. */
+export const DOCUMENT_BYTES_MAX = 262_144;
+
 /** One interface. */
 export interface InterfaceConfig {
   /** Interface name, for example "eth0". */

@@ -8,9 +8,8 @@ import type { CST, ParsedNode } from 'yaml';
 import { Composer, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
 import type { ConfigPath, ConfigProblem, PathProblem } from './config-problem.ts';
 import { PROBLEMS_MAX, pathText, quoted } from './config-problem.ts';
+import { DOCUMENT_BYTES_MAX } from './stored-config.ts';
 
-/** Largest document, in bytes of UTF-8. */
-export const YAML_BYTES_MAX = 262_144;
 /**
  * Most lexical pieces (names, punctuation, spaces, line ends). The parser takes time with the square of their number
  * for some malformed documents: without this bound 262,144 quotation marks keep it busy for minutes.
@@ -119,12 +118,12 @@ const UNPRINTABLE =
 
 function refuseText(text: string, places: Places): ConfigProblem[] {
   // A string has at most three bytes of UTF-8 for each unit: no need to encode what is far too long.
-  const sizeBytes = text.length > YAML_BYTES_MAX ? text.length : Buffer.byteLength(text);
-  if (sizeBytes > YAML_BYTES_MAX) {
+  const sizeBytes = text.length > DOCUMENT_BYTES_MAX ? text.length : Buffer.byteLength(text);
+  if (sizeBytes > DOCUMENT_BYTES_MAX) {
     return [
       places.problem(0, {
         message: `the document has ${sizeBytes} bytes or more`,
-        expected: `at most ${YAML_BYTES_MAX} bytes`,
+        expected: `at most ${DOCUMENT_BYTES_MAX} bytes`,
       }),
     ];
   }
@@ -148,7 +147,7 @@ function refuseText(text: string, places: Places): ConfigProblem[] {
 
 /** Counts pieces with the lexer, which reads on only as far as it is asked to. */
 function refuseComplexity(text: string, places: Places): ConfigProblem[] {
-  if (text.length > YAML_BYTES_MAX) return [];
+  if (text.length > DOCUMENT_BYTES_MAX) return [];
   let pieces = 0;
   for (const _ of new Lexer().lex(text)) {
     pieces += 1;

@@ -5,7 +5,7 @@ import {
   DEFAULT_NODE_CONFIG_YAML,
   parseNodeConfig,
 } from '@keelos/proto/node-config.ts';
-import { YAML_BYTES_MAX } from '@keelos/proto/yaml-document.ts';
+import { DOCUMENT_BYTES_MAX } from '@keelos/proto/stored-config.ts';
 import fc from 'fast-check';
 import { documents } from './node-config-documents.ts';
 
@@ -287,13 +287,13 @@ describe('node configuration', () => {
   }
 
   it('refuses what is too long, too deep or too much', () => {
-    const longest = `${HEAD}#${'x'.repeat(YAML_BYTES_MAX - HEAD.length - 1)}`;
+    const longest = `${HEAD}#${'x'.repeat(DOCUMENT_BYTES_MAX - HEAD.length - 1)}`;
     assert.deepEqual(problemsOf(longest), []);
     assert.deepEqual(problemsOf(`${longest}x`), [
-      `1:1  | the document has ${YAML_BYTES_MAX + 1} bytes or more`,
+      `1:1  | the document has ${DOCUMENT_BYTES_MAX + 1} bytes or more`,
     ]);
     assert.deepEqual(problemsOf(`a: ${'['.repeat(16)}`), ['1:19  | the nesting is too deep']);
-    assert.deepEqual(problemsOf('"'.repeat(YAML_BYTES_MAX)), [
+    assert.deepEqual(problemsOf('"'.repeat(DOCUMENT_BYTES_MAX)), [
       '1:1  | the document has too many parts',
     ]);
   });

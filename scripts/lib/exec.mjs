@@ -1,5 +1,5 @@
-// Runs one command to its end. Everything that the build starts goes through here, so that a failure always says
-// which command, why, the last lines it wrote and where the rest is.
+// Runs one command to its end. Everything that builds and tests start and wait for goes through here, so that a failure
+// always says which command, why, the last lines it wrote and where the rest is, and nothing outlives its starter.
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { endWithUs, isEnding, signalCommand } from './children.mjs';
 const CAPTURE_BYTES_MAX = 64 * 1024 * 1024;
 const LOGGED_CAPTURE_BYTES_MAX = 1024 * 1024;
 const TAIL_LINES = 25;
-const KILL_GRACE_MS = 5_000;
+const GRACE_MS = 5_000;
 
 /**
  * @typedef {object} ExecOptions
@@ -16,10 +16,18 @@ const KILL_GRACE_MS = 5_000;
  * @property {Record<string, string | undefined>} [env] added to this process's environment; `undefined` removes a name
  * @property {string | Uint8Array} [input] standard input; empty when absent
  * @property {string} [logFile] both streams are appended here too, with the command line in front
- * @property {number} [timeoutMs] SIGTERM after this, SIGKILL five seconds later
+ * @property {number} [timeoutMs] SIGTERM after this, SIGKILL `graceMs` (five seconds) later
+ * @property {number} [graceMs]
+ * @property {boolean} [anyExit] whatever status it exits with is an answer and no failure; -1 when a signal ended it
+ * @property {boolean} [show] its output goes where ours goes, and none of it is returned
  * @property {boolean} [terminal] leave it the terminal, to ask for a password; else it has a process group of its own
  * @property {AbortSignal} [signal] stops the command like a timeout
  * @property {(text: string) => void} [onOutput] sees both streams as they come, cut anywhere
+ */
+
+/**
+ * How a command ended.
+ * @typedef {{ exitCode: number, stdout: string, stderr: string }} Ended
  */
 
 /**
@@ -56,6 +64,16 @@ function tail(text) {
 }
 
 /**
+ * What a command that failed said, for the message.
+ * @param {Ended} ended @param {ExecOptions} options
+ */
+function said({ stdout, stderr }, options) {
+  if (options.show === true) return '(its output is above)';
+  const where = options.logFile === undefined ? '' : `\nfull log: ${options.logFile}`;
+  return `${tail(stderr.trim() === '' ? stdout : stderr)}${where}`;
+}
+
+/**
  * @param {string} command
  * @param {readonly string[]} args
  * @param {ExecOptions} options
@@ -66,7 +84,7 @@ function spawnChild(command, args, options) {
   return spawn(command, args, {
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     env,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: options.show === true ? ['pipe', 'inherit', 'inherit'] : ['pipe', 'pipe', 'pipe'],
     detached: options.terminal !== true,
   });
 }
@@ -79,7 +97,7 @@ function spawnChild(command, args, options) {
  * @param {string} command
  * @param {readonly string[]} args
  * @param {ExecOptions} [options]
- * @returns {Promise<{ stdout: string, stderr: string }>}
+ * @returns {Promise<Ended>}
  * @throws {Error} when the command cannot start, exits with something other than 0, or runs over its time
  */
 export function exec(command, args, options = {}) {
@@ -101,7 +119,7 @@ export function exec(command, args, options = {}) {
     if (stopped !== '') return;
     stopped = reason;
     signalCommand(running, 'SIGTERM');
-    killTimer = setTimeout(() => signalCommand(running, 'SIGKILL'), KILL_GRACE_MS);
+    killTimer = setTimeout(() => signalCommand(running, 'SIGKILL'), options.graceMs ?? GRACE_MS);
   };
   const onAbort = () => stop('stopped on request');
   if (options.signal?.aborted === true) onAbort();
@@ -115,7 +133,7 @@ export function exec(command, args, options = {}) {
     [child.stdout, stdout],
     [child.stderr, stderr],
   ])) {
-    stream.on('data', (/** @type {Buffer} */ chunk) => {
+    stream?.on('data', (/** @type {Buffer} */ chunk) => {
       if (log >= 0) writeSync(log, chunk);
       capture.push(chunk);
       options.onOutput?.(chunk.toString('latin1'));
@@ -123,8 +141,8 @@ export function exec(command, args, options = {}) {
     });
   }
   // A command may end without reading its input; its exit status tells whether that was right.
-  child.stdin.on('error', () => {});
-  child.stdin.end(options.input ?? '');
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(options.input ?? '');
 
   const finish = () => {
     clearTimeout(timer);
@@ -140,25 +158,24 @@ export function exec(command, args, options = {}) {
   child.once('close', (code, signalName) => {
     if (isEnding()) return; // `process.exit` comes next
     finish();
-    if (code === 0 && stopped === '') {
-      resolve({ stdout: stdout.text(), stderr: stderr.text() });
+    const ended = { exitCode: code ?? -1, stdout: stdout.text(), stderr: stderr.text() };
+    if (stopped === '' && (code === 0 || options.anyExit === true)) {
+      resolve(ended);
       return;
     }
     const reason = stopped !== '' ? stopped : (signalName ?? `exit status ${code}`);
-    const text = stderr.text().trim() === '' ? stdout.text() : stderr.text();
-    const where = options.logFile === undefined ? '' : `\nfull log: ${options.logFile}`;
     const shown = [command, ...args].join(' ').slice(0, 300);
-    reject(new Error(`Command failed (${reason}): ${shown}\n${tail(text)}${where}`));
+    reject(new Error(`Command failed (${reason}): ${shown}\n${said(ended, options)}`));
   });
   return promise;
 }
 
 function deferred() {
-  /** @type {(value: { stdout: string, stderr: string }) => void} */
+  /** @type {(value: Ended) => void} */
   let resolve = () => {};
   /** @type {(reason: Error) => void} */
   let reject = () => {};
-  /** @type {Promise<{ stdout: string, stderr: string }>} */
+  /** @type {Promise<Ended>} */
   const promise = new Promise((onResolve, onReject) => {
     resolve = onResolve;
     reject = onReject;

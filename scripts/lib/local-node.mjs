@@ -2,23 +2,22 @@
 // pinned Node.
 
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, rmdir, truncate } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { attach, startVm } from '../../image/src/shell/vm.ts';
 import { VM_FILES } from '../../image/src/sys/vm-files.ts';
-import { run } from './run.mjs';
+import { exec } from './exec.mjs';
+import { finishedName, makeFile, replaceFile } from './whole-file.mjs';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 const PREFERRED_PORT = 50051;
 const DISK_BYTES = 4 * 1024 ** 3;
+const COPY_TIMEOUT_MS = 60_000;
 const POWER_OFF_TIMEOUT_MS = 60_000;
 const OSCTL_TIMEOUT_MS = 180_000;
 /** Everything that a node's folder may hold; nothing else is ever removed. */
-const NODE_FILES = ['disk.raw', 'node.json', ...Object.values(VM_FILES)].flatMap((name) => [
-  name,
-  `${name}.new`, // not finished
-]);
+const NODE_FILES = ['disk.raw', 'node.json', ...Object.values(VM_FILES)];
 const BOOT_SECONDS = { kvm: 6, tcg: 25 };
 
 /** Folder of the node. */
@@ -44,10 +43,8 @@ export async function readRecord() {
 }
 
 /** @param {NodeRecord} record */
-async function writeRecord(record) {
-  const file = join(vmDir(), 'node.json');
-  await writeFile(`${file}.new`, `${JSON.stringify(record, null, 2)}\n`);
-  await rename(`${file}.new`, file);
+function writeRecord(record) {
+  return replaceFile(join(vmDir(), 'node.json'), `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /**
@@ -57,10 +54,11 @@ async function writeRecord(record) {
 async function makeDisk(image) {
   const disk = join(vmDir(), 'disk.raw');
   await mkdir(vmDir(), { recursive: true });
-  await run('cp', ['--sparse=always', image, `${disk}.new`]);
-  await run('chmod', ['u+w', `${disk}.new`]);
-  await run('truncate', ['--size', String(DISK_BYTES), `${disk}.new`]);
-  await rename(`${disk}.new`, disk);
+  await makeFile(disk, async (temporary) => {
+    await exec('cp', ['--sparse=always', image, temporary], { timeoutMs: COPY_TIMEOUT_MS });
+    await chmod(temporary, 0o644);
+    await truncate(temporary, DISK_BYTES);
+  });
 }
 
 /** @param {number} port 0 for any */
@@ -75,7 +73,7 @@ function portIsFree(port) {
 /** Runs osctl of this checkout with the caller's own contexts file. @param {readonly string[]} args */
 export function osctl(args) {
   const program = join(CHECKOUT, 'node_modules/.bin/node');
-  return run(program, [join(CHECKOUT, 'osctl/bin/osctl.mjs'), ...args], {
+  return exec(program, [join(CHECKOUT, 'osctl/bin/osctl.mjs'), ...args], {
     timeoutMs: OSCTL_TIMEOUT_MS,
     anyExit: true,
   });
@@ -130,7 +128,7 @@ export async function resetNode() {
   const dir = vmDir();
   if (!existsSync(dir)) return;
   const names = await readdir(dir);
-  const ours = names.filter((name) => NODE_FILES.includes(name));
+  const ours = names.filter((name) => NODE_FILES.includes(finishedName(name)));
   if (ours.length === 0) {
     throw new Error(`Cannot reset ${dir}: it holds no file of a node (is KEEL_VM_DIR right?)`);
   }

@@ -1,10 +1,11 @@
 // Runs commands and mocha for `npm test`, and counts what ran.
 
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { exec } from './exec.mjs';
+import { endPrograms, guardFolder } from './left-behind.mjs';
 
 /** @typedef {import('./test-run.mjs').RunOptions} RunOptions */
 /** @typedef {import('./test-run.mjs').Counts} Counts */
@@ -32,53 +33,11 @@ export function failure(title, error) {
 /**
  * Runs a command with its output passed through; resolves when it exits with 0.
  * @param {readonly string[]} command @param {string} cwd
- * @param {{ env?: Record<string, string>, timeoutMs?: number, graceMs?: number }} [options]
- * @returns {Promise<void>}
+ * @param {{ env?: Record<string, string>, timeoutMs?: number }} [options]
  */
-export function runCommand(command, cwd, options = {}) {
-  const [program = '', ...args] = command;
-  return new Promise((done, fail) => {
-    const child = spawn(program, args, {
-      cwd,
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...options.env },
-    });
-    const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
-    let isLate = false;
-    let timer = setTimeout(() => {
-      isLate = true;
-      child.kill('SIGTERM');
-      timer = setTimeout(() => child.kill('SIGKILL'), options.graceMs ?? GRACE_MS);
-    }, timeoutMs);
-    const shown = command.map((part) => part.replace(`${process.cwd()}/`, '')).join(' ');
-    child.once('error', (cause) => {
-      clearTimeout(timer);
-      fail(new Error(`Cannot run ${shown}: ${cause.message}`, { cause }));
-    });
-    child.once('close', (code, signal) => {
-      clearTimeout(timer);
-      if (isLate) fail(new Error(`${shown}: ended after its limit of ${timeoutMs} ms`));
-      else if (code === 0) done();
-      else fail(new Error(`${shown}: ${signal ?? `exit status ${code}`} (its output is above)`));
-    });
-  });
-}
-
-/**
- * Kills the machines that have their sockets in a folder: what a test run that did not come to its end left behind.
- * @param {string} folder
- * @returns {Promise<number>} how many there were
- */
-export async function endMachines(folder) {
-  let count = 0;
-  for (const pid of await readdir('/proc')) {
-    if (!/^\d+$/.test(pid)) continue;
-    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
-    if (!/^[^\0]*qemu-system-/.test(command) || !command.includes(`${folder}/`)) continue;
-    process.kill(Number(pid), 'SIGKILL');
-    count += 1;
-  }
-  return count;
+export async function runCommand([program = '', ...args], cwd, options = {}) {
+  const timeoutMs = options.timeoutMs ?? STAGE_TIMEOUT_MS;
+  await exec(program, args, { ...options, cwd, timeoutMs, graceMs: GRACE_MS, show: true });
 }
 
 /**
@@ -90,6 +49,7 @@ export async function endMachines(folder) {
 export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS }) {
   const folder = await mkdtemp(join(tmpdir(), 'keel-test-'));
   await chmod(folder, 0o711); // some tests run a program as nobody
+  const guard = guardFolder(folder);
   const summary = join(folder, 'summary.json');
   const command = [
     join(options.checkout, 'node_modules/.bin/node'),
@@ -127,10 +87,11 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
     if (counted.pending > 0) process.stdout.write(`  [${label}] ${counted.pending} skipped\n`);
     return { passed: counted.passed, failed: counted.failed, failures: counted.failures };
   } finally {
-    const machines = await endMachines(folder);
-    if (machines > 0)
-      process.stdout.write(`  [${label}] ended ${machines} machines left running\n`);
+    const programs = await endPrograms(folder);
+    if (programs > 0)
+      process.stdout.write(`  [${label}] ended ${programs} programs left running\n`);
     await rm(folder, { recursive: true, force: true });
+    guard.close();
   }
 }
 

@@ -21,8 +21,8 @@ const progress = createProgress({ json: isJson });
 /** @type {Timing[]} */
 const earlier = JSON.parse(process.env.KEEL_SETUP_TIMINGS ?? '[]');
 
-/** @param {string} text a line for people; in JSON mode standard output is for the result alone */
-const print = (text) => void (isJson ? process.stderr : process.stdout).write(`${text}\n`);
+/** @param {string} text a line for people; in JSON mode there are none, and the result has the same facts */
+const print = (text) => void (isJson || process.stdout.write(`${text}\n`));
 
 /**
  * Whether the operator's certificate has less than an hour left.
@@ -76,7 +76,9 @@ async function show(command, node, args) {
 
 async function main() {
   const image = await buildNode(progress);
-  const node = await createLocalNode({ image, say: progress.note });
+  const node = await progress.step('disk of the node', { estimateSeconds: 2 }, () =>
+    createLocalNode({ image, say: progress.note }),
+  );
   await progress.step('start the node', { estimateSeconds: 2 }, () => node.ensureRunning());
   const announcement = await progress.step(
     `wait for the node (console: ${node.consoleLog})`,

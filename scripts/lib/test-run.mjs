@@ -3,6 +3,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { filesBelow } from './files-below.mjs';
+import { guardFolder } from './left-behind.mjs';
 import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
 
@@ -23,6 +25,8 @@ export const PACKAGES = [
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
 const BUILD_TIMEOUT_MS = 60 * 60_000;
+const SETUP = 'setup';
+const BUILD = 'kernel and image';
 
 /**
  * @typedef {{ title: string, message: string }} Failure
@@ -44,7 +48,7 @@ const BUILD_TIMEOUT_MS = 60 * 60_000;
 /**
  * Prepares a run; calling the result performs it.
  * @param {RunOptions} options
- * @returns {() => Promise<{ stages: StageResult[], passed: number, failed: number }>}
+ * @returns {() => Promise<{ stages: StageResult[], passed: number, failed: number, hasTested: boolean }>}
  */
 export function createRun(options) {
   return async () => {
@@ -63,10 +67,14 @@ export function createRun(options) {
       process.stdout.write(`== ${name}: ${counts.passed} passed, ${counts.failed} failed\n`);
       return counts.failed === 0;
     };
-    if (await stage('setup', () => once(prepare))) await runStages(options, stage);
+    if (await stage(SETUP, () => once(prepare))) await runStages(options, stage);
     const sum = (/** @type {'passed' | 'failed'} */ key) =>
       stages.reduce((total, each) => total + each[key], 0);
-    return { stages, passed: sum('passed'), failed: sum('failed') };
+    // What only prepares is no test: a pattern that matches nothing must not look like a success.
+    const hasTested = stages.some(
+      ({ name, passed, failed }) => name !== SETUP && name !== BUILD && passed + failed > 0,
+    );
+    return { stages, passed: sum('passed'), failed: sum('failed'), hasTested };
   };
 }
 
@@ -134,7 +142,8 @@ async function runImageStages(options, stage) {
   const vmDir = join(options.checkout, '.vm');
   await mkdir(vmDir, { recursive: true });
   const imageDir = await mkdtemp(join(vmDir, 'image-under-test-'));
-  const built = await stage('kernel and image', () =>
+  const guard = guardFolder(imageDir);
+  const built = await stage(BUILD, () =>
     once(() => {
       const script = join(options.checkout, 'scripts/lib/node-image.mjs');
       return runCommand([bin(options, 'node'), script, imageDir], options.checkout, {
@@ -146,6 +155,7 @@ async function runImageStages(options, stage) {
     if (built) await runOnImage(options, { folders, imageDir, stage });
   } finally {
     await rm(imageDir, { recursive: true, force: true });
+    guard.close();
   }
 }
 
@@ -175,12 +185,10 @@ async function runOnImage(options, { folders, imageDir, stage }) {
 async function testFiles(root, folder) {
   const start = join(root, folder);
   if (!existsSync(start)) return [];
-  const names = await readdir(start, { recursive: folder !== '' });
-  const wanted = names.filter((name) => /\.test\.(ts|mjs)$/.test(name));
-  return wanted
-    .filter((name) => !name.includes('node_modules'))
-    .map((name) => join(start, name))
-    .sort();
+  const isTest = (/** @type {string} */ name) => /\.test\.(ts|mjs)$/.test(name);
+  if (folder !== '') return filesBelow(start, isTest);
+  const names = (await readdir(start)).filter(isTest);
+  return names.map((name) => join(start, name)).sort();
 }
 
 /**

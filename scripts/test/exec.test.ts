@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { missingTools } from '../lib/apt.mjs';
 import { parseIndexTargets, renderSources } from '../lib/debian.mjs';
 import { exec } from '../lib/exec.mjs';
@@ -46,6 +47,46 @@ describe('exec', () => {
     const signal = AbortSignal.timeout(50);
     await assert.rejects(exec('sleep', ['60'], { signal }), /stopped on request/);
     await assert.rejects(exec('sleep', ['60'], { signal }), /stopped on request/);
+  });
+
+  it('lets what runs too long clean up, and kills it when it does not end then', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'keel-late-'));
+    try {
+      const script = `trap 'touch cleaned; kill $!; exit 0' TERM; sleep 60 & wait`;
+      const late = exec('sh', ['-c', script], { cwd: folder, timeoutMs: 300 });
+      await assert.rejects(late, /still running after 300 ms/);
+      assert.ok(existsSync(join(folder, 'cleaned')));
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+    const stubborn = `trap '' TERM; while :; do sleep 1; done`;
+    const killed = exec('sh', ['-c', stubborn], { timeoutMs: 300, graceMs: 100 });
+    await assert.rejects(killed, /still running after 300 ms/);
+  });
+
+  it('shows the output of a command where its own goes, and names the command that failed', async () => {
+    const module = resolve(import.meta.dirname, '../lib/exec.mjs');
+    const script = `import { exec } from ${JSON.stringify(module)};
+      const options = { show: true };
+      await exec('sh', ['-c', 'echo out; echo err >&2'], options);
+      await exec('sh', ['-c', 'exit 4'], options).catch(({ message }) => console.log(message));`;
+    const { stdout, stderr } = await exec(process.execPath, [
+      ...['--input-type=module', '--eval', script],
+    ]);
+    assert.equal(
+      stdout,
+      'out\nCommand failed (exit status 4): sh -c exit 4\n(its output is above)\n',
+    );
+    assert.equal(stderr, 'err\n');
+  });
+
+  it('takes any exit status for an answer when asked to, but no command that it had to stop', async () => {
+    const options = { anyExit: true };
+    const ended = await exec('sh', ['-c', 'echo out; echo err >&2; exit 3'], options);
+    assert.deepEqual(ended, { exitCode: 3, stdout: 'out\n', stderr: 'err\n' });
+    assert.equal((await exec('sh', ['-c', 'kill -9 $$'], options)).exitCode, -1);
+    const late = exec('sleep', ['60'], { ...options, timeoutMs: 50 });
+    await assert.rejects(late, /still running after 50 ms/);
   });
 
   it('says that a command does not exist', async () => {

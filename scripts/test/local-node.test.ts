@@ -26,7 +26,7 @@ describe('the folder of the local node', () => {
   };
 
   it('goes with the node, and its absence is no error', async () => {
-    await write('disk.raw', 'disk.raw.new', 'firmware-vars.fd', 'vm.json', 'node.json');
+    await write('disk.raw', 'disk.raw.17.new', 'firmware-vars.fd', 'vm.json', 'node.json');
     await resetNode();
     assert.ok(!existsSync(dir));
     await resetNode();

@@ -5,8 +5,6 @@
  * node's endpoint, and the words FINGERPRINT and TOKEN by what its console shows.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,15 +12,16 @@ import { freePort } from '@keelos/image/sys/qemu-process.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { type Ended, runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT, keepLogs } from '@keelos/tests/test-node.ts';
-import { type Block, readPage } from './fences.ts';
+import { exec } from '../../scripts/lib/exec.mjs';
+import { guardFolder } from '../../scripts/lib/left-behind.mjs';
+import type { Block } from './fences.ts';
+import { readPages } from './pages.ts';
 
 const QUICKSTART_TIMEOUT_MS = 300_000;
 const BLOCK_TIMEOUT_MS = 240_000;
 const FOLLOW_MS = 5_000;
 const AGAIN_SECONDS_MAX = 60;
 const DOCUMENTED_ENDPOINT = '127.0.0.1:50051';
-/** Records of the past, and pages made from data whose commands have tests of their own. */
-const NOT_READ = ['docs/decisions/', 'docs/reference/'];
 /** What the working folder must not show: commands would write into it, or it is only in the way. */
 const NOT_LINKED = new Set(['.git', '.vm', 'node.yaml']);
 
@@ -33,16 +32,7 @@ interface Quickstart {
   readonly steps: readonly { readonly name: string; readonly seconds: number }[];
 }
 
-async function pages(): Promise<string[]> {
-  const docs = await readdir(join(CHECKOUT, 'docs'), { recursive: true });
-  const found = docs.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
-  return ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...found.sort()].filter(
-    (name) => existsSync(join(CHECKOUT, name)) && !NOT_READ.some((start) => name.startsWith(start)),
-  );
-}
-
-const read = async (page: string) => readPage(page, await readFile(join(CHECKOUT, page), 'utf8'));
-const all = await Promise.all((await pages()).map(read));
+const all = await readPages();
 const blocks = withoutRepeats(all.flatMap((page) => page.blocks));
 
 /** Identical blocks run once: a token, for one, works once. */
@@ -57,6 +47,7 @@ function withoutRepeats(from: readonly Block[]): Block[] {
 
 describe('docs', () => {
   let folder: string;
+  let guard: ReturnType<typeof guardFolder>;
   let work: string;
   let environment: Record<string, string>;
   let node: Quickstart;
@@ -65,6 +56,7 @@ describe('docs', () => {
   before(async function () {
     this.timeout(QUICKSTART_TIMEOUT_MS);
     folder = await mkdtemp(join(tmpdir(), 'keel-docs-'));
+    guard = guardFolder(folder); // the machine that quickstart leaves would outlive a killed test
     work = join(folder, 'checkout');
     await mkdir(work);
     for (const name of await readdir(CHECKOUT)) {
@@ -87,6 +79,7 @@ describe('docs', () => {
     this.timeout(BLOCK_TIMEOUT_MS);
     await run('npm run --silent vm -- reset');
     await rm(folder, { recursive: true, force: true });
+    guard.close();
   });
 
   const run = (script: string, timeoutMs = BLOCK_TIMEOUT_MS) =>
@@ -146,30 +139,20 @@ describe('docs', () => {
     }
   }
 
-  function followed(script: string): Promise<string> {
-    return new Promise((done, fail) => {
-      const child = spawn('bash', ['-c', script], {
-        cwd: work,
-        env: { ...process.env, ...environment },
-        detached: true,
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      let text = '';
-      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+  async function followed(script: string): Promise<string> {
+    let text = '';
+    const signal = AbortSignal.timeout(FOLLOW_MS);
+    const ended = exec('bash', ['-c', script], {
+      ...{ cwd: work, env: environment, anyExit: true, signal },
+      onOutput: (chunk) => {
         text += chunk;
-      });
-      let isStopped = false;
-      const timer = setTimeout(() => {
-        isStopped = true;
-        process.kill(-(child.pid ?? 0), 'SIGTERM');
-      }, FOLLOW_MS);
-      child.once('error', fail);
-      child.once('close', (exitCode) => {
-        clearTimeout(timer);
-        if (isStopped) done(text.trim());
-        else fail(new Error(`$ ${script}\nended by itself, exit status ${exitCode}: ${text}`));
-      });
+      },
     });
+    const early = await ended.catch((error: Error) => {
+      if (!signal.aborted) throw error;
+    });
+    if (early !== undefined) throw new Error(`ended by itself: ${described(script, early)}`);
+    return text.trim();
   }
 
   it('follow the convention', () => {

@@ -8,6 +8,7 @@
  *     ```sh last          ends or resets the node: run after all other blocks
  *     ```sh follow        never ends by itself: must print something, then it is stopped
  *     ```sh norun=reason  not run; the reason is one of NORUN_REASONS
+ *     ```sh tested-by=x   not run here: the test at path x runs these commands
  *     ```yaml file=x.yaml written to that file before the commands that follow
  *
  * Every other fence is output or an example in another language and is not run.
@@ -15,7 +16,7 @@
 
 /** Why a block may be left out. Anything else is an error in the page. */
 export const NORUN_REASONS = [
-  'covered-by-npm-test',
+  'npm-test-itself',
   'needs-hardware',
   'needs-another-machine',
   'not-yet',
@@ -35,9 +36,18 @@ export interface Block {
   readonly file: string;
 }
 
-/** What a page shows: blocks to act on, and what is wrong with the page itself. */
+/** A fence whose commands another test runs. */
+export interface Claim {
+  /** Page and line. */
+  readonly where: string;
+  /** Path of the test from the root of the checkout. */
+  readonly test: string;
+}
+
+/** What a page shows: blocks to act on, what others test, and what is wrong with the page itself. */
 export interface Page {
   readonly blocks: readonly Block[];
+  readonly claims: readonly Claim[];
   readonly problems: readonly string[];
 }
 
@@ -48,6 +58,7 @@ const FILE_NAME = /^[a-z0-9][a-z0-9.-]*$/;
 /** Reads a page. Never throws: problems are returned with page and line. */
 export function readPage(page: string, markdown: string): Page {
   const blocks: Block[] = [];
+  const claims: Claim[] = [];
   const problems: string[] = [];
   let open:
     | { line: number; fence: string; info: string; indent: string; body: string[] }
@@ -60,15 +71,17 @@ export function readPage(page: string, markdown: string): Page {
       open = { line: index + 1, fence, info: info.trim(), indent, body: [] };
     } else if (match !== null && match[2]?.startsWith(open.fence) === true && match[3] === '') {
       const { line, info, body } = open;
+      const test = / tested-by=(\S+)$/.exec(` ${info}`)?.[1];
       const block = toBlock({ page, line, info, text: body.join('\n') }, problems);
-      if (block !== undefined) blocks.push(block);
+      if (test !== undefined) claims.push({ where: `${page}:${line}`, test });
+      else if (block !== undefined) blocks.push(block);
       open = undefined;
     } else {
       open.body.push(text.startsWith(open.indent) ? text.slice(open.indent.length) : text);
     }
   }
   if (open !== undefined) problems.push(`${page}:${open.line}: the fence is not closed`);
-  return { blocks, problems };
+  return { blocks, claims, problems };
 }
 
 function toBlock(
@@ -95,6 +108,7 @@ function toBlock(
     const exit = /^exit=(\d{1,3})$/.exec(word)?.[1];
     const reason = /^norun=(.+)$/.exec(word)?.[1];
     if (exit !== undefined) block = { ...block, exit: Number(exit) };
+    else if (/^tested-by=\S+$/.test(word)) continue;
     else if (word === 'last') block = { ...block, isLast: true };
     else if (word === 'follow') block = { ...block, kind: 'follow' };
     else if (reason !== undefined && NORUN_REASONS.some((known) => known === reason)) {

@@ -80,6 +80,9 @@ const cases: readonly (readonly [Rule, string, string, RegExp?])[] = [
     `import { x } from 'node:child_process';`,
     /which is for sys/,
   ],
+  [layers, 'osctl/src/commands/a.ts', `import { x } from './b.ts';`, /a command imports \.\/b\.ts/],
+  [layers, 'osctl/src/commands/a.ts', `import { x } from '../shell/b.ts';`],
+  [layers, 'osctl/src/commands/tree.ts', `import { x } from './b.ts';`],
   [
     layers,
     'ts-agent/src/sys/a.ts',

@@ -12,6 +12,7 @@ import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import type { Caller } from './core/access.ts';
 import type { Buckets } from './core/token-bucket.ts';
 import { takeToken } from './core/token-bucket.ts';
 import type { Node } from './node.ts';
@@ -105,16 +106,23 @@ function addServices(server: Server, node: Node, environment: CallEnvironment): 
   );
 }
 
+/**
+ * Who calls `method` now, or why not. Asked twice in the life of a call: when its headers are here, so that nothing of a
+ * stranger is read, and when its message is. Between the two a caller may wait as long as it likes, and its enrolment end.
+ */
+function decide({ trust, listener }: Node, peer: string, method: string): Caller | KeelError {
+  return trust.decide(method, listener.shownBy(peer));
+}
+
 function callEnvironment(node: Node): CallEnvironment {
-  const { ports, trust, listener, limits } = node;
+  const { ports, limits } = node;
   return {
     limits,
     log: ports.log,
     correlationId: () => Buffer.from(ports.random(6)).toString('hex'),
     nowMs: () => ports.clock.nowMs(),
     callerOf: (peer, method) => {
-      const decision = trust.decide(method, listener.shownBy(peer));
-      // Enrolment can have ended between the gate and the handler.
+      const decision = decide(node, peer, method);
       if (decision instanceof KeelError) throw decision;
       return decision;
     },
@@ -123,7 +131,7 @@ function callEnvironment(node: Node): CallEnvironment {
 
 /** Answers every call that may not go on, before its message is read. */
 function gate(node: Node, environment: CallEnvironment): ServerInterceptor {
-  const { ports, trust, listener, limits } = node;
+  const { ports, limits } = node;
   const shape = {
     capacity: limits.callBurst,
     refillPerSecond: limits.callsPerSecond,
@@ -134,7 +142,7 @@ function gate(node: Node, environment: CallEnvironment): ServerInterceptor {
   const busyStrangers = new Set<string>();
 
   const admit = (peer: string, method: string): KeelError | { end(): void } => {
-    const decision = trust.decide(method, listener.shownBy(peer));
+    const decision = decide(node, peer, method);
     const isOperator = !(decision instanceof KeelError) && decision.kind === 'operator';
     const key = isOperator ? decision.fingerprint : peer.slice(0, peer.lastIndexOf(':'));
     const taken = takeToken(buckets, shape, { key, nowMs: ports.clock.monotonicMs() });

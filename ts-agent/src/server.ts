@@ -2,6 +2,8 @@
  * The agent: opens its port first, with as little loaded as the handshake needs, and loads what answers calls after.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BELIEVED_MS } from '@keelos/proto/believed-time.ts';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import type { Limits } from './core/limits.data.ts';
@@ -31,9 +33,6 @@ export interface Agent {
   close(): Promise<void>;
 }
 
-/** A certificate that begins later than this after the image was built is not believed (docs/decisions/0003). */
-const BELIEVED_MS = 20 * 365.25 * 86_400_000;
-
 /** Starts the agent and returns once it answers calls. @throws the error of bind(2) or listen(2) */
 export async function createAgent(ports: AgentPorts, options: AgentOptions): Promise<Agent> {
   const limits = { ...LIMITS, ...options.limits };
@@ -41,13 +40,14 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
   const release = parseOsRelease((await ports.files.readText(NODE_PATHS.osRelease)) ?? '');
   const buildMs = Number(release.get('BUILD_EPOCH') ?? 0) * 1000;
   const hostname =
-    (await ports.files.readText('/proc/sys/kernel/hostname'))?.trim() || 'keelos-node';
+    (await ports.files.readText('/proc/sys/kernel/hostname'))?.trim() || SERVER_DNS_NAME;
   const made = await serverIdentity(ports.state, () => ({
     random: ports.random,
     hostname,
     addresses: ports.addresses().map(({ cidr }) => cidr.split('/')[0] ?? ''),
     notBeforeMs: buildMs,
   }));
+  // A certificate that begins later is not believed.
   const trust = new Trust(ports, buildMs + BELIEVED_MS);
   const listener = await openListener({ ...options, limits, identity: made.identity }, trust);
   markBoot(ports, 'api-listening');

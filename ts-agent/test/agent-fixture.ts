@@ -6,6 +6,7 @@ import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/prot
 import { fromBinary } from '@bufbuild/protobuf';
 import type { CallOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import type { ErrorDetail } from '@keelos/proto/gen/keel/v1/error_pb.js';
@@ -19,11 +20,11 @@ import type { Limits } from '@keelos/ts-agent/core/limits.data.ts';
 import type { AgentPorts } from '@keelos/ts-agent/ports.ts';
 import type { Agent } from '@keelos/ts-agent/server.ts';
 import { createAgent } from '@keelos/ts-agent/server.ts';
-import { FakeClock } from '@keelos/ts-agent/sys/clock.ts';
+import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
 import type { ImageFile } from '@keelos/ts-agent/sys/image-files.ts';
-import { FakeInit } from '@keelos/ts-agent/sys/init-client.ts';
-import { FakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
-import { FakeKernelLog } from '@keelos/ts-agent/sys/kmsg.ts';
+import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
+import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
+import { createFakeKernelLog } from '@keelos/ts-agent/sys/kmsg.fake.ts';
 import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
 import type { MadeCertificate } from './openssl-certificates.ts';
 import { makeCertificate } from './openssl-certificates.ts';
@@ -41,11 +42,11 @@ const GOOD_BOOT: BootReport = {
 
 /** The world of one node, all of it in memory. It outlives the agent, as a disk does. */
 export class FakeWorld {
-  readonly clock = new FakeClock(Date.now());
-  readonly files = new FakeKernelFiles();
+  readonly clock = createFakeClock(Date.now());
+  readonly files = createFakeKernelFiles();
   readonly state = new MemoryStateStore();
-  readonly init = new FakeInit();
-  readonly kernelLog = new FakeKernelLog();
+  readonly init = createFakeInit();
+  readonly kernelLog = createFakeKernelLog();
   readonly logged: string[] = [];
   console = '';
   imageFileCount = 500;
@@ -172,7 +173,7 @@ export class TestClient {
     );
     this.grpc = new Client(`127.0.0.1:${agent.port}`, channel, {
       'grpc.use_local_subchannel_pool': 1,
-      'grpc.ssl_target_name_override': 'keelos-node',
+      'grpc.ssl_target_name_override': SERVER_DNS_NAME,
     });
   }
 

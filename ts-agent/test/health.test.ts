@@ -83,7 +83,7 @@ describe('health', () => {
           });
         },
         HealthState.DEGRADED,
-        /nearly full/,
+        /nearly full: 85\.8 MiB of 954 MiB free\./,
       ],
       [
         'esp',

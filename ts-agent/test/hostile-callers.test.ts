@@ -179,6 +179,27 @@ describe('hostile callers', () => {
     assert.equal(error.code, 4);
   });
 
+  it('a message that comes after the certificate has ended is refused', async () => {
+    const { client, world } = await enrolledNode(openings);
+    const answer = Promise.withResolvers<unknown>();
+    const open = client.grpc.makeClientStreamRequest(
+      '/keel.v1.LifecycleService/Reboot',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+      (error, value) => (error === null ? answer.resolve(value) : answer.reject(error)),
+    );
+    // Answered after the headers of the open call, which are before it in the connection.
+    await client.call(SystemService, 'getVersion', {});
+    world.clock.advance(25 * 3_600_000);
+    open.write(Buffer.alloc(0));
+    open.end();
+    assert.equal(await failureCode(answer.promise), 'E_CERTIFICATE_EXPIRED');
+    assert.equal(
+      world.init.requests.find(({ op }) => op === 'reboot'),
+      undefined,
+    );
+  });
+
   it('bytes that are no message are an argument error, not a fault', async () => {
     const { client, world } = await enrolledNode(openings);
     const call = new Promise((resolve, reject) =>

@@ -54,6 +54,14 @@ describe('the socket of PID 1, as a client', () => {
     assert.deepEqual(seen, ['kept', 'new 1', 'new 2']);
   });
 
+  it('says once what PID 1 did not find', async () => {
+    const message = 'Cannot read log: there is no service x';
+    await serve((send) => send({ type: 'error', code: 'E_NOT_FOUND', message }));
+    const request = { op: 'readLog', service: 'x', follow: false } as const;
+    const lines = initClient(path).readLog(request, new AbortController().signal);
+    await assert.rejects(lines[Symbol.asyncIterator]().next(), { code: 'E_NOT_FOUND', message });
+  });
+
   it('ends with the answer, and says when there is none', async () => {
     await serve((send, end) => {
       send({ type: 'ok' });

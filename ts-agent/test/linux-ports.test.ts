@@ -19,7 +19,8 @@ import { listProcesses } from '@keelos/ts-agent/shell/processes.ts';
 import { syncOnce, targetFrom } from '@keelos/ts-agent/shell/time-sync.ts';
 import { systemClock } from '@keelos/ts-agent/sys/clock.ts';
 import { walkImage } from '@keelos/ts-agent/sys/image-files.ts';
-import { FakeInit, initClient } from '@keelos/ts-agent/sys/init-client.ts';
+import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
+import { initClient } from '@keelos/ts-agent/sys/init-client.ts';
 import { linuxKernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
 import type { StateStore } from '@keelos/ts-agent/sys/state-store.ts';
 import { diskStateStore, MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
@@ -169,7 +170,7 @@ describe('Linux ports', () => {
     });
     server.bind(0, '127.0.0.1');
     await once(server, 'listening');
-    const init = new FakeInit();
+    const init = createFakeInit();
     const ports = {
       udp: udpExchange,
       random: () => Buffer.from('12345678'),

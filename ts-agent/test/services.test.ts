@@ -134,6 +134,7 @@ describe('services', () => {
     );
     assert.deepEqual(security.securityModules, ['lockdown', 'capability']);
     const { mounts } = await client.call(DiagnosticsService, 'listMounts', {});
+    assert.deepEqual([mounts[0]?.mountPoint, mounts[0]?.source], ['/', '/dev/dm-0']);
     assert.deepEqual(mounts[1]?.options, ['rw', 'nosuid', 'nodev', 'noexec']);
     const { processes } = await client.call(DiagnosticsService, 'listProcesses', {});
     assert.deepEqual(
@@ -303,13 +304,29 @@ describe('services', () => {
     world.boot({ configProblem: 'wrong checksum' });
     const agent = openings.add(await world.start());
     const again = openings.add(new TestClient(agent, certificate));
-    assert.match((await check(again, 'configuration')).message, /wrong checksum/);
-    assert.equal(
-      (await again.call(ConfigService, 'applyConfig', { yaml: NAMED('node-1') })).revision,
-      2n,
-    );
+    const { message, remedy } = await check(again, 'configuration');
+    assert.match(message, /checksum.*; revision 1 of the history is used\.$/);
+    assert.match(remedy, /^Revision 1 is in force.*osctl get config \| osctl apply -f -/);
+    const { revision, yaml } = await again.call(ConfigService, 'getConfig', {});
+    assert.deepEqual([revision, yaml], [1n, NAMED('node-1')]);
+    assert.equal((await again.call(ConfigService, 'applyConfig', { yaml })).revision, 2n);
+    assert.ok(world.logged.includes('configuration replaced that could not be read'));
     world.clock.advance(2_000);
     assert.equal((await check(again, 'configuration')).state, HealthState.HEALTHY);
+  });
+
+  it('a damaged configuration record without a history leaves the defaults', async () => {
+    const { client, world, certificate } = await enrolledNode(openings);
+    await client.call(ConfigService, 'applyConfig', { yaml: NAMED('node-1') });
+    await openings.closeAll();
+    for (const [path, bytes] of world.state.files) {
+      if (path.includes('/config/')) world.state.files.set(path, bytes.subarray(1));
+    }
+    const again = openings.add(new TestClient(openings.add(await world.start()), certificate));
+    const { message, remedy } = await check(again, 'configuration');
+    assert.match(message, /; the defaults are used\.$/);
+    assert.match(remedy, /^Apply the configuration again/);
+    assert.equal((await again.call(ConfigService, 'getConfig', {})).revision, 0n);
   });
 
   it('reflection lists every service and gives files with their imports, under both names', async () => {

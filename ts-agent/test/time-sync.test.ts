@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { syncOnce, UNCONFIRMED_MS_MAX } from '@keelos/ts-agent/shell/time-sync.ts';
-import { FakeClock } from '@keelos/ts-agent/sys/clock.ts';
-import { FakeInit } from '@keelos/ts-agent/sys/init-client.ts';
+import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
+import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
 import { lookUp } from '@keelos/ts-agent/sys/udp.ts';
 
 const NOW_MS = Date.UTC(2026, 5, 1);
@@ -13,12 +13,12 @@ const FAR_MS = NOW_MS + UNCONFIRMED_MS_MAX + 60_000;
 async function round(
   servers: readonly string[],
   times: Readonly<Record<string, readonly number[]>>,
-  init = new FakeInit(),
+  init = createFakeInit(),
 ) {
   const asked: string[] = [];
   const result = await syncOnce(
     {
-      clock: new FakeClock(NOW_MS),
+      clock: createFakeClock(NOW_MS),
       init,
       random: () => Buffer.from('12345678'),
       log: () => undefined,
@@ -65,7 +65,7 @@ describe('time synchronisation', () => {
   });
 
   it('goes on to the next server when PID 1 refuses a time', async () => {
-    const init = new FakeInit();
+    const init = createFakeInit();
     init.refused = 'raiseClock';
     const { result, asked } = await round(['a', 'b'], { a: [NOW_MS], b: [NOW_MS] }, init);
     assert.deepEqual(asked, ['a', 'b']);

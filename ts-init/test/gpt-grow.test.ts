@@ -12,7 +12,7 @@ import {
   type Gpt,
   SECTOR_BYTES,
 } from '@keelos/proto/gpt.ts';
-import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 import {
   BACKUP_OFFSETS_BYTES,
   blocksToGrowTo,
@@ -40,7 +40,7 @@ const TABLE: Gpt = {
     firstLba: 40 + (number - 1) * 800,
     lastLba: 40 + number * 800 - 1,
     attributes: 0n,
-    name: number === 4 ? STATE_PARTITION_NAME : `part-${number}`,
+    name: number === 4 ? PARTITION_NAMES.state : `part-${number}`,
   })),
 };
 

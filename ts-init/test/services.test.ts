@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { InitReply, LogLine } from '@keelos/proto/init-control.ts';
 import type { ServiceDefinition } from '../src/core/services.data.ts';
 import { createBootLedger } from '../src/shell/boot-ledger.ts';
@@ -120,7 +121,15 @@ describe('service runner', () => {
 
 describe('log on disk', () => {
   const line = (text: string): LogLine => ({ timeMs: 0, stream: 'stdout', line: text });
-  const settle = () => new Promise<void>((resolve) => setTimeout(resolve, 1));
+
+  /** Lets the writing go on until `condition` holds. */
+  const until = async (condition: () => boolean) => {
+    for (let turn = 0; turn < 1000; turn += 1) {
+      await nextTurn();
+      if (condition()) return;
+    }
+    assert.fail('the writing does not come to it');
+  };
 
   it('writes what came before it was opened, and rotates', async () => {
     const files = createFakeLogFiles();
@@ -132,8 +141,9 @@ describe('log on disk', () => {
     const again = createLogDisk(files, () => assert.fail());
     again.start('/log');
     for (let count = 0; count < 200; count += 1) {
-      again.write(line('x'.repeat(16_000)));
-      if (count % 10 === 0) await settle();
+      again.write(line(`${count} ${'x'.repeat(16_000)}`));
+      const isWritten = () => (files.contents.get('/log') ?? '').includes(` ${count} x`);
+      if (count % 10 === 0) await until(isWritten);
     }
     await again.close();
     const sizes = ['/log', '/log.1'].map((path) => files.contents.get(path)?.length ?? 0);
@@ -145,13 +155,15 @@ describe('log on disk', () => {
     const files = createFakeLogFiles();
     const failures: unknown[] = [];
     const disk = createLogDisk(files, (reason) => failures.push(reason));
+    let tries = 0;
     files.obstacle = async () => {
+      tries += 1;
       throw new Error('ENOSPC');
     };
     disk.start('/log');
-    for (const text of ['a', 'b']) {
+    for (const [index, text] of ['a', 'b'].entries()) {
       disk.write(line(text));
-      await settle();
+      await until(() => tries > index);
     }
     assert.equal(failures.length, 1);
     files.obstacle = undefined;
@@ -167,10 +179,14 @@ describe('log on disk', () => {
     const gate = new Promise<void>((resolve) => {
       release = resolve;
     });
-    files.obstacle = () => gate;
+    let isHanging = false;
+    files.obstacle = () => {
+      isHanging = true;
+      return gate;
+    };
     disk.start('/log');
     for (let count = 0; count < 1000; count += 1) disk.write(line('x'.repeat(1000)));
-    await settle();
+    await until(() => isHanging);
     release();
     await disk.close();
     const written = files.contents.get('/log') ?? '';

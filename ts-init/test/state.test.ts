@@ -6,7 +6,7 @@ import {
   growLastPartition,
   SECTOR_BYTES,
 } from '@keelos/proto/gpt.ts';
-import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { CLOCK_FLOOR } from '../src/core/clock-floor.ts';
 import { createClockKeeper } from '../src/shell/clock-keeper.ts';
@@ -141,7 +141,7 @@ describe('growing the state partition', () => {
         firstLba: 2048,
         lastLba: 2847,
         attributes: 0n,
-        name: STATE_PARTITION_NAME,
+        name: PARTITION_NAMES.state,
       },
     ],
   };

@@ -102,10 +102,16 @@ async function untilHealthy(vm: Vm): Promise<void> {
 async function run(disk: string, options: RunOptions): Promise<void> {
   await ensureTools(VM_TOOLS);
   const dir = resolve(options.dir ?? (await mkdtemp(join(tmpdir(), 'keel-run-'))));
+  const throwAway = async () => {
+    if (options.dir === undefined) await rm(dir, { recursive: true });
+  };
   const vm = await startVm({
     ...{ dir, disk, memoryMiB: options.memory, cpus: options.cpus },
     overlay: options.writeDisk !== true,
     ...(options.port === undefined ? {} : { apiPort: options.port }),
+  }).catch(async (error) => {
+    await throwAway();
+    throw error;
   });
   process.stderr.write(`keel-image: API at ${vm.endpoint} (${vm.accelerator}), files in ${dir}\n`);
   const release = stopOnSignals(vm);
@@ -116,7 +122,7 @@ async function run(disk: string, options: RunOptions): Promise<void> {
   } finally {
     release();
   }
-  if (options.dir === undefined) await rm(dir, { recursive: true });
+  await throwAway();
 }
 
 /** The command. */

@@ -1,7 +1,7 @@
 /**
  * How a KeelOS disk is divided, and why. Everything that makes, checks or documents a disk reads these values.
  */
-import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 
 const MIB = 1024 * 1024;
 
@@ -25,7 +25,7 @@ export interface PartitionPlan {
 export const PARTITIONS: readonly PartitionPlan[] = [
   {
     role: 'esp',
-    name: 'keel-esp',
+    name: PARTITION_NAMES.esp,
     typeGuid: 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b',
     sizeBytes: 256 * MIB,
     reason:
@@ -33,7 +33,7 @@ export const PARTITIONS: readonly PartitionPlan[] = [
   },
   {
     role: 'slot-a',
-    name: 'keel-a',
+    name: PARTITION_NAMES.slotA,
     typeGuid: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
     sizeBytes: 512 * MIB,
     reason:
@@ -41,14 +41,14 @@ export const PARTITIONS: readonly PartitionPlan[] = [
   },
   {
     role: 'slot-b',
-    name: 'keel-b',
+    name: PARTITION_NAMES.slotB,
     typeGuid: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
     sizeBytes: 512 * MIB,
     reason: 'The other slot, as large as the first. Empty until the first update.',
   },
   {
     role: 'state',
-    name: STATE_PARTITION_NAME,
+    name: PARTITION_NAMES.state,
     typeGuid: STATE_PARTITION_TYPE,
     sizeBytes: 64 * MIB,
     reason:
@@ -65,7 +65,7 @@ export const ESP_FILE_SYSTEM = {
 
 /** The state partition's file system. */
 export const STATE_FILE_SYSTEM = {
-  label: STATE_PARTITION_NAME,
+  label: PARTITION_NAMES.state,
   blockBytes: 4096,
   /** The half block group of the fresh file system gets 8,192 inodes, and so does every whole one that growth adds: one for 16 KiB. */
   bytesPerInode: 8192,

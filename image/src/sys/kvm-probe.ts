@@ -3,11 +3,12 @@
  * instructions: only a real guest tells.
  */
 import { constants } from 'node:fs';
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheRoot } from '../../../scripts/lib/cache.mjs';
 import { exec } from '../../../scripts/lib/exec.mjs';
+import { replaceFile } from '../../../scripts/lib/whole-file.mjs';
 import { PROBE_EXIT_STATUS, probeDisk } from '../core/kvm-probe-guest.ts';
 import type { Accelerator } from '../core/qemu-command.ts';
 
@@ -75,8 +76,6 @@ export async function chooseAccelerator(): Promise<Accelerator> {
   const name = accelerator === 'kvm' ? 'KVM' : 'emulation (TCG)';
   process.stderr.write(`  virtual machines run with ${name}: ${reason}\n`);
   await mkdir(cacheRoot(), { recursive: true });
-  const temporary = `${path}.${process.pid}`;
-  await writeFile(temporary, JSON.stringify({ bootId, accelerator, reason }));
-  await rename(temporary, path);
+  await replaceFile(path, JSON.stringify({ bootId, accelerator, reason }));
   return accelerator;
 }

@@ -1,18 +1,9 @@
 /** The files of a virtual machine: its disk, its firmware variables, and what was written down to find it again. */
-import {
-  copyFile,
-  mkdir,
-  mkdtemp,
-  open,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { exec } from '../../../scripts/lib/exec.mjs';
+import { makeFile, replaceFile } from '../../../scripts/lib/whole-file.mjs';
 import type { Accelerator } from '../core/qemu-command.ts';
 import type { ProcessIdentity } from './qemu-process.ts';
 import { findProcess } from './qemu-process.ts';
@@ -65,18 +56,16 @@ export async function ensureOverlay(
 ): Promise<void> {
   if (await exists(path)) return;
   const size = String(Math.max(options.sizeBytes, (await stat(options.base)).size));
-  const temporary = `${path}.new`;
   const base = ['-b', options.base, '-F', 'raw'];
-  await exec('qemu-img', ['create', '-q', '-f', 'qcow2', ...base, temporary, size]);
-  await rename(temporary, path);
+  await makeFile(path, (temporary) =>
+    exec('qemu-img', ['create', '-q', '-f', 'qcow2', ...base, temporary, size]),
+  );
 }
 
 /** The machine's own copy of the firmware's variables; one that is there already is kept. */
 export async function ensureFirmwareVars(path: string, template?: string): Promise<void> {
   if (await exists(path)) return;
-  const temporary = `${path}.new`;
-  await copyFile(template ?? FIRMWARE_VARS, temporary);
-  await rename(temporary, path);
+  await makeFile(path, (temporary) => copyFile(template ?? FIRMWARE_VARS, temporary));
 }
 
 /** A path for a socket: short, because socket addresses have at most 107 bytes, and private. */
@@ -103,10 +92,9 @@ function isState(value: unknown): value is VmState | StartingState {
 }
 
 /** Remembers a machine; before it is started, too, so that it is found when nobody was left to say how it went. */
-export async function writeState(dir: string, state: VmState | StartingState): Promise<void> {
-  const temporary = join(dir, `${VM_FILES.state}.new`);
-  await writeFile(temporary, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
-  await rename(temporary, join(dir, VM_FILES.state));
+export function writeState(dir: string, state: VmState | StartingState): Promise<void> {
+  const text = `${JSON.stringify(state, null, 2)}\n`;
+  return replaceFile(join(dir, VM_FILES.state), text, { mode: 0o600 });
 }
 
 /** The machine that was started last; undefined when none was, or the file is damaged. */

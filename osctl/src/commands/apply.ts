@@ -1,35 +1,7 @@
 /** osctl apply */
-
-import type { MessageInitShape } from '@bufbuild/protobuf';
-import { KeelError } from '@keelos/proto/errors.ts';
-import type { ApplyConfigRequestSchema } from '@keelos/proto/gen/keel/v1/config_pb.js';
-import { type ApplyConfigResponse, ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
-import { type Command, countOption, type Invocation, withNode } from '../shell/invocation.ts';
-import { changesView, FILE_OPTION, readDocument } from './config-document.ts';
-import { checkDocument, problemLines } from './validate.ts';
-
-/**
- * Sends a document to the node. When the node finds it invalid, the problems are shown with line and column as this
- * osctl sees them.
- */
-export async function sendDocument(
-  invocation: Invocation,
-  request: Omit<MessageInitShape<typeof ApplyConfigRequestSchema>, 'yaml' | '$typeName'>,
-): Promise<ApplyConfigResponse> {
-  const { path, yaml } = await readDocument(invocation);
-  return await withNode(invocation, async ({ client }) => {
-    try {
-      return await client.call(ConfigService.method.applyConfig, { ...request, yaml });
-    } catch (error) {
-      if (!(error instanceof KeelError) || error.code !== 'E_CONFIG_INVALID') throw error;
-      const lines = problemLines(path, await checkDocument(yaml));
-      if (lines.length === 0) throw error;
-      const { details, hint } = error;
-      const message = `${error.message}\n${lines.map((line) => `  ${line}`).join('\n')}`;
-      throw new KeelError('E_CONFIG_INVALID', message, { cause: error, details, hint });
-    }
-  });
-}
+import type { ApplyConfigResponse } from '@keelos/proto/gen/keel/v1/config_pb.js';
+import { changesView, FILE_OPTION, sendDocument } from '../shell/config-document.ts';
+import { type Command, countOption } from '../shell/invocation.ts';
 
 function closingLine(answer: ApplyConfigResponse, dryRun: boolean): string {
   if (answer.changes.length === 0) {

@@ -1,8 +1,7 @@
 /** osctl diff */
 import { countOf } from '../core/quantity.ts';
+import { changesView, FILE_OPTION, sendDocument } from '../shell/config-document.ts';
 import type { Command } from '../shell/invocation.ts';
-import { sendDocument } from './apply.ts';
-import { changesView, FILE_OPTION } from './config-document.ts';
 
 /** The command. */
 export const diffCommand: Command = {

@@ -1,4 +1,5 @@
 /** osctl get boot, image-files, mounts, processes, security */
+import { formatBytes } from '@keelos/proto/byte-text.ts';
 import {
   type BootStep,
   DiagnosticsService,
@@ -14,7 +15,6 @@ import {
   type Process,
 } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { enumName, type PlainObject, toPlain } from '../core/plain.ts';
-import { formatBytes } from '../core/quantity.ts';
 import { type Column, factLines, tableLines } from '../core/render.ts';
 import { type Command, withNode } from '../shell/invocation.ts';
 

@@ -11,16 +11,11 @@ import {
   HealthStateSchema,
 } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { enumName, toPlain } from '../core/plain.ts';
-import { countOf, formatRelative } from '../core/quantity.ts';
+import { formatRelative } from '../core/quantity.ts';
 import { type Column, tableLines, type View } from '../core/render.ts';
-import {
-  type Command,
-  type NodeSession,
-  tellWaiting,
-  WAIT_TIMEOUT_MS,
-  withNode,
-} from '../shell/invocation.ts';
-import { type Attempt, waitUntil } from '../shell/wait.ts';
+import { type Command, tellWaiting, WAIT_TIMEOUT_MS, withNode } from '../shell/invocation.ts';
+import { failingText, lookAtHealth } from '../shell/node-health.ts';
+import { waitUntil } from '../shell/wait.ts';
 
 function viewOf(health: GetHealthResponse, now: number): View {
   const columns: Column<HealthCheck>[] = [
@@ -44,27 +39,6 @@ function viewOf(health: GetHealthResponse, now: number): View {
       `The node is ${health.healthy ? 'healthy' : 'NOT healthy'}.`,
     ],
   };
-}
-
-function failing(health: GetHealthResponse): string {
-  const names = health.checks
-    .filter((check) => check.state === HealthState.FAILING)
-    .map((check) => check.name);
-  return `${countOf(names.length, 'check')} failing (${names.join(', ')})`;
-}
-
-/** One look at the health of a node, over a connection of its own. */
-export async function lookAtHealth(
-  session: NodeSession,
-  leftMs: number,
-): Promise<Attempt<GetHealthResponse>> {
-  const client = session.reopen(leftMs);
-  try {
-    const health = await client.call(HealthService.method.getHealth, {});
-    return health.healthy ? { done: true, value: health } : { done: false, seen: failing(health) };
-  } finally {
-    client.close();
-  }
 }
 
 /** The command. */
@@ -97,7 +71,7 @@ export const healthCommand: Command = {
       if (health.healthy) return { view };
       const failure = new KeelError(
         'E_UNHEALTHY',
-        `Cannot call the node healthy: ${failing(health)}`,
+        `Cannot call the node healthy: ${failingText(health)}`,
       );
       return { view, failure };
     }),

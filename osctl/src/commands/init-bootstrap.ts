@@ -1,45 +1,20 @@
 /** osctl init bootstrap */
 import { KeelError } from '@keelos/proto/errors.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
-import { fingerprintOf, readCertificate, VALIDITY_MS_MAX } from '../core/certificate.ts';
+import { fingerprintOf, readCertificate } from '../core/certificate.ts';
 import { type Context, checkContextName, freeName, withContext } from '../core/contexts.ts';
-import { parseDuration } from '../core/duration.ts';
 import { type Endpoint, formatEndpoint, parseEndpoint } from '../core/endpoint.ts';
 import { normaliseToken, parseFingerprint } from '../core/fingerprint.ts';
 import { formatTime } from '../core/quantity.ts';
 import { factLines } from '../core/render.ts';
 import { handshakeError, mismatchError } from '../shell/diagnose.ts';
 import { CALL_TIMEOUT_MS, type Command, type Invocation, textOption } from '../shell/invocation.ts';
+import { newIdentity, validityOf } from '../shell/new-identity.ts';
 import { openNodeClient } from '../shell/node-client.ts';
 import { pemOf } from '../sys/channel.ts';
-import type { ClientIdentity } from '../sys/client-certificate.ts';
 import { probeServer } from '../sys/tls-probe.ts';
 
 const TOKEN_BYTES_MAX = 4096;
-const VALIDITY_MS_MIN = 10 * 60_000;
-
-/** A new key with its certificate. What makes it takes a while to load, so only the commands that need it do. */
-export async function newIdentity(invocation: Invocation): Promise<ClientIdentity> {
-  const { host } = invocation;
-  const validityMs = validityOf(invocation);
-  const { makeClientIdentity } = await import('../sys/client-certificate.ts');
-  return await makeClientIdentity({
-    commonName: host.whoami(),
-    now: host.clock.now(),
-    validityMs,
-  });
-}
-
-/** The value of --validity in milliseconds; 24 hours when absent. */
-export function validityOf(invocation: Invocation): number {
-  const text = textOption(invocation, 'validity');
-  if (text === undefined) return VALIDITY_MS_MAX;
-  const validityMs = parseDuration(text);
-  if (validityMs >= VALIDITY_MS_MIN && validityMs <= VALIDITY_MS_MAX) return validityMs;
-  throw new KeelError('E_USAGE', `Cannot use validity "${text}": it is out of range`, {
-    hint: 'Give 10m to 24h.',
-  });
-}
 
 async function readToken(invocation: Invocation): Promise<string> {
   const token = textOption(invocation, 'token');

@@ -5,7 +5,7 @@ import { readCertificate } from '../core/certificate.ts';
 import { chooseContext, withContext } from '../core/contexts.ts';
 import { formatTime } from '../core/quantity.ts';
 import { type Command, withNode } from '../shell/invocation.ts';
-import { newIdentity, validityOf } from './init-bootstrap.ts';
+import { newIdentity, validityOf } from '../shell/new-identity.ts';
 
 /** The command. */
 export const renewCommand: Command = {

@@ -1,5 +1,7 @@
 /** osctl services */
+
 import { timestampDate } from '@bufbuild/protobuf/wkt';
+import { formatBytes } from '@keelos/proto/byte-text.ts';
 import {
   ListServicesResponseSchema,
   type Service,
@@ -7,7 +9,7 @@ import {
   SystemService,
 } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { enumName, toPlain } from '../core/plain.ts';
-import { formatBytes, formatRelative } from '../core/quantity.ts';
+import { formatRelative } from '../core/quantity.ts';
 import { type Column, tableLines } from '../core/render.ts';
 import { type Command, withNode } from '../shell/invocation.ts';
 

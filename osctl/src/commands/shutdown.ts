@@ -1,14 +1,8 @@
 /** osctl shutdown */
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
-import {
-  type Command,
-  type NodeSession,
-  tellWaiting,
-  textOption,
-  WAIT_TIMEOUT_MS,
-  withNode,
-} from '../shell/invocation.ts';
-import { type Attempt, waitUntil } from '../shell/wait.ts';
+import { goDown, REASON_OPTION } from '../shell/going-down.ts';
+import type { Command, NodeSession } from '../shell/invocation.ts';
+import type { Attempt } from '../shell/wait.ts';
 import { probeServer } from '../sys/tls-probe.ts';
 
 async function lookWhetherGone(
@@ -29,30 +23,21 @@ export const shutdownCommand: Command = {
     'With --wait it returns when the API no longer answers; the power goes off right after that. Nothing but the power button or the management controller of the machine starts it again.',
   options: [
     { flags: '--wait', description: 'wait until the node no longer answers' },
-    { flags: '--reason <text>', description: 'reason for the record, at most 256 bytes' },
+    REASON_OPTION,
   ],
   examples: [
     { command: 'osctl shutdown', does: 'Power the node off' },
     { command: 'osctl shutdown --wait --timeout 2m', does: 'Wait until it no longer answers' },
   ],
-  run: (invocation) =>
-    withNode(invocation, async (session) => {
-      const { host, globals, signal } = invocation;
-      const calledMs = host.clock.monotonicMs();
-      const reason = textOption(invocation, 'reason') ?? '';
-      const { bootId } = await session.client.call(LifecycleService.method.shutdown, { reason });
-      session.client.close();
-      if (invocation.options.wait !== true) {
-        return { view: { data: { bootId, gone: false }, lines: ['The node is powering off.'] } };
-      }
-      await waitUntil((leftMs) => lookWhetherGone(session, { leftMs, signal }), {
-        clock: host.clock,
-        signal,
-        timeoutMs: globals.timeoutMs ?? WAIT_TIMEOUT_MS,
-        startedMs: calledMs,
-        goal: 'see the node go down',
-        onChange: (seen) => tellWaiting(invocation, seen),
-      });
-      return { view: { data: { bootId, gone: true }, lines: ['The node no longer answers.'] } };
-    }),
+  run: async (invocation) => {
+    const { signal } = invocation;
+    const { bootId, tookMs } = await goDown(invocation, {
+      call: (client, request) => client.call(LifecycleService.method.shutdown, request),
+      goal: 'see the node go down',
+      look: (session, { leftMs }) => lookWhetherGone(session, { leftMs, signal }),
+    });
+    const gone = tookMs !== undefined;
+    const lines = [gone ? 'The node no longer answers.' : 'The node is powering off.'];
+    return { view: { data: { bootId, gone }, lines } };
+  },
 };

@@ -1,5 +1,7 @@
 /** osctl status */
+
 import { durationMs, timestampDate } from '@bufbuild/protobuf/wkt';
+import { formatBytes } from '@keelos/proto/byte-text.ts';
 import {
   type GetStatusResponse,
   GetStatusResponseSchema,
@@ -9,7 +11,7 @@ import {
 import { clockSkewWarning } from '../core/certificate.ts';
 import { formatDuration } from '../core/duration.ts';
 import { enumName, toPlain } from '../core/plain.ts';
-import { formatBytes, formatTime } from '../core/quantity.ts';
+import { formatTime } from '../core/quantity.ts';
 import { factLines } from '../core/render.ts';
 import { type Command, warn, withNode } from '../shell/invocation.ts';
 

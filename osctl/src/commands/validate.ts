@@ -3,29 +3,14 @@ import type { ConfigProblem } from '@keelos/proto/config-problem.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { Plain } from '../core/plain.ts';
 import { countOf } from '../core/quantity.ts';
+import {
+  checkDocument,
+  documentName,
+  FILE_OPTION,
+  problemLines,
+  readDocument,
+} from '../shell/config-document.ts';
 import type { Command } from '../shell/invocation.ts';
-import { FILE_OPTION, readDocument } from './config-document.ts';
-
-/** Every problem of a document; empty when it is valid. Needs no node. */
-export async function checkDocument(yaml: string): Promise<readonly ConfigProblem[]> {
-  const { parseNodeConfig } = await import('@keelos/proto/node-config.ts');
-  const result = parseNodeConfig(yaml);
-  return result.ok ? [] : result.problems;
-}
-
-function documentName(path: string): string {
-  return path === '-' ? 'standard input' : path;
-}
-
-/** Lines "file:line:column: path: what was found; what was expected", one a problem. */
-export function problemLines(path: string, problems: readonly ConfigProblem[]): string[] {
-  const name = documentName(path);
-  return problems.map((problem) => {
-    const where = problem.path === '' ? '' : ` ${problem.path}:`;
-    const meant = problem.suggestion === undefined ? '' : `; did you mean "${problem.suggestion}"?`;
-    return `${name}:${problem.line}:${problem.column}:${where} ${problem.message}; expected ${problem.expected}${meant}`;
-  });
-}
 
 function problemData(problem: ConfigProblem): Plain {
   const { line, column, path, message, expected, suggestion = null } = problem;

@@ -14,8 +14,6 @@ export interface CertificateFacts {
   readonly notAfter: Date;
 }
 
-/** Longest validity of a client certificate that a node accepts, in milliseconds. */
-export const VALIDITY_MS_MAX = 24 * 3_600_000;
 /** A warning is given when a client certificate has less than this left. */
 export const EXPIRY_WARNING_MS = 4 * 3_600_000;
 /** Two clocks that differ by more than this disagree. */

@@ -2,11 +2,11 @@
 import type { X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { Client, credentials } from '@grpc/grpc-js';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { readCertificate } from '../core/certificate.ts';
 import type { Context } from '../core/contexts.ts';
 import { type Endpoint, formatEndpoint } from '../core/endpoint.ts';
-import { SERVER_NAME } from './tls-probe.ts';
 
 /** Largest message that is accepted from a node, in bytes. */
 const RECEIVE_BYTES_MAX = 16 * 1024 * 1024;
@@ -47,8 +47,8 @@ export function openChannel(endpoint: Endpoint, identity: Identity): Client {
   });
   return new Client(`dns:${formatEndpoint(endpoint)}`, channelCredentials, {
     // The pinned certificate decides, not the name; a fixed name keeps addresses out of the TLS server name.
-    'grpc.ssl_target_name_override': SERVER_NAME,
-    'grpc.default_authority': SERVER_NAME,
+    'grpc.ssl_target_name_override': SERVER_DNS_NAME,
+    'grpc.default_authority': SERVER_DNS_NAME,
     'grpc.enable_http_proxy': 0,
     'grpc.enable_retries': 0,
     'grpc.service_config_disable_resolution': 1,

@@ -1,8 +1,8 @@
 /** Makes the operator's key and self-signed certificate. The key never leaves this process but into the contexts file. */
 import 'reflect-metadata';
 import { randomBytes, webcrypto } from 'node:crypto';
+import { VALIDITY_MS_MAX } from '@keelos/proto/certificates.ts';
 import * as x509 from '@peculiar/x509';
-import { VALIDITY_MS_MAX } from '../core/certificate.ts';
 
 /** A new identity. */
 export interface ClientIdentity {

@@ -14,6 +14,7 @@ import {
 } from '../core/contexts.ts';
 import { LockTimeout, withFileLock } from './file-lock.ts';
 
+const FILE_NAME = 'osctl.yaml';
 const MODE = 0o600;
 const OTHERS = 0o077;
 const LOCK_TIMEOUT_MS = 5_000;
@@ -42,7 +43,7 @@ export function contextsPath(option: string | undefined, env: NodeJS.ProcessEnv)
   if (option !== undefined) return resolve(option);
   if (env.OSCTL_CONFIG) return resolve(env.OSCTL_CONFIG);
   const base = env.XDG_CONFIG_HOME || join(env.HOME || homedir(), '.config');
-  return resolve(base, 'keelos', 'osctl.yaml');
+  return resolve(base, 'keelos', FILE_NAME);
 }
 
 function unusable(verb: string, path: string, cause: unknown): KeelError {
@@ -58,7 +59,18 @@ async function load(path: string): Promise<ContextsFile> {
   let text: string;
   try {
     await using file = await open(path, 'r');
-    const { mode, size } = await file.stat();
+    const facts = await file.stat();
+    if (facts.isDirectory()) {
+      throw new KeelError(
+        'E_CONTEXT_FILE',
+        `Cannot read contexts file ${path}: it is a directory`,
+        {
+          details: { path },
+          hint: `Name a file in it, for example ${join(path, FILE_NAME)}`,
+        },
+      );
+    }
+    const { mode, size } = facts;
     if ((mode & OTHERS) !== 0) {
       const octal = (mode & 0o777).toString(8).padStart(4, '0');
       throw new KeelError(

@@ -1,10 +1,8 @@
 /** One TLS handshake, to see who is there. Nothing is sent after it. */
 import type { X509Certificate } from 'node:crypto';
 import { connect, type TLSSocket } from 'node:tls';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import type { Endpoint } from '../core/endpoint.ts';
-
-/** Name in every KeelOS server certificate; sent as the server name. The certificate itself is what is compared. */
-export const SERVER_NAME = 'keelos-node';
 
 /** What a handshake showed. */
 export type ProbeResult =
@@ -67,7 +65,7 @@ export async function probeServer(
     const socket = connect({
       host: endpoint.host,
       port: endpoint.port,
-      servername: SERVER_NAME,
+      servername: SERVER_DNS_NAME,
       ALPNProtocols: ['h2'],
       minVersion: 'TLSv1.3',
       // The certificate is compared by the caller, with what was pinned.

@@ -4,7 +4,8 @@ import { DEFAULT_NODE_CONFIG_YAML, nodeConfigJsonSchema } from '../node-config.t
 import { CONFIG_EFFECTS, effectOf } from '../node-config-diff.ts';
 import type { SchemaNode } from '../node-config-schema.ts';
 import { NODE_CONFIG_NODE } from '../node-config-schema.ts';
-import { YAML_BYTES_MAX, YAML_DEPTH_MAX, YAML_PIECES_MAX } from '../yaml-document.ts';
+import { DOCUMENT_BYTES_MAX } from '../stored-config.ts';
+import { YAML_DEPTH_MAX, YAML_PIECES_MAX } from '../yaml-document.ts';
 import { fence, pageHead, table } from './markdown.ts';
 
 const EFFECT_WORDS = { immediate: 'at once', reboot: 'after a reboot' } as const;
@@ -54,7 +55,7 @@ export function nodeConfigPage(example: string): string {
     '* The interface names `lo`, `all` and `default` are reserved.',
     '',
     'The document is plain YAML 1.2: mappings, lists and values. Anchors, aliases, tags, directives and a second document are',
-    `refused. Limits: ${count(YAML_BYTES_MAX)} bytes, ${YAML_DEPTH_MAX} levels, ${count(YAML_PIECES_MAX)} names, values, comments, signs and line ends.`,
+    `refused. Limits: ${count(DOCUMENT_BYTES_MAX)} bytes, ${YAML_DEPTH_MAX} levels, ${count(YAML_PIECES_MAX)} names, values, comments, signs and line ends.`,
     '',
     '## In an editor',
     '',

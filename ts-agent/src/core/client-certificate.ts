@@ -4,14 +4,13 @@
  * OpenSSL checks none of this while `rejectUnauthorized` is off, so all of it is here, in one place.
  */
 import { createHash, X509Certificate } from 'node:crypto';
+import { VALIDITY_MS_MAX } from '@keelos/proto/certificates.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { CertificateFacts } from './x509.ts';
 import { Oid, readCertificate } from './x509.ts';
 
 /** Largest certificate, DER form. A P-384 one with long names stays below 1 KiB. */
 export const CERTIFICATE_BYTES_MAX = 8_192;
-/** Longest validity. */
-export const VALIDITY_MS_MAX = 24 * 3_600_000;
 /** Allowance on top of {@link VALIDITY_MS_MAX}, for makers that date a certificate back against clock skew. */
 export const VALIDITY_SKEW_MS = 10 * 60_000;
 /** RFC 5280, 4.1.2.2. */

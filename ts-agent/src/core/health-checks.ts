@@ -1,6 +1,7 @@
 /**
  * What makes a node healthy: one function a check, from facts to a verdict.
  */
+import { formatBytes } from '@keelos/proto/byte-text.ts';
 import type { BootReport, ServiceStatus, WatchdogKind } from '@keelos/proto/init-control.ts';
 
 /** Result of a check. */
@@ -111,7 +112,7 @@ export function judgeStatePartition(facts: StateFacts): Verdict {
   if (facts.writeProblem !== '' || facts.freeBytes < STATE_FREE_BYTES_MIN) {
     const reason = facts.writeProblem === '' ? '' : ` (${facts.writeProblem})`;
     return failing(
-      `The state partition ${facts.device} cannot take more data: ${facts.freeBytes} bytes are free${reason}.`,
+      `The state partition ${facts.device} cannot take more data: ${formatBytes(facts.freeBytes)} free${reason}.`,
       'Remove container images or logs that are not needed, or use a larger disk.',
     );
   }
@@ -123,7 +124,7 @@ export function judgeStatePartition(facts: StateFacts): Verdict {
   }
   if (facts.freeBytes < facts.sizeBytes * STATE_FREE_SHARE_MIN) {
     return degraded(
-      `The state partition is nearly full: ${facts.freeBytes} of ${facts.sizeBytes} bytes are free.`,
+      `The state partition is nearly full: ${formatBytes(facts.freeBytes)} of ${formatBytes(facts.sizeBytes)} free.`,
       'Remove container images or logs that are not needed, or use a larger disk.',
     );
   }
@@ -139,7 +140,8 @@ export function judgeStatePartition(facts: StateFacts): Verdict {
       'Make room on the state partition and renew the certificate.',
     );
   }
-  return healthy(`${facts.freeBytes} of ${facts.sizeBytes} bytes are free on ${facts.device}.`);
+  const room = `${formatBytes(facts.freeBytes)} of ${formatBytes(facts.sizeBytes)}`;
+  return healthy(`${room} free on ${facts.device}.`);
 }
 
 /** The EFI system partition can be read. `problem` is undefined when it can. */
@@ -241,12 +243,17 @@ export function judgeWatchdog(kind: WatchdogKind): Verdict {
   );
 }
 
-/** The stored configuration could be read. `problem` is empty when it could. */
+/**
+ * The stored configuration could be read. `problem` is empty when it could; else `revision` is the one that is in force
+ * instead, 0 for the defaults.
+ */
 export function judgeConfiguration(problem: string, revision: number): Verdict {
   if (problem !== '') {
     return degraded(
       `The stored configuration is not in use: ${problem}.`,
-      'Apply the configuration again with osctl apply -f FILE.',
+      revision === 0
+        ? 'Apply the configuration again with osctl apply -f FILE.'
+        : `Revision ${revision} is in force, which osctl get config shows. Store it again with osctl get config | osctl apply -f -, or apply another.`,
     );
   }
   return healthy(
@@ -256,11 +263,12 @@ export function judgeConfiguration(problem: string, revision: number): Verdict {
 
 /** There is memory left. */
 export function judgeMemory(totalBytes: number, availableBytes: number): Verdict {
+  const room = `${formatBytes(availableBytes)} of ${formatBytes(totalBytes)} available`;
   if (totalBytes > 0 && availableBytes >= totalBytes * MEMORY_AVAILABLE_SHARE_MIN) {
-    return healthy(`${availableBytes} of ${totalBytes} bytes are available.`);
+    return healthy(`${room}.`);
   }
   return degraded(
-    `Memory is short: ${availableBytes} of ${totalBytes} bytes are available.`,
+    `Memory is short: ${room}.`,
     'Look at osctl status; move work to another node or add memory.',
   );
 }

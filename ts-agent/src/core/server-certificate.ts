@@ -2,13 +2,12 @@
  * The certificate that the API serves: self-signed, for server authentication, pinned by its fingerprint.
  */
 import { createHash } from 'node:crypto';
+import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { DerTag, derElement, derInteger, derOid } from './der.ts';
 import { Oid } from './x509.ts';
 
 /** Validity of the node's own certificate, in years. Its identity is its key, not the date. */
 export const SERVER_CERTIFICATE_YEARS = 25;
-/** Name that every node's certificate carries. */
-export const SERVER_DNS_NAME = 'keelos-node';
 
 /** What goes into the certificate. */
 export interface ServerCertificateRequest {

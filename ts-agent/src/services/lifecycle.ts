@@ -27,7 +27,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
     const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
     ports.log(`${op} asked for by "${subject}": ${JSON.stringify(reason)}`);
     const reply = await ports.init.request({ op, reason }, signal);
-    if (reply.type === 'error') throw replyError(reply, op);
+    if (reply.type === 'error') throw replyError(reply);
     return answer;
   };
   return {
@@ -36,7 +36,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
     async restartService({ service, kill }, { caller, signal }) {
       const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
       const listed = await ports.init.request({ op: 'listServices' }, signal);
-      if (listed.type === 'error') throw replyError(listed, 'the services');
+      if (listed.type === 'error') throw replyError(listed);
       const services = listed.type === 'services' ? listed.services : [];
       const found = services.find(({ name }) => name === service);
       if (found === undefined) {
@@ -47,7 +47,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
       }
       ports.log(`restart of ${service} asked for by "${subject}"${kill ? ' (kill)' : ''}`);
       const reply = await ports.init.request({ op: 'restartService', service, kill }, signal);
-      if (reply.type === 'error') throw replyError(reply, `restart of ${service}`);
+      if (reply.type === 'error') throw replyError(reply);
       return { pid: found.pid };
     },
   };

@@ -9,6 +9,7 @@ import type {
 } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { ServiceState, Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import type { BootReport, ServiceStatus } from '@keelos/proto/init-control.ts';
+import { PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { subjectOf } from '../core/client-certificate.ts';
 import { parseKilobytes } from '../core/proc-text.ts';
 import type { Node } from '../node.ts';
@@ -28,7 +29,10 @@ import {
 import { replyError } from '../sys/init-client.ts';
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
-const SLOTS: Readonly<Record<string, Slot>> = { 'keel-a': Slot.A, 'keel-b': Slot.B };
+const SLOTS: Readonly<Record<string, Slot>> = {
+  [PARTITION_NAMES.slotA]: Slot.A,
+  [PARTITION_NAMES.slotB]: Slot.B,
+};
 /** File systems whose room is worth a line. */
 const DATA_TYPES: ReadonlySet<string> = new Set(['ext4', 'xfs', 'btrfs', 'vfat', 'squashfs']);
 const STATES = {
@@ -57,7 +61,7 @@ export function systemMethods(node: Node): ServiceMethods<typeof SystemService> 
     getStatus: () => status(node),
     async listServices(_, { signal }) {
       const reply = await init.request({ op: 'listServices' }, signal);
-      if (reply.type === 'error') throw replyError(reply, 'the services');
+      if (reply.type === 'error') throw replyError(reply);
       const services = reply.type === 'services' ? reply.services : [];
       return {
         services: await Promise.all(services.map((service) => serviceMessage(node, service))),

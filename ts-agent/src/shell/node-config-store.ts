@@ -6,12 +6,10 @@ import type { ConfigProblem, NodeConfigChange } from '@keelos/proto/node-config.
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import type { NodeConfig, StoredConfig } from '@keelos/proto/stored-config.ts';
-import { STORED_CONFIG } from '@keelos/proto/stored-config.ts';
+import { DOCUMENT_BYTES_MAX, STORED_CONFIG } from '@keelos/proto/stored-config.ts';
 import { HISTORY_MAX, historyName, historyNames, isStoredConfig } from '../core/config-history.ts';
 import type { AgentPorts } from '../ports.ts';
 
-/** Largest document, in bytes of UTF-8. */
-export const DOCUMENT_BYTES_MAX = 262_144;
 /** Revision that this boot began with: outlives the agent, not the boot. */
 export const BOOT_CONFIG_PATH = '/run/keel/boot-config.rec';
 /** Problems that fit into an error's details. */
@@ -47,14 +45,20 @@ export class NodeConfigStore {
     this.#ports = ports;
     const current = this.#read(NODE_PATHS.nodeConfig);
     if (current instanceof KeelError) {
-      this.#problem = current.message;
-      ports.log(`configuration not in use: ${current.message}`);
+      // PID 1 does the same at boot, so that both of them and the operator mean one configuration.
+      this.#current = this.history()[0];
+      const instead =
+        this.#current === undefined
+          ? 'the defaults are used'
+          : `revision ${this.#current.revision} of the history is used`;
+      this.#problem = `${current.message}; ${instead}`;
+      ports.log(`configuration not in use: ${this.#problem}`);
     } else {
       this.#current = current;
     }
   }
 
-  /** Revision in force, 0 when none was ever applied. */
+  /** Revision in force: the newest of the history when the stored one is damaged, 0 when there is none. */
   get revision(): number {
     return this.#current?.revision ?? 0;
   }
@@ -152,6 +156,7 @@ export class NodeConfigStore {
     const directory = NODE_PATHS.nodeConfigHistoryDir;
     this.#ports.state.replace(`${directory}/${historyName(revision)}`, record);
     this.#ports.state.replace(NODE_PATHS.nodeConfig, record);
+    if (this.#problem !== '') this.#ports.log('configuration replaced that could not be read');
     this.#current = stored;
     this.#problem = '';
     this.#isAppliedSinceStart = true;

@@ -1,6 +1,6 @@
 /** Facts of the machine that more than one service reports, each read when it is asked for. */
 import type { BootReport } from '@keelos/proto/init-control.ts';
-import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { NODE_PATHS, PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { parseBootReport } from '../core/boot-report.ts';
 import type { RootFacts } from '../core/health-checks.ts';
 import type { MountLine } from '../core/proc-text.ts';
@@ -34,9 +34,19 @@ export const machineId = (files: Files) => trimmedText(files, '/etc/machine-id')
 /** Id of this boot. */
 export const bootId = (files: Files) => trimmedText(files, '/proc/sys/kernel/random/boot_id');
 
-/** Mounts of PID 1's mount namespace. */
+/** What the kernel calls the device that it mounted as root itself; there is no such file. */
+const KERNEL_ROOT = '/dev/root';
+
+/** Mounts of PID 1's mount namespace; the source of the root is the device that it stands on. */
 export async function mounts(files: Files): Promise<readonly MountLine[]> {
-  return parseMountinfo((await files.readText('/proc/1/mountinfo')) ?? '');
+  const lines = parseMountinfo((await files.readText('/proc/1/mountinfo')) ?? '');
+  return Promise.all(
+    lines.map(async (line) => {
+      if (line.source !== KERNEL_ROOT) return line;
+      const name = await blockName(files, line.device);
+      return name === '' ? line : { ...line, source: `/dev/${name}` };
+    }),
+  );
 }
 
 /** Root hash that the running system was started with. */
@@ -62,7 +72,7 @@ export async function rootFacts(
   return {
     name,
     type: root.type,
-    device: name === '' ? root.source : `/dev/${name}`,
+    device: root.source,
     target: name.startsWith('dm-') ? await ports.targetOf({ major, minor }) : '',
     isReadOnly: root.superOptions.includes('ro') || root.options.includes('ro'),
   };
@@ -108,6 +118,7 @@ export async function rootPartition(
 
 /** Number of the EFI system partition on a KeelOS disk. */
 const ESP_NUMBER = 1;
+const OWN_NAMES: readonly string[] = Object.values(PARTITION_NAMES);
 
 /** The EFI system partition of the disk that the node runs from. */
 export async function espPartition(
@@ -115,6 +126,6 @@ export async function espPartition(
 ): Promise<Partition | undefined> {
   const all = await partitions(ports.files);
   const root =
-    (await rootPartition(ports, all)) ?? all.find(({ label }) => label.startsWith('keel-'));
+    (await rootPartition(ports, all)) ?? all.find(({ label }) => OWN_NAMES.includes(label));
   return all.find(({ disk, number }) => disk === root?.disk && number === ESP_NUMBER);
 }

@@ -14,32 +14,3 @@ export const systemClock: Clock = {
   // CLOCK_MONOTONIC; performance.now() would begin with the process.
   monotonicMs: () => Number(process.hrtime.bigint()) / 1e6,
 };
-
-/** A clock that a test moves. */
-export class FakeClock implements Clock {
-  #nowMs: number;
-  #monotonicMs = 0;
-
-  constructor(nowMs: number) {
-    this.#nowMs = nowMs;
-  }
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  monotonicMs(): number {
-    return this.#monotonicMs;
-  }
-
-  /** Lets `ms` go by on both clocks. */
-  advance(ms: number): void {
-    this.#nowMs += ms;
-    this.#monotonicMs += ms;
-  }
-
-  /** Sets the time; the monotonic clock does not notice. */
-  set(nowMs: number): void {
-    this.#nowMs = nowMs;
-  }
-}

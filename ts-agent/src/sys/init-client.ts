@@ -1,7 +1,7 @@
 /** Talking to PID 1 over its socket: one connection, one request (proto/src/init-control.ts). */
 import { connect } from 'node:net';
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { InitReply, InitRequest, LogLine, ServiceStatus } from '@keelos/proto/init-control.ts';
+import type { InitReply, InitRequest, LogLine } from '@keelos/proto/init-control.ts';
 import { LINE_BYTES_MAX } from '@keelos/proto/init-control.ts';
 
 /** Time for an answer of PID 1 that is no stream. */
@@ -37,7 +37,7 @@ export function initClient(path: string): InitControl {
     async *readLog(request, signal) {
       for await (const reply of exchange(path, request, signal)) {
         if (reply.type === 'log') yield reply.line;
-        else if (reply.type === 'error') throw replyError(reply, request.service);
+        else if (reply.type === 'error') throw replyError(reply);
         else return;
       }
       if (!signal.aborted) throw unreachable('it closed the connection in the middle of a log');
@@ -45,18 +45,14 @@ export function initClient(path: string): InitControl {
   };
 }
 
-/** Error that PID 1 answered, in the table's terms. */
-export function replyError(
-  reply: Extract<InitReply, { type: 'error' }>,
-  object: string,
-): KeelError {
-  if (reply.code === 'E_NOT_FOUND') {
-    return new KeelError('E_NOT_FOUND', `Cannot find ${object}: ${reply.message}`);
-  }
+/** Error that PID 1 answered, in the table's terms. What it did not find, its own message says in full. */
+export function replyError(reply: Extract<InitReply, { type: 'error' }>): KeelError {
+  if (reply.code === 'E_NOT_FOUND') return new KeelError('E_NOT_FOUND', reply.message);
   return unreachable(`it answered ${reply.code}: ${reply.message}`);
 }
 
-function unreachable(reason: string, cause?: unknown): KeelError {
+/** The error for a PID 1 that cannot be asked. */
+export function unreachable(reason: string, cause?: unknown): KeelError {
   return new KeelError('E_INIT_UNREACHABLE', `Cannot ask PID 1: ${reason}`, { cause });
 }
 
@@ -95,55 +91,5 @@ function parseReply(line: Buffer): InitReply {
     return JSON.parse(line.toString('utf8')) as InitReply;
   } catch (cause) {
     throw unreachable('its answer is not JSON', cause);
-  }
-}
-
-/** PID 1 in memory, for tests. */
-export class FakeInit implements InitControl {
-  readonly requests: InitRequest[] = [];
-  services: readonly ServiceStatus[] = [];
-  readonly logs = new Map<string, LogLine[]>();
-  isReachable = true;
-  /** Operation that is answered with an error. */
-  refused: InitRequest['op'] | undefined;
-  #wake: () => void = () => undefined;
-
-  async request(request: Exclude<InitRequest, { op: 'readLog' }>): Promise<InitReply> {
-    this.requests.push(request);
-    if (!this.isReachable) throw unreachable('nobody listens');
-    if (request.op === this.refused) {
-      return { type: 'error', code: 'E_INVALID_ARGUMENT', message: 'refused' };
-    }
-    if (request.op === 'listServices') return { type: 'services', services: this.services };
-    return { type: 'ok' };
-  }
-
-  /** Adds a line to a log; followers get it. */
-  write(service: string, line: LogLine): void {
-    this.logs.set(service, [...(this.logs.get(service) ?? []), line]);
-    this.#wake();
-  }
-
-  async *readLog(
-    request: Extract<InitRequest, { op: 'readLog' }>,
-    signal: AbortSignal,
-  ): AsyncGenerator<LogLine> {
-    this.requests.push(request);
-    const all = () => this.logs.get(request.service);
-    if (all() === undefined) {
-      throw replyError({ type: 'error', code: 'E_NOT_FOUND', message: 'none' }, request.service);
-    }
-    let index = Math.max(0, (all()?.length ?? 0) - (request.tailLines ?? Number.MAX_SAFE_INTEGER));
-    while (!signal.aborted) {
-      for (; index < (all()?.length ?? 0); index += 1) {
-        const line = all()?.[index];
-        if (line !== undefined) yield line;
-      }
-      if (!request.follow) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
-      });
-    }
   }
 }

@@ -46,25 +46,3 @@ export function kernelLog(path: string): KernelLog {
     },
   };
 }
-
-/** A log in memory, for tests. */
-export class FakeKernelLog implements KernelLog {
-  readonly records: string[] = [];
-  openReaders = 0;
-
-  open(): KmsgReader {
-    let index = 0;
-    this.openReaders += 1;
-    return {
-      next: () => {
-        const record = this.records[index];
-        if (record === undefined) return undefined;
-        index += 1;
-        return Buffer.from(record);
-      },
-      close: () => {
-        this.openReaders -= 1;
-      },
-    };
-  }
-}

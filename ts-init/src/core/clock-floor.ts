@@ -1,6 +1,7 @@
 /**
  * Which time does a node believe? Reasons: docs/decisions/0003-time-a-node-believes.md.
  */
+import { BELIEVED_MS, BELIEVED_YEARS } from '@keelos/proto/believed-time.ts';
 import type { RecordKind } from '@keelos/proto/state-record.ts';
 
 /** Record of the last known time; payload {@link ClockFloorPayload}. */
@@ -11,9 +12,6 @@ export interface ClockFloorPayload {
   readonly timeMs: number;
 }
 
-const YEAR_MS = 365.25 * 86_400_000;
-/** How long after its build an image believes a clock. */
-export const BELIEVED_YEARS = 20;
 /** An NTP answer this close to the clock confirms it, although it is not set back. */
 const CONFIRMS_WITHIN_MS = 10_000;
 
@@ -32,7 +30,7 @@ export function clockWindow(known: {
   readonly buildMs: number;
   readonly lastKnownMs: number | undefined;
 }): ClockWindow {
-  const ceilingMs = known.buildMs + BELIEVED_YEARS * YEAR_MS;
+  const ceilingMs = known.buildMs + BELIEVED_MS;
   const last = known.lastKnownMs;
   const believed = last !== undefined && last <= ceilingMs ? last : known.buildMs;
   return { floorMs: Math.max(known.buildMs, believed), ceilingMs };

@@ -19,7 +19,7 @@ import {
   partitionBytes,
   SECTOR_BYTES,
 } from '@keelos/proto/gpt.ts';
-import { STATE_PARTITION_NAME, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 
 /** A write to the whole disk; the disk is flushed after each. */
 export interface DiskWrite {
@@ -56,7 +56,7 @@ export function planGrow(disk: TableBytes): GrowPlan {
   const gpt = readEitherTable(disk);
   const grown = growLastPartition(gpt, disk.diskSectors);
   const state = grown.partitions.find(
-    (one) => one.typeGuid === STATE_PARTITION_TYPE && one.name === STATE_PARTITION_NAME,
+    (one) => one.typeGuid === STATE_PARTITION_TYPE && one.name === PARTITION_NAMES.state,
   );
   const last = grown.partitions.reduce((a, b) => (b.lastLba > a.lastLba ? b : a));
   if (state === undefined || state !== last) {

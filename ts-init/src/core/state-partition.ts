@@ -1,7 +1,7 @@
 /**
  * Which partition holds the state, and how is it mounted? Reads what the kernel says in /sys/class/block.
  */
-import { STATE_PARTITION_NAME } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { BACKUP_OFFSETS_BYTES } from './ext4-superblock.ts';
 
 /** A partition as /sys/class/block/<name> describes it. */
@@ -32,7 +32,7 @@ export function chooseStatePartition(
 ): PartitionChoice | undefined {
   const candidates = partitions
     .map((one) => ({ ...one, facts: parseUevent(one.uevent) }))
-    .filter((one) => one.facts.get('PARTNAME') === STATE_PARTITION_NAME)
+    .filter((one) => one.facts.get('PARTNAME') === PARTITION_NAMES.state)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const onRoot = candidates.find((one) => one.disk === rootDisk);
   const chosen = onRoot ?? candidates[0];
@@ -43,7 +43,7 @@ export function chooseStatePartition(
     disk: chosen.disk,
     partitionNumber: Number(chosen.facts.get('PARTN') ?? 0),
     problem: ambiguous
-      ? `There are ${candidates.length} partitions named ${STATE_PARTITION_NAME}: ${chosen.name} is used`
+      ? `There are ${candidates.length} partitions named ${PARTITION_NAMES.state}: ${chosen.name} is used`
       : '',
   };
 }

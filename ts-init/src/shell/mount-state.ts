@@ -2,7 +2,7 @@
  * Finds and mounts the state partition; the node goes on whatever it finds.
  */
 import type { BootReport } from '@keelos/proto/init-control.ts';
-import { STATE_PARTITION_NAME } from '@keelos/proto/node-paths.ts';
+import { PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { mountFlagBits } from '../core/boot-plan.ts';
 import {
   BACKUP_OFFSETS_BYTES,
@@ -41,7 +41,7 @@ export async function mountState(machine: Machine): Promise<MountedState> {
   const choice = await findPartition(machine);
   const reasons: string[] = [];
   if (choice === undefined) {
-    reasons.push(`There is no partition named ${STATE_PARTITION_NAME}`);
+    reasons.push(`There is no partition named ${PARTITION_NAMES.state}`);
   } else {
     const device = `/dev/${choice.name}`;
     const mode = mountDevice(machine, device, reasons);
