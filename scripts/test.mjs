@@ -20,6 +20,11 @@ Options:
   --verbose        a line for every test that passes, not for slow ones alone
   -h, --help       this text
 
+Environment:
+  KEEL_CACHE     where everything that is built is kept (default: ~/.cache/keelos)
+  KEEL_SLOW=1    also what takes a quarter of an hour: a token is left to expire
+  KEEL_CYCLES=N  how often a node is switched off and on (default: 2)
+
 Exit code: 0 when every test passed and at least one ran, 1 otherwise, 2 for a wrong command line.
 Logs of nodes that failed a test: .vm/failed/
 `;

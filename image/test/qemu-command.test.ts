@@ -17,6 +17,7 @@ const OPTIONS = {
   apiPort: 1234,
   guestPort: 50051,
   noReboot: true,
+  watchdog: true,
   extraArgs: ['-S'],
 } as const;
 
@@ -25,6 +26,13 @@ describe('QEMU command line', () => {
     const line = qemuCommand(OPTIONS).join(' ');
     assert.match(line, /hostfwd=tcp:127\.0\.0\.1:1234-:50051/);
     assert.match(line, /virtio-net-pci,netdev=net,romfile=( |$)/);
+  });
+
+  it('leaves out the watchdog when the machine is to have none', () => {
+    assert.match(qemuCommand(OPTIONS).join(' '), /-device i6300esb/);
+    const without = qemuCommand({ ...OPTIONS, watchdog: false }).join(' ');
+    assert.doesNotMatch(without, /i6300esb/);
+    assert.match(without, /ICH9-LPC\.noreboot=true/);
   });
 
   it('keeps a comma in a path', () => {

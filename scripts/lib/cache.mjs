@@ -19,6 +19,7 @@ import {
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { leasedKeys, leaseProductOf, takeLease } from './lease.mjs';
 
 const REPOSITORY = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const HASH_CHARACTERS = 16;
@@ -126,6 +127,14 @@ export async function withLock(file, run) {
   }
 }
 
+/**
+ * Keeps the product that a file is in, if any, for as long as this process runs.
+ * @param {string} file
+ */
+export async function useProductOf(file) {
+  await leaseProductOf(file, cacheRoot());
+}
+
 /** @param {string} path a file or a directory */
 async function syncPath(path) {
   const handle = await open(path, constants.O_RDONLY);
@@ -156,22 +165,24 @@ async function isDirectory(path) {
 }
 
 /**
- * Removes what interrupted builds left and all but the last used products.
+ * Removes what interrupted builds left, and all but the last used products and those that somebody uses now.
  * @param {string} folder
  * @param {string} kept the product that must stay
  */
 async function tidy(folder, kept) {
   const products = [];
+  const leased = await leasedKeys(folder);
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.name.startsWith(TEMPORARY_PREFIX))
       await rm(path, { recursive: true, force: true, maxRetries: 5 });
-    else if (entry.isDirectory() && entry.name !== kept) {
+    else if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== kept) {
       products.push({ path, usedMs: (await stat(path)).mtimeMs });
     }
   }
   products.sort((a, b) => b.usedMs - a.usedMs);
   for (const product of products.slice(PRODUCTS_KEPT - 1)) {
+    if (leased.has(basename(product.path))) continue;
     await rm(product.path, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -179,6 +190,7 @@ async function tidy(folder, kept) {
 /**
  * Returns the directory of a product, and builds it first when these inputs have not been built before. Two processes
  * that want the same one build it once. `build` writes into the directory it is given; when it throws, nothing is kept.
+ * The product stays at least for as long as this process runs.
  *
  * @param {{ name: string, inputs: { files?: readonly string[], values?: Record<string, unknown> } | string,
  *           build: (dir: string) => Promise<void> }} options
@@ -190,6 +202,7 @@ export async function product({ name, inputs, build }) {
   const key = hash.slice(0, HASH_CHARACTERS);
   const folder = join(cacheRoot(), name);
   const dir = join(folder, key);
+  await takeLease(folder, key); // first, so that no other build removes what we are about to find
   const markUsed = () => utimes(dir, new Date(), new Date());
   if (await isDirectory(dir)) {
     await markUsed();

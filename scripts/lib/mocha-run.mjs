@@ -11,7 +11,7 @@ import { endPrograms, guardFolder } from './left-behind.mjs';
 /** @typedef {import('./test-run.mjs').Counts} Counts */
 
 /** Files that take longest start first, so that no core waits for one of them at the end. */
-const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'node'];
+const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'disk-faults', 'image-run', 'node'];
 const STAGE_TIMEOUT_MS = 10 * 60_000;
 /** What runs too long gets SIGTERM, and SIGKILL this much later. */
 const GRACE_MS = 10_000;

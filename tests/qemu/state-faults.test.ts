@@ -4,12 +4,24 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
-import { changePartition, PARTITION, partition, tool, writeBytes } from '@keelos/tests/disk.ts';
+import {
+  changePartition,
+  inPlace,
+  PARTITION,
+  partition,
+  readBytes,
+  tool,
+  writeBytes,
+} from '@keelos/tests/disk.ts';
 import { type HealthAnswer, keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 
 const FILL_BYTES = 64 * 1024 * 1024;
 /** Large enough for the file system to get a second block group, and with it a copy of its superblock. */
 const GROWN_DISK_GIB = 3;
+const SUPERBLOCK_OFFSET = 1024;
+const SUPERBLOCK_BYTES = 1024;
+/** A last block group that is too small for its own tables is not made. */
+const UNUSED_BYTES_MAX = 128 * 1024 * 1024;
 
 interface Case {
   readonly title: string;
@@ -91,26 +103,44 @@ for (const each of CASES) {
   });
 }
 
-describe('a node whose state partition has a damaged superblock and a copy of it', () => {
+describe('a node whose state partition grew with its disk', () => {
   let node: TestNode;
 
   before(async function () {
-    this.timeout(2 * TestNode.bootTimeoutMs);
+    this.timeout(TestNode.bootTimeoutMs);
     node = await TestNode.boot('state-backup', { diskGiB: GROWN_DISK_GIB });
     const { exitCode, stderr } = await node.bootstrap();
     assert.equal(exitCode, 0, stderr);
     await node.osctl('shutdown');
     await node.awaitPowerOff();
-    const { offsetBytes } = await partition(node.disk, PARTITION.state);
-    await writeBytes(node.disk, offsetBytes + 1024, Buffer.alloc(1024));
-    await node.start();
   });
   afterEach(async function () {
     await keepEvidence(node, this.currentTest);
   });
   after(() => node?.destroy());
 
-  it('uses the copy, still knows its operator, and says so', async () => {
+  it('has a file system on it that fills it and that e2fsck has nothing to say about', async () => {
+    const { offsetBytes, sizeBytes } = await partition(node.disk, PARTITION.state);
+    const superblock = await readBytes(
+      node.disk,
+      offsetBytes + SUPERBLOCK_OFFSET,
+      SUPERBLOCK_BYTES,
+    );
+    // s_blocks_count_lo, s_log_block_size (ext4 documentation, "Super Block")
+    const blockBytes = 1024 << superblock.readUInt32LE(0x18);
+    const unused = sizeBytes - superblock.readUInt32LE(0x04) * blockBytes;
+    assert.ok(sizeBytes > (GROWN_DISK_GIB - 1) * 1024 ** 3, `the partition has ${sizeBytes} bytes`);
+    assert.ok(unused >= 0 && unused < UNUSED_BYTES_MAX, `${unused} bytes are not used`);
+    const said = await tool('e2fsck', '-f', '-n', await inPlace(node.disk, PARTITION.state));
+    assert.doesNotMatch(said, /recover|warning/i);
+  });
+
+  it('uses the copy of its superblock when that is damaged, still knows its operator, and says so', async function () {
+    this.timeout(TestNode.bootTimeoutMs);
+    const { offsetBytes } = await partition(node.disk, PARTITION.state);
+    const zeros = Buffer.alloc(SUPERBLOCK_BYTES);
+    await writeBytes(node.disk, offsetBytes + SUPERBLOCK_OFFSET, zeros);
+    await node.start();
     const check = stateCheck(await node.health());
     assert.equal(check.state, 'degraded', check.message);
     assert.match(check.message, /superblock/);

@@ -44,6 +44,11 @@ export async function partition(disk: string, number: number): Promise<Extent> {
   };
 }
 
+/** A file system in a disk image, as the tools of e2fsprogs take it: they read it where it is. */
+export async function inPlace(disk: string, number: number): Promise<string> {
+  return `${disk}?offset=${(await partition(disk, number)).offsetBytes}`;
+}
+
 /** `sizeBytes` bytes of a file from `offsetBytes`. */
 export async function readBytes(file: string, offsetBytes: number, sizeBytes: number) {
   const handle = await open(file, 'r');

@@ -50,6 +50,8 @@ export interface NodeOptions {
   readonly diskGiB?: number;
   /** Changes the disk before the first boot. */
   readonly prepareDisk?: (disk: string) => Promise<void>;
+  /** The machine has a hardware watchdog; true when absent. */
+  readonly watchdog?: boolean;
   /** Do not wait for the node: it is not expected to come up. */
   readonly isBroken?: boolean;
 }
@@ -124,6 +126,7 @@ export class TestNode {
       overlay: false,
       apiPort: this.#apiPort,
       ...(this.#options.rtc === undefined ? {} : { rtc: this.#options.rtc }),
+      watchdog: this.#options.watchdog ?? true,
     });
     this.#apiPort = this.#vm.apiPort;
     if (this.#guestAddress !== '') await this.forwardTo(this.#guestAddress);

@@ -49,6 +49,7 @@ export class FakeWorld {
   readonly kernelLog = createFakeKernelLog();
   readonly logged: string[] = [];
   console = '';
+  addresses = [{ interface: 'eth0', cidr: '10.0.2.15/24', isLinkLocal: false }];
   imageFileCount = 500;
   imageFilesRead = 0;
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
@@ -143,7 +144,7 @@ export class FakeWorld {
       state: this.state,
       init: this.init,
       kernelLog: this.kernelLog,
-      addresses: () => [{ interface: 'eth0', cidr: '10.0.2.15/24', isLinkLocal: false }],
+      addresses: () => this.addresses,
       writeConsole: async (lines) => {
         this.console += `${lines.join('\n')}\n`;
       },

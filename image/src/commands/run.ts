@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import { ensureTools } from '../../../scripts/lib/apt.mjs';
+import { useProductOf } from '../../../scripts/lib/cache.mjs';
 import type { Vm } from '../shell/vm.ts';
 import { startVm } from '../shell/vm.ts';
 import { VM_TOOLS } from '../sys/vm-files.ts';
@@ -101,6 +102,7 @@ async function untilHealthy(vm: Vm): Promise<void> {
 
 async function run(disk: string, options: RunOptions): Promise<void> {
   await ensureTools(VM_TOOLS);
+  await useProductOf(disk); // the node's own disk is an overlay on it
   const dir = resolve(options.dir ?? (await mkdtemp(join(tmpdir(), 'keel-run-'))));
   const throwAway = async () => {
     if (options.dir === undefined) await rm(dir, { recursive: true });

@@ -29,6 +29,8 @@ export interface QemuOptions {
   readonly guestPort: number;
   readonly rtc?: string;
   readonly noReboot: boolean;
+  /** The machine has a hardware watchdog. */
+  readonly watchdog: boolean;
   readonly extraArgs: readonly string[];
 }
 
@@ -54,7 +56,10 @@ export function qemuCommand(options: QemuOptions): string[] {
     ...['-netdev', `user,id=net,${forward}`],
     // Without a boot ROM the firmware does not try to boot from the network.
     ...['-device', 'virtio-net-pci,netdev=net,romfile='],
-    ...['-device', 'virtio-rng-pci', '-device', 'i6300esb', '-watchdog-action', 'reset'],
+    ...['-device', 'virtio-rng-pci'],
+    // The chipset has one of its own, which its strap pin makes useless to the machine.
+    ...(options.watchdog ? ['-device', 'i6300esb'] : ['-global', 'ICH9-LPC.noreboot=true']),
+    ...['-watchdog-action', 'reset'],
     ...['-chardev', `file,id=console,append=on,path=${escaped(options.consoleLog)}`],
     ...['-serial', 'chardev:console'],
     ...['-qmp', `unix:${escaped(options.qmpSocket)},server=on,wait=off`],

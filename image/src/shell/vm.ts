@@ -67,6 +67,8 @@ export interface VmOptions {
   readonly firmwareVars?: string;
   /** What the real-time clock says at the start: a date, "utc" when absent. */
   readonly rtc?: string;
+  /** The machine has a hardware watchdog; true when absent. */
+  readonly watchdog?: boolean;
   /** QEMU ends where the machine would restart. */
   readonly noReboot?: boolean;
   readonly extraArgs?: readonly string[];
@@ -251,6 +253,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     guestPort: API_PORT,
     ...(options.rtc === undefined ? {} : { rtc: options.rtc }),
     noReboot: options.noReboot ?? false,
+    watchdog: options.watchdog ?? true,
     extraArgs: options.extraArgs ?? [],
   });
   await writeCommand(dir, shellQuoted(command));

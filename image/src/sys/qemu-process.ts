@@ -5,6 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { startTicks } from '../../../scripts/lib/process-identity.mjs';
 
 const POLL_MS = 50;
 const PORT_MIN = 20_000;
@@ -16,14 +17,6 @@ export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks since boot at which it started (proc(5), field 22). */
   readonly startTicks: string;
-}
-
-/** When a process started; undefined when there is none, or only its remains (a zombie). */
-async function startTicks(pid: number): Promise<string | undefined> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The name in the second field may contain anything, ")" too.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
 }
 
 /** True while that very process runs. */

@@ -8,8 +8,9 @@ import type {
   SystemService,
 } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { ServiceState, Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
-import type { BootReport, ServiceStatus } from '@keelos/proto/init-control.ts';
+import type { ServiceStatus } from '@keelos/proto/init-control.ts';
 import { PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
+import { addressOrigin } from '../core/address-origin.ts';
 import { subjectOf } from '../core/client-certificate.ts';
 import { parseKilobytes } from '../core/proc-text.ts';
 import type { Node } from '../node.ts';
@@ -35,6 +36,8 @@ const SLOTS: Readonly<Record<string, Slot>> = {
 };
 /** File systems whose room is worth a line. */
 const DATA_TYPES: ReadonlySet<string> = new Set(['ext4', 'xfs', 'btrfs', 'vfat', 'squashfs']);
+/** Of the default configuration: nothing is set, the kernel does it. */
+const NO_NETWORK = { interfaces: [], nameservers: [] };
 const STATES = {
   waiting: ServiceState.WAITING,
   running: ServiceState.RUNNING,
@@ -87,6 +90,7 @@ async function status(node: Node): Promise<MessageInitShape<typeof GetStatusResp
   const { ports, trust } = node;
   const { files } = ports;
   const report = await bootReport(files);
+  const network = node.configuration.bootConfig?.network ?? NO_NETWORK;
   const memory = parseKilobytes((await files.readText('/proc/meminfo')) ?? '');
   const partition = await rootPartition(ports, await partitions(files));
   return {
@@ -104,7 +108,7 @@ async function status(node: Node): Promise<MessageInitShape<typeof GetStatusResp
     addresses: ports.addresses().map((address) => ({
       interface: address.interface,
       address: address.cidr,
-      origin: address.isLinkLocal ? 'kernel' : originOf(report.network.mode),
+      origin: addressOrigin(address, network),
     })),
     clock: {
       now: timestampFromMs(ports.clock.nowMs()),
@@ -115,10 +119,6 @@ async function status(node: Node): Promise<MessageInitShape<typeof GetStatusResp
     enrolled: trust.isEverEnrolled,
     bootId: await bootId(files),
   };
-}
-
-function originOf(mode: BootReport['network']['mode']): string {
-  return mode === 'none' ? 'kernel' : mode;
 }
 
 function certificateMessage({ identity }: Node) {

@@ -166,6 +166,12 @@ export class NodeConfigStore {
     this.#ports.log(`configuration revision ${revision} applied by "${application.subject}"`);
   }
 
+  /** The value that this boot began with, so the one that PID 1 acted upon; undefined when it was the default. */
+  get bootConfig(): NodeConfig | undefined {
+    const boot = this.#read(BOOT_CONFIG_PATH);
+    return boot instanceof KeelError ? undefined : boot?.config;
+  }
+
   async #waitsForReboot(config: NodeConfig | undefined): Promise<boolean> {
     const boot = this.#read(BOOT_CONFIG_PATH);
     if (boot instanceof KeelError) return false;
