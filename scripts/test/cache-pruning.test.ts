@@ -33,7 +33,7 @@ async function takenBefore(n: number): Promise<string> {
 }
 
 describe('the products that the cache keeps', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
   let root = '';
   let before: string | undefined;
 
