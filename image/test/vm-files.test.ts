@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { attach, startVm } from '@keelos/image/shell/vm.ts';
@@ -15,7 +15,7 @@ describe('what is written down about machines', () => {
   let before: NodeJS.ProcessEnv;
 
   beforeEach(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'keel-vm-files-'));
+    dir = await mkdtemp(join(tmpdir(), 'keel-files-of-vm-'));
     before = { ...process.env };
   });
   afterEach(async () => {
@@ -37,7 +37,9 @@ describe('what is written down about machines', () => {
 
   it('leads to a machine whose starter had no time to write down its number', async () => {
     const command = ['sleep', `60.${process.pid}`];
-    const state = { process: null, apiPort: 1, qmpSocket: 's', consoleOffset: 0, command };
+    // A damaged record must not make us remove what is not ours.
+    const qmpSocket = join(dir, 'qmp');
+    const state = { process: null, apiPort: 1, qmpSocket, consoleOffset: 0, command };
     await writeFile(join(dir, 'vm.json'), JSON.stringify(state));
     assert.equal(await attach(dir), undefined);
     const machine = spawn('sleep', command.slice(1), { stdio: 'ignore' });
@@ -47,6 +49,7 @@ describe('what is written down about machines', () => {
     assert.equal(vm?.pid, machine.pid);
     await vm?.kill();
     await ended;
+    assert.ok((await readdir(dir)).includes('vm.json'), 'the folder is left alone');
     assert.equal(await attach(dir), undefined);
   });
 

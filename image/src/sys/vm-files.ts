@@ -1,7 +1,17 @@
 /** The files of a virtual machine: its disk, its firmware variables, and what was written down to find it again. */
-import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  open,
+  readFile,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { exec } from '../../../scripts/lib/exec.mjs';
 import { makeFile, replaceFile } from '../../../scripts/lib/whole-file.mjs';
 import type { Accelerator } from '../core/qemu-command.ts';
@@ -18,6 +28,10 @@ export const VM_TOOLS = [
   { command: 'qemu-img', package: 'qemu-utils', why: 'disk of the node' },
   { file: FIRMWARE_CODE, package: 'ovmf', why: 'UEFI firmware of the node' },
 ];
+
+/** The socket of a machine, in a folder of its own whose name begins like this. */
+const SOCKET_FOLDER = 'keel-vm-';
+const SOCKET = 'qmp';
 
 /** Names in a machine's folder. */
 export const VM_FILES = {
@@ -70,12 +84,19 @@ export async function ensureFirmwareVars(path: string, template?: string): Promi
 
 /** A path for a socket: short, because socket addresses have at most 107 bytes, and private. */
 export async function socketPath(): Promise<string> {
-  return join(await mkdtemp(join(tmpdir(), 'keel-vm-')), 'qmp');
+  return join(await mkdtemp(join(tmpdir(), SOCKET_FOLDER)), SOCKET);
 }
 
-/** Removes what {@link socketPath} made; nothing happens when it is gone. */
+/**
+ * Removes what {@link socketPath} made, and nothing else: the path was read from a file. Nothing happens when it is gone.
+ */
 export async function removeSocket(path: string): Promise<void> {
-  await rm(dirname(path), { recursive: true, force: true });
+  const folder = dirname(path);
+  if (!folder.startsWith(join(tmpdir(), SOCKET_FOLDER)) || basename(path) !== SOCKET) return;
+  await rm(path, { force: true });
+  await rmdir(folder).catch(() => {
+    // It is gone already, or somebody put something there, which is theirs.
+  });
 }
 
 /** What vm.json says while a machine is being started: everything but its process. */
