@@ -44,10 +44,12 @@ export function qemuCommand(options: QemuOptions): string[] {
   const pflash = `if=pflash,format=raw,unit=`;
   const threads = options.accelerator === 'tcg' ? 'tcg,thread=multi' : 'kvm';
   const forward = `hostfwd=tcp:127.0.0.1:${options.apiPort}-:${options.guestPort}`;
+  // The chipset of q35 has a watchdog of its own, which cannot be taken out; that of pc has none.
+  const machine = options.watchdog ? 'q35' : 'pc';
   return [
     'qemu-system-x86_64',
     ...['-name', 'keelos', '-nodefaults', '-no-user-config', '-display', 'none'],
-    ...['-machine', 'q35,hpet=off', '-accel', threads, '-cpu', options.cpuModel],
+    ...['-machine', `${machine},hpet=off`, '-accel', threads, '-cpu', options.cpuModel],
     ...['-smp', String(options.cpus), '-m', String(options.memoryMiB)],
     ...['-drive', `${pflash}0,readonly=on,file=${escaped(options.firmwareCode)}`],
     ...['-drive', `${pflash}1,file=${escaped(options.firmwareVars)}`],
@@ -57,8 +59,7 @@ export function qemuCommand(options: QemuOptions): string[] {
     // Without a boot ROM the firmware does not try to boot from the network.
     ...['-device', 'virtio-net-pci,netdev=net,romfile='],
     ...['-device', 'virtio-rng-pci'],
-    // The chipset has one of its own, which its strap pin makes useless to the machine.
-    ...(options.watchdog ? ['-device', 'i6300esb'] : ['-global', 'ICH9-LPC.noreboot=true']),
+    ...(options.watchdog ? ['-device', 'i6300esb'] : []),
     ...['-watchdog-action', 'reset'],
     ...['-chardev', `file,id=console,append=on,path=${escaped(options.consoleLog)}`],
     ...['-serial', 'chardev:console'],
