@@ -8,3 +8,10 @@ export const STATUS_WRONG_STATE: i32 = 1;
 export const STATUS_INPUT_TOO_LONG: i32 = 2;
 /** The stream is longer than the format can say. */
 export const STATUS_STREAM_TOO_LONG: i32 = 3;
+/** A number is outside the range that the call takes. */
+export const STATUS_OUT_OF_RANGE: i32 = 4;
+
+// From 20 on: the data is at fault, not the caller.
+
+/** The image ends before its last block. */
+export const STATUS_VERITY_IMAGE_TOO_SHORT: i32 = 20;
