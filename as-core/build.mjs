@@ -12,7 +12,11 @@ const FOLDER = fileURLToPath(new URL('.', import.meta.url));
  *
  * @type {{ name: string, memoryPages?: number }[]}
  */
-const MODULES = [{ name: 'sha256', memoryPages: 2 }, { name: 'verity', memoryPages: 6 }, { name: 'zstd-frame' }];
+const MODULES = [
+  { name: 'sha256', memoryPages: 2 },
+  { name: 'verity', memoryPages: 6 },
+  { name: 'zstd-frame' },
+];
 
 await mkdir(`${FOLDER}build`, { recursive: true });
 for (const { name, memoryPages } of MODULES) {
