@@ -35,7 +35,7 @@ async function buildInto(dir: string, bzImage: string): Promise<void> {
     out: join(dir, 'root.squashfs'),
     epochSeconds: EPOCH_SECONDS,
   });
-  const { image, verity } = await appendHashTree(squashfs, join(dir, 'root.verity'));
+  const { image, verity } = await appendHashTree(squashfs);
   const { debs } = await fetchDebianParts();
   const boot = join(dir, 'boot');
   await unpackDeb(debs['systemd-boot-efi']?.file ?? '', boot);

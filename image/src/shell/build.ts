@@ -93,7 +93,7 @@ async function makeRoot(context: BuildContext, work: string) {
   const squashfs = await progress.step('compress root file system', { estimateSeconds: 30 }, () =>
     makeSquashfs(join(work, 'root'), { out: join(work, 'root.squashfs'), epochSeconds }),
   );
-  const root = await appendHashTree(squashfs, join(work, 'root.verity'));
+  const root = await appendHashTree(squashfs);
   return { ...root, contents, executable, unpacked, release };
 }
 

@@ -25,6 +25,8 @@ const FOLDERS = [
 ];
 
 const FILES = [
+  'as-core/asconfig.json',
+  'as-core/build.mjs',
   'image/debian.lock.json',
   'image/src/shell/build.ts',
   'package-lock.json',
@@ -39,7 +41,6 @@ const NOT_AN_INPUT = /^image\/src\/sys\/(kvm|qemu|qmp|vm)[^/]*$/;
 /** Reproducible bytes need one version of each; the fourth line for people who miss a tool. */
 const TOOLS = [
   { command: 'mksquashfs', args: ['-version'], package: 'squashfs-tools' },
-  { command: 'veritysetup', args: ['--version'], package: 'cryptsetup-bin' },
   { command: 'mke2fs', args: ['-V'], package: 'e2fsprogs' },
   { command: 'strip', args: ['--version'], package: 'binutils' },
 ] as const;
