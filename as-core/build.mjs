@@ -16,6 +16,7 @@ const MODULES = [
   { name: 'sha256', memoryPages: 2 },
   { name: 'verity', memoryPages: 6 },
   { name: 'zstd-frame' },
+  { name: 'squashfs', memoryPages: 240 },
 ];
 
 await mkdir(`${FOLDER}build`, { recursive: true });
