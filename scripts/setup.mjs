@@ -11,6 +11,7 @@ import { cacheRoot, hashInputs, product, withLock } from './lib/cache.mjs';
 import { exec } from './lib/exec.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { BASE_TOOLS, GRPCURL, TEST_TOOLS } from './lib/tools.data.mjs';
+import { installWasmtime } from './lib/wasmtime.mjs';
 
 /** Root folder of the checkout. */
 export const CHECKOUT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -37,6 +38,7 @@ export async function setup({ progress, forTests = false }) {
   await progress.step('generated code', { estimateSeconds: 10 }, generate);
   if (forTests) {
     await progress.step('grpcurl', { estimateSeconds: 60 }, () => buildGrpcurl());
+    await progress.step('wasmtime', { estimateSeconds: 20 }, () => installWasmtime());
   }
 }
 
@@ -144,7 +146,7 @@ async function generate() {
   if (scripts.build === undefined) return;
   await stamped({
     stamp: join(assembly, 'build/.stamp'),
-    files: await filesBelow(assembly, (name) => /\.(ts|mjs|js|json)$/.test(name)),
+    files: await filesBelow(assembly, (name) => /\.(ts|mjs|js|json|wat)$/.test(name)),
     make: () =>
       exec('npm', ['run', 'build', '--workspace', 'as-core'], {
         cwd: CHECKOUT,
