@@ -25,6 +25,7 @@ export const BASE_TOOLS = [
 export const TEST_TOOLS = [
   { command: 'veritysetup', package: 'cryptsetup-bin', why: 'judges our hash trees' },
   { command: 'sgdisk', package: 'gdisk', why: 'checks the partition table' },
+  { command: 'sqfs2tar', package: 'squashfs-tools-ng', why: 'reads the SquashFS that we wrote' },
   { command: 'mcopy', package: 'mtools', why: 'reads the EFI system partition' },
   { command: 'fsck.vfat', package: 'dosfstools', why: 'checks the EFI system partition' },
   { command: 'jq', package: 'jq', why: 'reads JSON in the commands that the docs show' },
