@@ -36,3 +36,7 @@ export const STATE_PARTITION_TYPE = '4d21b016-b534-45c2-a9fb-5c16e091fd2d';
 export const STATE_PARTITION_NAME = 'keel-state';
 /** TCP port of the gRPC API. */
 export const API_PORT = 50051;
+/** GPT names of the two slots. */
+export const SLOT_PARTITION_NAMES = { a: 'keel-a', b: 'keel-b' } as const;
+/** Folder of the kernel images on the EFI system partition, each with the verity table of its root. */
+export const ESP_KERNEL_DIR = 'EFI/keel';

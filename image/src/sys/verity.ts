@@ -3,13 +3,8 @@ import { createHash } from 'node:crypto';
 import { compileModule } from '@keelos/as-core/load.ts';
 import { VerityHasher } from '@keelos/as-core/verity-hasher.ts';
 import { treeOver } from '@keelos/as-core/verity-tree.ts';
+import { saltOfContents } from '@keelos/proto/verity-table.ts';
 import type { VerityFacts } from '../core/command-line.ts';
-
-/** Salt for a root: it follows from the contents, so that equal roots have equal trees. */
-function saltFor(data: Uint8Array): Buffer {
-  const digest = createHash('sha256').update(data).digest();
-  return createHash('sha256').update('keelos verity salt\0').update(digest).digest();
-}
 
 /**
  * The file system with its hash tree behind it, and what the kernel must know of it.
@@ -20,15 +15,16 @@ function saltFor(data: Uint8Array): Buffer {
 export async function appendHashTree(
   data: Uint8Array,
 ): Promise<{ image: Buffer; verity: VerityFacts }> {
-  const salt = saltFor(data);
-  const hasher = new VerityHasher(await compileModule('verity'), salt);
+  const salt = saltOfContents(createHash('sha256').update(data).digest());
+  const saltBytes = Buffer.from(salt, 'hex');
+  const hasher = new VerityHasher(await compileModule('verity'), saltBytes);
   const { tree, rootHash } = treeOver(hasher.hash(data), (blocks) => hasher.hash(blocks));
   return {
     image: Buffer.concat([data, tree]),
     verity: {
       dataBytes: data.length,
       rootHash: Buffer.from(rootHash).toString('hex'),
-      salt: salt.toString('hex'),
+      salt,
     },
   };
 }
