@@ -7,6 +7,7 @@
  */
 import { encodeBlocks } from './encode-blocks-job.ts';
 import { hashBlocks } from './hash-blocks-job.ts';
+import { verifySquashfs } from './verify-squashfs-job.ts';
 
 /** What a job may use besides its input. */
 export interface JobContext {
@@ -27,6 +28,7 @@ export interface JobContext {
 export const JOBS = {
   'encode-blocks': encodeBlocks,
   'hash-blocks': hashBlocks,
+  'verify-squashfs': verifySquashfs,
 } as const;
 
 type Jobs = typeof JOBS;

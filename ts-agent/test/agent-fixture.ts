@@ -50,6 +50,7 @@ export class FakeWorld {
   console = '';
   imageFileCount = 500;
   imageFilesRead = 0;
+  verifyImage: AgentPorts['verifyImage'] = async () => Promise.reject(new Error('no image'));
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
 
   constructor() {
@@ -147,6 +148,7 @@ export class FakeWorld {
         this.console += `${lines.join('\n')}\n`;
       },
       walkImage: () => this.walk(),
+      verifyImage: (...verification) => this.verifyImage(...verification),
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       random: randomBytes,

@@ -9,6 +9,7 @@ import type {
 } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { ServiceState, Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import type { BootReport, ServiceStatus } from '@keelos/proto/init-control.ts';
+import { SLOT_PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { subjectOf } from '../core/client-certificate.ts';
 import { parseKilobytes } from '../core/proc-text.ts';
 import type { Node } from '../node.ts';
@@ -28,7 +29,10 @@ import {
 import { replyError } from '../sys/init-client.ts';
 
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64' };
-const SLOTS: Readonly<Record<string, Slot>> = { 'keel-a': Slot.A, 'keel-b': Slot.B };
+const SLOTS: Readonly<Record<string, Slot>> = {
+  [SLOT_PARTITION_NAMES.a]: Slot.A,
+  [SLOT_PARTITION_NAMES.b]: Slot.B,
+};
 /** File systems whose room is worth a line. */
 const DATA_TYPES: ReadonlySet<string> = new Set(['ext4', 'xfs', 'btrfs', 'vfat', 'squashfs']);
 const STATES = {
