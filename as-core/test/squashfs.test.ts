@@ -169,8 +169,8 @@ describe('the SquashFS reader', function () {
       const owners = image.fileOfBlock(at);
       const sample = content.subarray(start, start + 500);
       assert.ok(owners.length > 0, `${entry.path} at ${at}`);
-      // Files with the same content have blocks of their own here: the first is found.
-      for (const owner of owners) assert.ok(contentOf(image, owner).includes(sample), owner);
+      // Files with the same content have blocks of their own here, and tails share a block.
+      assert.ok(owners.some((owner) => contentOf(image, owner).includes(sample)));
     }
     assert.ok(found > 5);
     const place = (field: number) => Number(bytes.readBigUInt64LE(field));
