@@ -50,7 +50,7 @@ describe('verity over files', () => {
         assert.equal(await isAccepted(scratch.path('image'), own), true);
         assert.equal((await verifyImage(own)).ok, true);
       }
-    }).timeout(20_000);
+    }).timeout(60_000);
   }
 
   for (const blocks of BLOCK_COUNTS.slice(-2)) {
@@ -66,7 +66,7 @@ describe('verity over files', () => {
         ...{ ok: true, bad: [], badCount: 0 },
         sha256: createHash('sha256').update(own.data).digest('hex'),
       });
-    }).timeout(20_000);
+    }).timeout(60_000);
   }
 
   it('agrees with veritysetup about random images with random damage', async () => {
@@ -85,7 +85,7 @@ describe('verity over files', () => {
       }),
       { numRuns: 25 },
     );
-  }).timeout(20_000);
+  }).timeout(60_000);
 
   it('finds any flipped bit, names its block and no other, and refuses the blocks under it', async () => {
     const image = await imageOf(140);
@@ -106,7 +106,7 @@ describe('verity over files', () => {
       writeSync(image.fd, whole, byte, 1, byte);
     }
     assert.equal((await verifyImage(image)).ok, true);
-  }).timeout(20_000);
+  }).timeout(60_000);
 
   it('names at most 64 bad blocks, and counts them all', async () => {
     const image = await imageOf(300);
