@@ -75,6 +75,11 @@ export class ZstdDecoder {
     return new ZstdDecoder(await compileZstd());
   }
 
+  /** Memory that it holds, in bytes: never over {@link DECODER_MEMORY_BYTES_MAX}. */
+  get memoryBytes(): number {
+    return this.#guarded.instance.memory.buffer.byteLength;
+  }
+
   /**
    * Content of `frame`, in memory of the caller's own. The frame is one whole frame without dictionary, its header
    * tells its content size, and its window is at most `contentBytesMax`; with a checksum, that is right too.
