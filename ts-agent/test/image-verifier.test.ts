@@ -10,7 +10,7 @@ import { type ImagePlace, verifyImageInThread } from '@keelos/ts-agent/sys/image
 const LARGE_BYTES = 3 * 1_048_576;
 
 describe('verification of an image on a thread', function () {
-  this.timeout(20_000);
+  this.timeout(60_000);
 
   let directory = '';
   let good: Buffer;
@@ -42,7 +42,7 @@ describe('verification of an image on a thread', function () {
 
   const verify = (bytes: Buffer, onProgress = (_doneBytes: number) => {}) => {
     writeFileSync(place.device, bytes);
-    const signal = AbortSignal.timeout(15_000);
+    const signal = AbortSignal.timeout(30_000);
     return verifyImageInThread(place, { signal, withFileSystem: true, onProgress });
   };
 

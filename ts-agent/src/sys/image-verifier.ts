@@ -74,6 +74,7 @@ export const verifyImageInThread: VerifyImage = async (place, options) => {
     await workers.close();
     closeSync(fd);
     await forgetCached(place.device);
+    await giveMemoryBack();
   }
 };
 
@@ -83,6 +84,12 @@ function unnamed(bad: readonly { readonly level: number; readonly block: number 
 
 /** _IO(0x12, 97) */
 const BLKFLSBUF = 0x1261;
+
+/** Hands what the thread has left free in the C library's heap back to the kernel, which that does not do by itself. */
+async function giveMemoryBack(): Promise<void> {
+  const { default: koffi } = await import('koffi');
+  koffi.load('libc.so.6').func('int malloc_trim(size_t pad)')(0);
+}
 
 /**
  * Drops what the kernel keeps in memory of a device, so that the disk itself is read, and so that an image that was read
