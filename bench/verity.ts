@@ -145,6 +145,7 @@ async function bothFigures(blocks: Blocks, runs: number): Promise<Figure[]> {
 export async function verity({ runs, input }: BenchOptions): Promise<Figure[]> {
   return withSample(input, async (sample) => {
     const dataBlocks = Math.floor(sample.sizeBytes / BLOCK_BYTES);
+    if (dataBlocks === 0) throw new Error(`Cannot measure ${sample.path}: not one block`);
     const file = await open(sample.path, 'r');
     try {
       const blocks = { fd: file.fd, dataBlocks, salt: SALT };

@@ -56,6 +56,28 @@ describe('verity past 2 and 4 GiB', () => {
     });
   }
 
+  it('makes and checks the tree of 300 MB in at most 64 MiB a worker beyond what was there before', async () => {
+    const dataBlocks = Math.ceil(300e6 / BLOCK_BYTES);
+    const hashOffset = dataBlocks * BLOCK_BYTES;
+    const fd = scratch.write('image');
+    ftruncateSync(fd, hashOffset);
+    const known = { fd, dataBlocks, salt: SALT, workers };
+    // From here on the threads run, and have compiled what they need.
+    await buildHashTree({ ...known, dataBlocks: 1000 });
+    const idleBytes = process.memoryUsage.rss();
+    let peakBytes = 0;
+    const onProgress = () => {
+      peakBytes = Math.max(peakBytes, process.memoryUsage.rss());
+    };
+    const { tree, rootHash } = await buildHashTree({ ...known, onProgress });
+    writeSync(fd, tree, 0, tree.length, hashOffset);
+    const { ok } = await verifyImage({ ...known, hashOffset, rootHash, onProgress });
+    assert.equal(ok, true);
+    onProgress();
+    const perWorkerBytes = (peakBytes - idleBytes) / workers.count;
+    assert.ok(perWorkerBytes <= 64 * 2 ** 20, `${perWorkerBytes} bytes`);
+  }).timeout(60_000);
+
   it('covers an image of 4 GiB and one block', async () => {
     const dataBlocks = (4 * GIB) / BLOCK_BYTES + 1;
     const marked = [0, 1, 2 ** 19 - 1, 2 ** 19, 2 ** 19 + 1, 2 ** 20 - 1, 2 ** 20];
