@@ -5,7 +5,6 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { findCommand } from '../../scripts/lib/apt.mjs';
 
 /** Bytes of a block. */
 export const BLOCK_BYTES = 4096;
@@ -80,5 +79,7 @@ export async function isAccepted(
 }
 
 function veritysetup(args: readonly string[]) {
-  return run(findCommand('veritysetup') ?? 'veritysetup', [...args]);
+  // It is a tool for root, whose folders are not on everybody's path.
+  const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin:/sbin` };
+  return run('veritysetup', [...args], { env });
 }
