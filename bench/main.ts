@@ -6,7 +6,10 @@ import { type Figure, figureText } from './report.ts';
 import type { BenchOptions } from './rounds.ts';
 import { sha256 } from './sha256.ts';
 import { size } from './size.ts';
+import { squashfsRead } from './squashfs-read.ts';
+import { squashfsWrite } from './squashfs-write.ts';
 import { verity } from './verity.ts';
+import { zstd } from './zstd.ts';
 
 const RUNS_DEFAULT = 3;
 const RUNS_MAX = 100;
@@ -17,7 +20,10 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure
   memory: ({ runs }) => memory(runs),
   sha256,
   size,
+  'squashfs-read': squashfsRead,
+  'squashfs-write': squashfsWrite,
   verity,
+  zstd,
 };
 
 const HELP = `Usage: npm run bench -- NAME… [options]
@@ -27,7 +33,10 @@ Subjects:
   memory           PSS of PID 1 and the agent on an idle node
   sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
   size             bytes of each part of the image
+  squashfs-read    every block of the root verified on one core, against sqfs2tar and unsquashfs
+  squashfs-write   the root packed, against mksquashfs: time and bytes
   verity           dm-verity hash tree with 1 and 2 workers, against veritysetup, hash-wasm and node:crypto
+  zstd             blocks of 128 KiB, against node:zlib, the command zstd, zstd-codec and fzstd
 
 Options:
   --input FILE   what sha256 and verity work on instead of 256 MiB of noise
