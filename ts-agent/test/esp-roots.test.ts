@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
 import { parseVerityTable } from '@keelos/proto/verity-table.ts';
 import { FatVolume, fatEntries } from '@keelos/ts-agent/core/fat-volume.ts';
 import { commandLinePlace } from '@keelos/ts-agent/core/kernel-image.ts';
+import { findCommand } from '../../scripts/lib/apt.mjs';
 import { testEsp, testKernelImage, testRoot } from './slot-disk.ts';
 
 const LONG_NAME = 'keel-0123456789abcdef-and-a-name-over-two-entries.efi';
@@ -43,6 +49,36 @@ describe('kernel images on an EFI system partition', () => {
       volume.readFile(file, { offsetBytes: 0, lengthBytes: 2 ** 21 }),
       RangeError,
     );
+  });
+
+  it('are read from what mkfs.vfat and mtools made', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keel-fat-'));
+    try {
+      const image = join(directory, 'esp.img');
+      writeFileSync(image, '');
+      truncateSync(image, 40 * 1_048_576);
+      const file = join(directory, 'content');
+      writeFileSync(file, CONTENT);
+      execFileSync(findCommand('mkfs.vfat') ?? '', ['-F', '32', '-s', '1', image]);
+      const names = ['plain.efi', 'Keel-With A Long Name+1.efi', 'UPPER.EFI'];
+      execFileSync('mmd', ['-i', image, '::EFI', '::EFI/keel']);
+      for (const name of [...names, 'gone.efi']) {
+        execFileSync('mcopy', ['-i', image, file, `::EFI/keel/${name}`]);
+      }
+      execFileSync('mdel', ['-i', image, '::EFI/keel/gone.efi']);
+      const volume = await FatVolume.open(readerOf(readFileSync(image)));
+      const entries = (await volume.list(ESP_KERNEL_DIR)) ?? [];
+      assert.deepEqual(
+        entries.map(({ name }) => name.toUpperCase()),
+        names.map((name) => name.toUpperCase()),
+      );
+      for (const entry of entries) {
+        const whole = { offsetBytes: 0, lengthBytes: 10_000 };
+        assert.ok((await volume.readFile(entry, whole)).equals(CONTENT), entry.name);
+      }
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('a damaged file system is refused or read, in bounded work, whatever byte is wrong', async () => {
