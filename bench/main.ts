@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME… [--json] [--runs N] [--input FILE]` */
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
+import { designCard } from './design-card.ts';
 import { memory } from './memory.ts';
 import { type Figure, figureText } from './report.ts';
 import type { BenchOptions } from './rounds.ts';
@@ -17,6 +18,7 @@ const RUNS_MAX = 100;
 /** Subject to how it is measured. */
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure[]>>> = {
   boot: ({ runs }) => boot(runs),
+  'design-card': designCard,
   memory: ({ runs }) => memory(runs),
   sha256,
   size,
@@ -30,6 +32,7 @@ const HELP = `Usage: npm run bench -- NAME… [options]
 
 Subjects:
   boot             kernel start to API listening, against the same kernel with an empty init
+  design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
   memory           PSS of PID 1 and the agent on an idle node
   sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
   size             bytes of each part of the image
