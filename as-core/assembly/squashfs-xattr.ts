@@ -33,6 +33,9 @@ const TYPE_ELSEWHERE: u32 = 0x100;
 const TYPE_SECURITY: u32 = 2;
 const NAME_BYTES_MAX: u32 = 255;
 const REFERENCE_BYTES: u32 = 8;
+// listxattr gives at most 64 KiB of names to a program (XATTR_LIST_MAX), each of 7 bytes at least.
+const ATTRIBUTES_MAX: u32 = 9362;
+const LIST_BYTES_MAX: u64 = 1 << 20;
 
 /** Lists of attributes; 0 without a table. */
 export let xattrCount: u32 = 0;
@@ -98,7 +101,7 @@ export function openList(index: u32): i32 {
   listSize = load<u32>(id, 12);
   listRead = 0;
   listStored = 0;
-  if (count == 0) return STATUS_SQUASHFS_XATTR_COUNT;
+  if (count == 0 || count > ATTRIBUTES_MAX) return STATUS_SQUASHFS_XATTR_COUNT;
   if (!openAt(list, reference)) return STATUS_SQUASHFS_XATTR_REFERENCE;
   attributesLeft = count;
   return STATUS_OK;
@@ -149,6 +152,7 @@ export function nextAttribute(withValue: bool): i32 {
   if (attributeValueLength > VALUE_BYTES_MAX) return STATUS_SQUASHFS_XATTR_VALUE;
   if (from === list) listStored += attributeValueLength;
   listRead += prefix + attributeNameLength + 1 + attributeValueLength;
+  if (listRead > LIST_BYTES_MAX) return STATUS_SQUASHFS_XATTR_SIZE;
   status = readStream(from, withValue ? ATTRIBUTE_VALUE_AT : 0, attributeValueLength);
   if (status != STATUS_OK || attributesLeft > 0) return status;
   // mksquashfs counts whole names, a NUL and the values; squashfs-tools-ng what the list takes on the disk.

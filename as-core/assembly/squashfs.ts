@@ -8,13 +8,14 @@ import { beginWork, faultAt, faultInode } from './squashfs-host';
 import {
   blocksChecked,
   bytesChecked,
-  covers,
   hasBlock,
   loadTail,
+  measureFile,
   nextBlock,
   openFile,
   pieceAt,
   pieceLength,
+  storedBytes,
 } from './squashfs-data';
 import { hasEntry, Listing, LISTING_BYTES, nextEntry, openListing } from './squashfs-directory';
 import { Inode, readInode, TYPE_FILE } from './squashfs-inode';
@@ -139,10 +140,13 @@ export function nextAttributeOfList(): i32 {
   return isOpen ? nextAttribute(true) : STATUS_WRONG_STATE;
 }
 
-/** Whether a part of the data of the file in the inode record lies in a range: 1 or 0, or -status. */
-export function inodeCovers(offset: u64, length: u64, fragment: u32): i32 {
-  if (!isOpen || inode.type != TYPE_FILE) return -STATUS_WRONG_STATE;
-  return covers(inode, offset, length, fragment);
+/** Adds up what the blocks of the file in the inode record take in the image: `fileBytesStored`. */
+export function measureContent(): i32 {
+  return isOpen && inode.type == TYPE_FILE ? measureFile(inode) : STATUS_WRONG_STATE;
+}
+
+export function fileBytesStored(): u64 {
+  return storedBytes;
 }
 
 /** Finds a fragment block: `fragmentPlace`, `fragmentBytesStored`. */

@@ -25,7 +25,8 @@ export interface SquashfsExports {
   nextPiece(): number;
   openAttributes(index: number): number;
   nextAttributeOfList(): number;
-  inodeCovers(offset: bigint, length: bigint, fragment: number): number;
+  measureContent(): number;
+  readonly fileBytesStored: WideGetter;
   findFragmentBlock(index: number): number;
   partEnd(part: number): bigint;
   readonly fragmentPlace: WideGetter;
@@ -173,9 +174,11 @@ export class SquashfsInstance {
     return new DataView(this.#memory.buffer, pointer >>> 0, length >>> 0);
   }
 
-  /** Begins a job: what it may read and decode is counted from here on. */
-  begin(): void {
-    this.run('begin', (exports) => exports.begin(this.#workBytesMax));
+  /** Begins a job: what it may read and decode, in all or at most `bytes`, is counted from here on. */
+  begin(bytes = Number.POSITIVE_INFINITY): void {
+    const isLess = bytes < Number(this.#workBytesMax);
+    const work = isLess ? BigInt(bytes) : this.#workBytesMax;
+    this.run('begin', (exports) => exports.begin(work));
   }
 
   /**

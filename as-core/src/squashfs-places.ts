@@ -2,46 +2,78 @@
 import type { SquashfsInstance } from './squashfs-instance.ts';
 import { NONE, readSuperblockRecord } from './squashfs-records.ts';
 import type { Found } from './squashfs-walk.ts';
+import { expectOk, Status } from './status.ts';
 
+const ACTION = 'find what lies at a byte';
 const NO_TABLE = 0xffffffffffffffffn;
 const SUPERBLOCK_BYTES = 96;
 const METADATA_BYTES = 8192;
 const PADDED_BYTES = 4096;
 
+/** Names that are given for one place. */
+export const NAMES_MAX = 64;
+/** Most blocks that are looked at for one question. */
+const BLOCKS_MAX = 1 << 26;
+
 /** Some bytes of an image. */
-export interface Place {
-  /** Parts that they belong to so far. */
-  readonly names: string[];
-  /** Whether they are data of files: `belongs` tells of which. */
+export class Place {
+  /** Parts that they belong to so far, at most {@link NAMES_MAX}. */
+  readonly names: string[] = [];
+  /** Whether they are data of files, which {@link nameFiles} names. */
   readonly isData: boolean;
-  /** Whether they hold data of the thing that the walk has just found. */
-  belongs(found: Found): boolean;
+  readonly #start: bigint;
+  readonly #end: bigint;
+  readonly #fragments: readonly number[];
+
+  /** Looks which tables are in the range. */
+  constructor(
+    instance: SquashfsInstance,
+    range: { readonly offset: number; readonly spanBytes: number },
+  ) {
+    this.#start = BigInt(range.offset);
+    this.#end = this.#start + BigInt(range.spanBytes);
+    let from = 0n;
+    let isData = false;
+    for (const [name, to] of parts(instance)) {
+      if (to > from && this.meets(from, to)) {
+        if (name === 'data') isData = true;
+        else this.names.push(`[${name}]`);
+      }
+      if (to > from) from = to;
+    }
+    this.isData = isData;
+    this.#fragments = isData ? fragmentsIn(instance, this) : [];
+  }
+
+  /** Whether it has a byte of a range. */
+  meets(from: bigint, to: bigint): boolean {
+    return this.#start < to && from < this.#end;
+  }
+
+  /** Whether it has a byte of a fragment block. */
+  hasFragment(index: number): boolean {
+    return this.#fragments.includes(index);
+  }
 }
 
-/** Looks which tables are in a range. */
-export function partsIn(
+/** Gives the places the names of the files whose data they hold. */
+export function nameFiles(
   instance: SquashfsInstance,
-  range: { readonly offset: number; readonly spanBytes: number },
-): Place {
-  const start = BigInt(range.offset);
-  const end = start + BigInt(range.spanBytes);
-  let from = 0n;
-  const names: string[] = [];
-  let isData = false;
-  for (const [name, to] of parts(instance)) {
-    if (to > from && start < to && from < end) {
-      if (name === 'data') isData = true;
-      else names.push(`[${name}]`);
+  { places, files }: { readonly places: readonly Place[]; readonly files: Iterable<Found> },
+): void {
+  let blocks = 0;
+  for (const { path, record } of files) {
+    if (record.type !== 'file') continue;
+    blocks += record.blocks;
+    if (blocks > BLOCKS_MAX) expectOk(Status.squashfsTooMuchWork, ACTION);
+    instance.run(ACTION, (exports) => exports.measureContent());
+    const end = record.start + instance.exports.fileBytesStored();
+    for (const place of places) {
+      const hasTail = record.fragment !== NONE && place.hasFragment(record.fragment);
+      const isHere = hasTail || (end > record.start && place.meets(record.start, end));
+      if (isHere && place.names.length < NAMES_MAX) place.names.push(path.toString('utf8'));
     }
-    if (to > from) from = to;
   }
-  const fragments = isData ? fragmentsIn(instance, { start, end }) : [];
-  const belongs = ({ record }: Found) => {
-    if (record.type !== 'file') return false;
-    if (record.fragment !== NONE && fragments.includes(record.fragment)) return true;
-    return coversRange(instance, { start, length: end - start });
-  };
-  return { names, isData, belongs };
 }
 
 /** The parts of an image with their ends, in order; one that is not there ends where it begins. */
@@ -70,30 +102,14 @@ function parts(instance: SquashfsInstance): [string, bigint][] {
   ];
 }
 
-function fragmentsIn(
-  instance: SquashfsInstance,
-  { start, end }: { readonly start: bigint; readonly end: bigint },
-): number[] {
+function fragmentsIn(instance: SquashfsInstance, place: Place): number[] {
   const found: number[] = [];
   const count = instance.exports.fragmentBlocks() >>> 0;
   for (let index = 0; index < count; index++) {
-    instance.run('read a fragment', (exports) => exports.findFragmentBlock(index));
+    instance.run(ACTION, (exports) => exports.findFragmentBlock(index));
     const from = instance.exports.fragmentPlace();
     const to = from + BigInt(instance.exports.fragmentBytesStored() >>> 0);
-    if (start < to && from < end) found.push(index);
+    if (place.meets(from, to)) found.push(index);
   }
   return found;
-}
-
-function coversRange(
-  instance: SquashfsInstance,
-  { start, length }: { readonly start: bigint; readonly length: bigint },
-): boolean {
-  let isCovered = false;
-  instance.run('look for a byte', (exports) => {
-    const answer = exports.inodeCovers(start, length, NONE);
-    isCovered = answer === 1;
-    return answer < 0 ? -answer : 0;
-  });
-  return isCovered;
 }

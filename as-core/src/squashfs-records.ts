@@ -29,6 +29,10 @@ export interface InodeRecord {
   readonly number: number;
   readonly links: number;
   readonly sizeBytes: number;
+  /** Where the first block of a file is in the image. */
+  readonly start: bigint;
+  /** Data blocks of a file, holes too, without the one of its tail. */
+  readonly blocks: number;
   /** As Linux encodes it in 32 bits. */
   readonly device: number;
   readonly fragment: number;
@@ -47,6 +51,8 @@ export function readInodeRecord(view: DataView): InodeRecord {
   return {
     reference: view.getBigUint64(0, true),
     sizeBytes: Number(view.getBigUint64(8, true)),
+    start: view.getBigUint64(16, true),
+    blocks: Number(view.getBigUint64(32, true)),
     type: entryType(field(60)),
     mode: field(64),
     uid: field(68),

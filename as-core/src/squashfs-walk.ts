@@ -14,6 +14,10 @@ import { expectOk, Status } from './status.ts';
 export const DEPTH_MAX = 2048;
 /** Most entries of an image: more than inodes, for hard links. */
 export const ENTRIES_MAX = 1 << 22;
+/** Longest path, in bytes: far over what Linux takes. */
+export const PATH_BYTES_MAX = 65_536;
+/** Most bytes that are read and decoded for one entry. */
+const ENTRY_WORK_BYTES_MAX = 64 * 1024 * 1024;
 
 const SEPARATOR = Buffer.from('/');
 const WALK = 'read a directory';
@@ -72,7 +76,7 @@ class Directory {
 
   next(): ListingRecord | undefined {
     const instance = this.#ready();
-    instance.begin();
+    instance.begin(ENTRY_WORK_BYTES_MAX);
     const { exports } = instance;
     instance.put(exports.listingPointer(), this.#listing);
     if (exports.hasDirectoryEntry() === 0) return undefined;
@@ -83,6 +87,9 @@ class Directory {
 
   pathOf(name: Uint8Array): Buffer {
     const { path } = this.found;
+    if (path.length + name.length >= PATH_BYTES_MAX) {
+      expectOk(Status.squashfsDirectoryTooDeep, WALK);
+    }
     return Buffer.concat(path.length === 1 ? [path, name] : [path, SEPARATOR, name]);
   }
 }

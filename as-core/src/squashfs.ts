@@ -8,9 +8,9 @@
 import { compileModule } from './load.ts';
 import { describeEntry, type SquashfsEntry } from './squashfs-entry.ts';
 import { SquashfsInstance } from './squashfs-instance.ts';
-import { partsIn } from './squashfs-places.ts';
+import { nameFiles, Place } from './squashfs-places.ts';
 import { readSuperblockRecord, type Superblock } from './squashfs-records.ts';
-import { type Found, findPath, readRoot, walk } from './squashfs-walk.ts';
+import { findPath, readRoot, walk } from './squashfs-walk.ts';
 import { ZstdDecoder } from './zstd.ts';
 
 export type { Attribute, SquashfsEntry } from './squashfs-entry.ts';
@@ -184,8 +184,8 @@ export class SquashfsImage {
 
   /**
    * What the bytes of the image from `byteOffset` on belong to: paths of files, or parts in brackets such as
-   * "[inode table]". Several files when their tails share a block, or when they have the same content. Empty for bytes
-   * that belong to nothing.
+   * "[inode table]". Several files, at most 64, when their tails share a block or when they have the same content.
+   * Empty for bytes that belong to nothing.
    *
    * @throws CoreError when what must be read for the answer is malformed
    */
@@ -196,14 +196,12 @@ export class SquashfsImage {
 
   /** Like {@link fileOfBlock} for many places with one walk. */
   filesAt(byteOffsets: readonly number[], options: { readonly spanBytes: number }): string[][] {
-    const { spanBytes } = options;
     const instance = this.#ready();
-    const places = byteOffsets.map((offset) => partsIn(instance, { offset, spanBytes }));
+    instance.begin();
+    const places = byteOffsets.map((offset) => new Place(instance, { offset, ...options }));
     const open = places.filter(({ isData }) => isData);
     if (open.length > 0) {
-      for (const found of walk(() => this.#ready())) {
-        for (const place of open) if (place.belongs(found)) place.names.push(nameOf(found));
-      }
+      nameFiles(instance, { places: open, files: walk(() => this.#ready()) });
     }
     return places.map(({ names }) => names);
   }
@@ -217,10 +215,6 @@ export class SquashfsImage {
   close(): void {
     this.#isClosed = true;
   }
-}
-
-function nameOf({ path }: Found): string {
-  return path.toString('utf8');
 }
 
 function progressOf(report: ((doneBytes: number) => void) | undefined, usedBytes: number) {

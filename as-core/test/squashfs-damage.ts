@@ -143,8 +143,8 @@ const attributes: readonly Damage[] = [
   ['squashfsXattrReference', 'past 8 KiB', (b, s) => b.writeBigUInt64LE(0x2000n, s.xattrIds())],
   ['squashfsMetadataOffset', 'past its block', (b, s) => b.writeBigUInt64LE(0x1fffn, s.xattrIds())],
   [
-    'squashfsMetadataOutside',
-    'more attributes than there are',
+    'squashfsXattrCount',
+    'more attributes than a file can have',
     (b, s) => b.writeUInt32LE(NONE, s.xattrIds() + 8),
   ],
   ['squashfsXattrType', '3', (b, s) => b.writeUInt16LE(3, s.xattrLists())],
@@ -161,6 +161,11 @@ const attributes: readonly Damage[] = [
     'squashfsXattrValue',
     'elsewhere, without a reference',
     (b, s) => b.writeUInt16LE(0x100, s.xattrLists()),
+  ],
+  [
+    'squashfsMetadataOutside',
+    'more attributes than there are',
+    (b, s) => b.writeUInt32LE(99, s.xattrIds() + 8),
   ],
   ['squashfsXattrSize', 'another', (b, s) => add(b, s.xattrIds() + 12)],
 ];

@@ -45,7 +45,7 @@ function sourceText({ source }: Extract<ManifestEntry, { type: 'file' }>): strin
 async function listed(file: string | undefined): Promise<ListedFile[]> {
   if (file === undefined) return ROOTFS_MANIFEST.map(fromManifest);
   // The root itself has no name.
-  return withRoot(file, (image) => [...image.entries()].slice(1).map(fromEntry));
+  return withRoot(file, (image) => Array.from(image.entries(), fromEntry).slice(1));
 }
 
 function lineOf({ mode, path, sizeBytes, target, source }: ListedFile): string {
