@@ -1,11 +1,12 @@
 /**
- * dm-verity over one file: the digests of its blocks in one thread, and the whole hash tree with one and with two workers
- * that are warm. Reading is included, and comes from the cache of the kernel. All must find the same.
+ * dm-verity over one file: the digests of its blocks in one thread by the four lanes of WebAssembly, and the whole hash
+ * tree with one and with two warm workers: as they choose their engine, and by the lanes whatever the processor. Reading is included, and comes from the cache of the kernel. All must find the same.
  */
 import { createHash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { HashEngine } from '@keelos/as-core/hash-blocks-job.ts';
 import { compileModule } from '@keelos/as-core/load.ts';
 import { buildHashTree } from '@keelos/as-core/verity.ts';
 import { BLOCK_BYTES, DIGEST_BYTES, VerityHasher } from '@keelos/as-core/verity-hasher.ts';
@@ -78,8 +79,8 @@ async function leafFigures(blocks: Blocks, runs: number): Promise<Figure[]> {
 
 async function treeFigures(blocks: Blocks, sample: Sample, runs: number): Promise<Figure[]> {
   const workers = [new CoreWorkers(1), new CoreWorkers(2)] as const;
-  const own = (which: CoreWorkers) => async () =>
-    (await buildHashTree({ ...blocks, workers: which, withSha256: false })).rootHash;
+  const own = (which: CoreWorkers, engine?: HashEngine) => async () =>
+    (await buildHashTree({ ...blocks, workers: which, engine, withSha256: false })).rootHash;
   const others = (streams: StreamHasher) => async () => {
     const hash = (bytes: Uint8Array) => digestsOf(bytes, SALT, streams);
     return Buffer.from(treeOver(leavesOf(blocks, streams), hash).rootHash).toString('hex');
@@ -88,7 +89,12 @@ async function treeFigures(blocks: Blocks, sample: Sample, runs: number): Promis
   try {
     return await compared(
       { runs, bytes: blocks.dataBlocks * BLOCK_BYTES },
-      { 'tree-1-worker': own(workers[0]), 'tree-2-workers': own(workers[1]) },
+      {
+        'tree-1-worker': own(workers[0]),
+        'tree-2-workers': own(workers[1]),
+        'tree-1-worker-lanes': own(workers[0], 'lanes'),
+        'tree-2-workers-lanes': own(workers[1], 'lanes'),
+      },
       {
         'veritysetup format': () => veritysetupRoot(sample.path, { ...blocks, tree }),
         'hash-wasm': others(await hashWasm()),

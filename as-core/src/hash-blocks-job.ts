@@ -9,7 +9,8 @@
 import { createHash } from 'node:crypto';
 import type { JobContext } from './jobs.ts';
 import { compileModule } from './load.ts';
-import { BLOCK_BYTES, DIGEST_BYTES, VerityHasher } from './verity-hasher.ts';
+import { hasShaInstructions, OpensslBlockHasher } from './openssl-block-hasher.ts';
+import { BLOCK_BYTES, type BlockHasher, DIGEST_BYTES, VerityHasher } from './verity-hasher.ts';
 
 /** Blocks of a range: as many as one read takes. */
 export const RANGE_BLOCKS = 64;
@@ -29,7 +30,12 @@ export interface HashBlocksInput {
   readonly digests: SharedArrayBuffer;
   /** "backward" starts at the last range; "stream" starts at the first one, and computes the SHA-256 of everything. */
   readonly direction: 'forward' | 'backward' | 'stream';
+  /** Who hashes the blocks; unless told, whoever is faster on this processor. */
+  readonly engine?: HashEngine | undefined;
 }
+
+/** WebAssembly with four blocks at a time, or the OpenSSL inside Node with one. */
+export type HashEngine = 'lanes' | 'openssl';
 
 /** What each worker answers. */
 export interface HashBlocksResult {
@@ -46,10 +52,7 @@ export async function hashBlocks(
   input: HashBlocksInput,
   context: JobContext,
 ): Promise<HashBlocksResult> {
-  const hasher = await context.kept(
-    'verity-hasher',
-    async () => new VerityHasher(await compileModule('verity'), input.salt),
-  );
+  const hasher = await keptHasher(input, context);
   hasher.setSalt(input.salt);
   const ranges = new Int32Array(input.ranges);
   const stream = input.direction === 'stream' ? createHash('sha256') : undefined;
@@ -71,4 +74,20 @@ export async function hashBlocks(
   }
   context.report(unreportedBytes);
   return { sha256: stream?.digest('hex') ?? '' };
+}
+
+async function keptHasher(
+  { engine, salt }: HashBlocksInput,
+  context: JobContext,
+): Promise<BlockHasher> {
+  const faster = await context.kept('faster-engine', async () =>
+    hasShaInstructions() ? 'openssl' : 'lanes',
+  );
+  if ((engine ?? faster) === 'openssl') {
+    return context.kept('openssl-hasher', async () => new OpensslBlockHasher(salt));
+  }
+  return context.kept(
+    'lanes-hasher',
+    async () => new VerityHasher(await compileModule('verity'), salt),
+  );
 }

@@ -32,9 +32,35 @@ export interface FileBlocks {
   readonly count: number;
 }
 
-/** Hashes blocks with one salt. Holds 384 KiB. */
-export class VerityHasher {
+/** Hashes the blocks of a file with one salt. */
+export interface BlockHasher {
   /** How many blocks one `read` takes. */
+  readonly blocksMax: number;
+  /**
+   * Another salt for all blocks from now on.
+   *
+   * @throws RangeError for more than 256 bytes
+   */
+  setSalt(salt: Uint8Array): void;
+  /**
+   * Reads blocks of a file, for `hashRead`.
+   *
+   * @param blocks at most `blocksMax`
+   * @param see gets the bytes in order, in one or more pieces, and must keep nothing of them
+   * @throws CoreError "verity-image-too-short" when the file ends before the last block
+   * @throws RangeError for too many blocks
+   */
+  read(blocks: FileBlocks, see?: (bytes: Uint8Array) => void): void;
+  /**
+   * Writes the digests of the blocks that were read last to the beginning of `target`, 32 bytes each.
+   *
+   * @throws RangeError when `target` is too small
+   */
+  hashRead(target: Uint8Array): void;
+}
+
+/** Hashes blocks with one salt, four at a time. Holds 384 KiB. */
+export class VerityHasher implements BlockHasher {
   readonly blocksMax: number;
   readonly #exports: Exports;
   readonly #input: Uint8Array;
@@ -54,11 +80,6 @@ export class VerityHasher {
     this.setSalt(salt);
   }
 
-  /**
-   * Another salt for all blocks from now on.
-   *
-   * @throws RangeError for more than 256 bytes
-   */
   setSalt(salt: Uint8Array): void {
     if (salt.length <= SALT_BYTES_MAX) {
       this.#area(this.#exports.saltPointer(), SALT_BYTES_MAX).set(salt);
@@ -88,14 +109,7 @@ export class VerityHasher {
     return digests;
   }
 
-  /**
-   * Reads blocks of a file straight into the module's memory, for {@link hashRead}.
-   *
-   * @param blocks at most {@link blocksMax}
-   * @param see gets the bytes, and must keep nothing of them: they lie in the module's own memory
-   * @throws CoreError "verity-image-too-short" when the file ends before the last block
-   * @throws RangeError for too many blocks
-   */
+  /** Straight into the module's memory, so `see` gets all in one piece. */
   read({ fd, offsetBytes, count }: FileBlocks, see?: (bytes: Uint8Array) => void): void {
     if (count > this.blocksMax) throw new RangeError(`Cannot read ${count} blocks at a time`);
     this.#readBlocks = 0;
@@ -109,11 +123,6 @@ export class VerityHasher {
     see?.(bytes);
   }
 
-  /**
-   * Writes the digests of the blocks that were read last to the beginning of `target`, 32 bytes each.
-   *
-   * @throws RangeError when `target` is too small
-   */
   hashRead(target: Uint8Array): void {
     this.#hashInput(this.#readBlocks, target);
   }

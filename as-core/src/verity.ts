@@ -4,7 +4,7 @@
  * Format 1, SHA-256, blocks of 4096 bytes, salt of 0 to 256 bytes: what `veritysetup format --no-superblock` makes.
  */
 /// <reference path="./web-assembly.d.ts" />
-import { RANGE_BLOCKS } from './hash-blocks-job.ts';
+import { type HashEngine, RANGE_BLOCKS } from './hash-blocks-job.ts';
 import { compileModule } from './load.ts';
 import { BLOCK_BYTES, DIGEST_BYTES, VerityHasher } from './verity-hasher.ts';
 import {
@@ -33,6 +33,8 @@ export interface HashedData {
   readonly workers?: CoreWorkers | undefined;
   /** Whether the SHA-256 of the data is wanted too, true unless told: it costs a second hash of everything. */
   readonly withSha256?: boolean;
+  /** Who hashes the blocks of data; unless told, whoever is faster on this processor. */
+  readonly engine?: HashEngine | undefined;
   /** Called now and then with the bytes of data that are done. */
   readonly onProgress?: ((doneBytes: number) => void) | undefined;
   /** Gives up: the promise rejects with its reason. */
@@ -155,7 +157,7 @@ function readTree({ fd, dataBlocks, hashOffset }: VerityImage, hasher: VerityHas
 
 /** Digests of all blocks of the data, 32 bytes each, and its SHA-256, by all workers together. */
 async function hashData(data: HashedData): Promise<{ leaves: Uint8Array; sha256: string }> {
-  const { fd, offsetBytes = 0, dataBlocks, salt, withSha256 = true } = data;
+  const { fd, offsetBytes = 0, dataBlocks, salt, engine, withSha256 = true } = data;
   treeShape(dataBlocks);
   const rangeCount = Math.ceil(dataBlocks / RANGE_BLOCKS);
   const digests = new SharedArrayBuffer(dataBlocks * DIGEST_BYTES);
@@ -180,6 +182,7 @@ async function hashData(data: HashedData): Promise<{ leaves: Uint8Array; sha256:
       ranges,
       digests,
       direction,
+      engine,
     } as const;
     return workers.run('hash-blocks', input, { signal, onProgress });
   });

@@ -42,6 +42,11 @@ describe('verity over files', () => {
       const salt = noise(length, length);
       for (const blocks of BLOCK_COUNTS.slice(0, -2)) {
         const own = await imageOf(blocks, salt);
+        const remade = await buildHashTree({
+          ...own,
+          engine: blocks % 2 === 0 ? 'lanes' : 'openssl',
+        });
+        assert.ok(own.tree.equals(remade.tree) && own.rootHash === remade.rootHash);
         scratch.write('data', own.data);
         const paths = { salt, tree: scratch.path('tree') };
         const other = await formatted(scratch.path('data'), paths);
@@ -125,10 +130,13 @@ describe('verity over files', () => {
     assert.equal(await verifyBlock({ ...image, salt: noise(32, 1), block: 0 }), false);
   });
 
-  it('gives the same answer from one worker, two, and one of its own', async () => {
-    const { workers: _, ...image } = await imageOf(1000);
-    const answers = [one, two, undefined].map((workers) => verifyImage({ ...image, workers }));
-    const trees = [one, two, undefined].map((workers) => buildHashTree({ ...image, workers }));
+  it('gives the same from one worker, two, and one of its own, and from either engine', async () => {
+    const image = await imageOf(1000);
+    const ways = [one, two, undefined].flatMap((workers) =>
+      (['lanes', 'openssl', undefined] as const).map((engine) => ({ ...image, workers, engine })),
+    );
+    const answers = ways.map(verifyImage);
+    const trees = ways.map(buildHashTree);
     for (const answer of await Promise.all(answers)) {
       assert.deepEqual([answer.ok, answer.sha256], [true, image.sha256]);
     }
@@ -147,6 +155,17 @@ describe('verity over files', () => {
     assert.deepEqual(await verifyImage(moved), await verifyImage(image));
     assert.equal(await verifyBlock({ ...moved, block: 129 }), true);
     assert.equal((await buildHashTree(moved)).rootHash, image.rootHash);
+  });
+
+  it('finds the same damage with either engine', async () => {
+    const image = await imageOf(300);
+    for (const byte of [0, 7 * BLOCK_BYTES + 1, 299 * BLOCK_BYTES + 4095]) {
+      writeSync(image.fd, Buffer.of((image.data[byte] ?? 0) ^ 1), 0, 1, byte);
+    }
+    const bad = [0, 7, 299].map((block) => ({ level: 0, block }));
+    for (const engine of ['lanes', 'openssl'] as const) {
+      assert.deepEqual((await verifyImage({ ...image, engine })).bad, bad);
+    }
   });
 
   it('gives the SHA-256 only where it is wanted', async () => {
@@ -170,14 +189,19 @@ describe('verity over files', () => {
   it('refuses a file that ends too soon, at each place', async () => {
     const image = await imageOf(130);
     const wholeBytes = image.data.length + image.tree.length;
-    for (const size of [wholeBytes - 1, image.data.length + 1, image.data.length, 4095, 0]) {
+    const sizes = [wholeBytes - 1, image.data.length + 1, image.data.length, 5000, 4095, 0];
+    for (const [index, size] of sizes.entries()) {
       ftruncateSync(image.fd, size);
-      const refusal = await verifyImage(image).catch((error) => error);
+      const engine = index % 2 === 0 ? 'lanes' : 'openssl';
+      const refusal = await verifyImage({ ...image, engine }).catch((error) => error);
       assert.ok(refusal instanceof CoreError, `${size}: ${refusal}`);
       assert.equal(refusal.code, 'verity-image-too-short');
       await assert.rejects(verifyBlock({ ...image, block: 129 }), CoreError);
     }
-    await assert.rejects(buildHashTree(image), { code: 'verity-image-too-short' });
+    for (const engine of ['lanes', 'openssl'] as const) {
+      const refusal = buildHashTree({ ...image, engine });
+      await assert.rejects(refusal, { code: 'verity-image-too-short' });
+    }
   });
 
   it('refuses what makes no sense', async () => {

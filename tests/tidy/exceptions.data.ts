@@ -20,6 +20,11 @@ export const LAYER_EXCEPTIONS: readonly Exception[] = [
   { path: 'as-core/src/worker.ts', imports: 'node:worker_threads', reason: THREAD_REASON },
   { path: 'as-core/src/workers.ts', imports: 'node:worker_threads', reason: THREAD_REASON },
   {
+    path: 'as-core/src/openssl-block-hasher.ts',
+    imports: 'node:fs',
+    reason: 'reads blocks between their salts, and asks Linux what the processor can do',
+  },
+  {
     path: 'as-core/src/verity-hasher.ts',
     imports: 'node:fs',
     reason: 'reads straight into the memory of its module; a copy between would cost',
