@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { compileModule } from '../src/load.ts';
 import {
   contentOf,
   ImageFolder,
@@ -135,6 +136,18 @@ describe('the SquashFS reader', function () {
       }),
     );
     checkSame(folder.star(entries));
+  });
+
+  it('has a memory of 15 MiB that cannot grow', async () => {
+    const host = { read: () => 1, decode: () => -1 };
+    const { exports } = new WebAssembly.Instance(await compileModule('squashfs'), { host });
+    const { memory, memoryEnd } = exports as {
+      memory: WebAssembly.Memory;
+      memoryEnd(): number;
+    };
+    assert.equal(memory.buffer.byteLength, 15 * 1024 * 1024);
+    assert.ok(memoryEnd() <= memory.buffer.byteLength);
+    assert.throws(() => memory.grow(1), RangeError);
   });
 
   it('lets others use the image between two entries and in the middle of two walks', () => {
