@@ -144,15 +144,20 @@ export function resumeStream(stream: Stream, block: u64, end: u64, offset: u32):
   stream.offset = offset;
 }
 
+/** Decoded length of the row that `checkRow` checked. */
+export let rowBytes: u64 = 0;
+
 /** Checks that the blocks from `start` on fill a row that ends at `end`. */
 export function checkRow(start: u64, end: u64): i32 {
   let position = start;
+  rowBytes = 0;
   while (position != end) {
     const status = loadMetadata(position, end);
     if (status != STATUS_OK) return status;
     if (metadataNext != end && metadataLength != METADATA_BYTES) {
       return STATUS_SQUASHFS_METADATA_SHORT;
     }
+    rowBytes += metadataLength;
     position = metadataNext;
   }
   return STATUS_OK;

@@ -28,7 +28,7 @@ import {
   metadataAt,
   openStream,
   readStream,
-  resumeStream,
+  rowBytes,
   Stream,
 } from './squashfs-metadata';
 import {
@@ -56,6 +56,7 @@ import {
   STATUS_SQUASHFS_DIRECTORY_LOOP,
   STATUS_SQUASHFS_DIRECTORY_PARENT,
   STATUS_SQUASHFS_DIRECTORY_TOO_DEEP,
+  STATUS_SQUASHFS_DIRECTORY_UNLISTED,
   STATUS_SQUASHFS_ENTRY_TYPE,
   STATUS_SQUASHFS_EXPORT_ENTRY,
   STATUS_SQUASHFS_INODE_COUNT_WRONG,
@@ -85,6 +86,8 @@ export let symlinksFound: u32 = 0;
 export let othersFound: u32 = 0;
 
 let rootNumber: u32 = 0;
+// Bytes of the directory table that are in no listing yet.
+let unlistedBytes: u64 = 0;
 
 /** Verifies the image whose superblock, ids and attribute header were read. */
 export function checkImage(): i32 {
@@ -103,6 +106,7 @@ export function checkImage(): i32 {
 function checkLayout(): i32 {
   let status = checkPadding();
   if (status == STATUS_OK) status = checkRow(directoryTable, directoryEnd);
+  unlistedBytes = rowBytes;
   let from = directoryEnd;
   if (status == STATUS_OK && fragmentCount > 0) {
     status = checkTable(fragmentTable, fragmentBytes(), from, fragmentTable);
@@ -213,8 +217,12 @@ function checkDirectories(): i32 {
     if (status == STATUS_OK) status = openListing(listing, inode);
     if (status == STATUS_OK) status = checkListing();
     if (status != STATUS_OK) return status;
+    // Listings cannot overlap: their entries would be counted twice as links.
+    unlistedBytes -= min<u64>(inode.size, unlistedBytes);
   }
-  return STATUS_OK;
+  noteInode(0);
+  notePlace(directoryTable);
+  return unlistedBytes == 0 ? STATUS_OK : STATUS_SQUASHFS_DIRECTORY_UNLISTED;
 }
 
 function checkListing(): i32 {

@@ -173,6 +173,8 @@ export const STATUS_SQUASHFS_DIRECTORY_LOOP: i32 = 165;
 export const STATUS_SQUASHFS_DIRECTORY_TOO_DEEP: i32 = 166;
 /** SquashFS: the index of a directory does not fit its listing. */
 export const STATUS_SQUASHFS_DIRECTORY_INDEX: i32 = 167;
+/** SquashFS: bytes of the directory table belong to no directory. */
+export const STATUS_SQUASHFS_DIRECTORY_UNLISTED: i32 = 168;
 /** SquashFS: the export table names another place than the inode's. */
 export const STATUS_SQUASHFS_EXPORT_ENTRY: i32 = 170;
 /** SquashFS: the number of attributes or lists cannot be. */

@@ -34,7 +34,7 @@ const inodes: readonly Damage[] = [
     'entry with another number',
     (b, s) => add(b, s.entry('/dir/file') + 2),
   ],
-  ['squashfsLinkCount', 'one link too many', (b, s) => b.writeUInt32LE(3, s.inode('/hard') + 40)],
+  ['squashfsLinkCount', 'one link too many', (b, s) => b.writeUInt32LE(4, s.inode('/hard') + 40)],
   ['squashfsLinkCount', 'one link too few', (b, s) => b.writeUInt32LE(1, s.inode('/hard') + 40)],
   ['squashfsLinkCount', 'no link', (b, s) => b.writeUInt32LE(0, s.inode('/fifo') + 16)],
   ['squashfsLinkCount', 'links of a directory', (b, s) => b.writeUInt32LE(9, s.inode('/dir') + 20)],
@@ -232,6 +232,14 @@ const directories: readonly Damage[] = [
     (b, s) => b.writeUInt32LE(s.number('/zz'), s.inode('/dir') + 28),
   ],
   ['squashfsDirectoryParent', 'none', (b, s) => b.writeUInt32LE(0, s.inode('/dir') + 28)],
+  [
+    'squashfsDirectoryUnlisted',
+    'a listing that belongs to nobody',
+    (b, s) => {
+      b.writeUInt16LE(3, s.inode('/other') + 24);
+      return b.writeUInt32LE(2, s.inode('/hard') + 40);
+    },
+  ],
   ['squashfsDirectoryLoop', 'the root in a directory', (b, s) => lead(b, s, '/dir/inner', '/')],
   ['squashfsLinkCount', 'a directory under two names', (b, s) => lead(b, s, '/zz', '/dir')],
   [

@@ -35,6 +35,8 @@ describe('a malformed SquashFS', function () {
     tarEntry({ path: 'hard-too', type: 'link', target: 'hard' }),
     tarEntry({ path: 'hole', type: 'file', content: Buffer.alloc(2 * 4096 + 9) }),
     tarEntry({ path: 'link', type: 'symlink', target: 'dir/file' }),
+    tarEntry({ path: 'other', type: 'directory' }),
+    tarEntry({ path: 'other/hard-three', type: 'link', target: 'hard' }),
     tarEntry({
       ...{ path: 'x', type: 'file', uid: 1000, content: Buffer.from('x') },
       xattrs: { 'user.a': Buffer.from('b'), 'user.cc': Buffer.from('dd') },
