@@ -42,7 +42,8 @@ Subjects:
   zstd             blocks of 128 KiB, against node:zlib, the command zstd, zstd-codec and fzstd
 
 Options:
-  --input FILE   what sha256 and verity work on instead of 256 MiB of noise
+  --input FILE   what sha256 and verity work on instead of 256 MiB of noise; what squashfs-write packs: a
+                 folder or a SquashFS
   --json         one JSON object a figure on standard output:
                  {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
                  ratio: how many times better than the rival; spread: (largest - smallest) / median
