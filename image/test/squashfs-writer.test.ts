@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SquashfsEntry } from '@keelos/image/core/squashfs-tree.ts';
 import fc from 'fast-check';
@@ -174,6 +174,33 @@ describe('SquashFS writer', () => {
   });
 });
 
+function assertKernelReads(path: string, entry: SquashfsEntry): void {
+  if (entry.type === 'hard-link') return;
+  const wanted = expected(entry);
+  const facts = lstatSync(path);
+  const { mode, uid, gid, mtimeMs, rdev } = facts;
+  assert.equal(mode & 0o7777, wanted.mode, path);
+  assert.equal(`${uid}:${gid}`, wanted.owner, path);
+  assert.equal(mtimeMs / 1000, wanted.mtimeSeconds, path);
+  if (entry.type === 'symlink') assert.equal(readlinkSync(path), entry.target, path);
+  if (entry.type === 'file') assert.ok(readFileSync(path).equals(entry.contents), path);
+  const isType = {
+    file: facts.isFile(),
+    directory: facts.isDirectory(),
+    symlink: facts.isSymbolicLink(),
+    fifo: facts.isFIFO(),
+    socket: facts.isSocket(),
+    'block-device': facts.isBlockDevice(),
+    'character-device': facts.isCharacterDevice(),
+  };
+  assert.ok(isType[entry.type], path);
+  if (entry.type === 'block-device' || entry.type === 'character-device') {
+    // As glibc puts the two numbers into one, for these sizes.
+    const { major, minor } = entry;
+    assert.equal(rdev, (minor - (minor & 0xff)) * 0x1000 + major * 0x100 + (minor & 0xff), path);
+  }
+}
+
 describe('SquashFS writer and the kernel', () => {
   it('mounts the image and reads the same (where a test may mount)', function () {
     const filesystems = readFileSync('/proc/filesystems', 'utf8');
@@ -193,11 +220,11 @@ describe('SquashFS writer and the kernel', () => {
       }
       try {
         assert.equal(readdirSync(join(scratch, 'mnt/many')).length, names.length);
-        for (const entry of entries) {
-          if (entry.type !== 'file') continue;
-          const read = readFileSync(join(scratch, 'mnt', entry.path));
-          assert.ok(read.equals(entry.contents), entry.path);
-        }
+        for (const entry of entries) assertKernelReads(join(scratch, 'mnt', entry.path), entry);
+        const linked = lstatSync(join(scratch, 'mnt/linked-again'));
+        assert.deepEqual([linked.nlink, linked.size], [3, 5 * BLOCK + 17]);
+        // A hole takes no blocks of 512 bytes.
+        assert.equal(lstatSync(join(scratch, 'mnt/a/zeros')).blocks, 0);
       } finally {
         run('umount', join(scratch, 'mnt'));
       }
