@@ -1,6 +1,7 @@
 /** `keel-image list-files`, `inspect`, `verify` and `extract` on a SquashFS of mksquashfs. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createCipheriv } from 'node:crypto';
 import {
   chmodSync,
   linkSync,
@@ -42,7 +43,8 @@ describe('keel-image on a root file system', function () {
   before(() => {
     mkdirSync(join(tree, 'etc/deep/er'), { recursive: true });
     writeFileSync(join(tree, 'etc/hosts'), 'here\n');
-    writeFileSync(join(tree, 'etc/deep/program'), Buffer.alloc(300_000, 'program '));
+    const noise = createCipheriv('aes-128-ctr', Buffer.alloc(16), Buffer.alloc(16));
+    writeFileSync(join(tree, 'etc/deep/program'), noise.update(Buffer.alloc(300_000)));
     chmodSync(join(tree, 'etc/deep/program'), 0o750);
     linkSync(join(tree, 'etc/hosts'), join(tree, 'etc/deep/er/hosts'));
     symlinkSync('../hosts', join(tree, 'etc/deep/link'));
@@ -100,6 +102,28 @@ describe('keel-image on a root file system', function () {
     }
     assert.equal(keelImage('verify', MAIN).status, 5);
     assert.equal(keelImage('verify').status, 2);
+  });
+
+  it('checks the bytes against a root hash of veritysetup, and names the file that is damaged', () => {
+    const hashed = join(folder, 'hashed.squashfs');
+    const data = readFileSync(image);
+    writeFileSync(hashed, data);
+    const salt = 'ab'.repeat(32);
+    const place = ['--no-superblock', `--hash-offset=${data.length}`, `--salt=${salt}`];
+    const made = run('veritysetup', 'format', hashed, hashed, ...place);
+    const rootHash = /Root hash:\s+([0-9a-f]{64})/.exec(made.stdout)?.[1] ?? '';
+    const check = (...more: readonly string[]) => keelImage('verify', hashed, ...more);
+    const taken = check('--root-hash', rootHash, '--salt', salt);
+    assert.equal(taken.status, 0, taken.stderr);
+    assert.match(taken.stdout, /as the root hash says/);
+    assert.equal(check('--root-hash', rootHash).status, 11);
+    assert.equal(check('--root-hash', 'abc').status, 2);
+    const damaged = readFileSync(hashed);
+    damaged[10_000] = (damaged[10_000] ?? 0) ^ 1;
+    writeFileSync(hashed, damaged);
+    const refused = check('--root-hash', rootHash, '--salt', salt);
+    assert.equal(refused.status, 11);
+    assert.match(refused.stderr, /block 2 \(\/etc\/deep\/program\): not what/);
   });
 
   it('extracts what unsquashfs extracts, and says what it leaves out', () => {

@@ -71,7 +71,7 @@ export async function squashfsFacts(
  */
 export async function withRoot<T>(
   path: string,
-  use: (image: SquashfsImage, place: Place) => T | Promise<T>,
+  use: (image: SquashfsImage, source: Place & { readonly fd: number }) => T | Promise<T>,
 ): Promise<T> {
   const file = await open(path, 'r');
   try {
@@ -79,7 +79,7 @@ export async function withRoot<T>(
     return await explained(async () => {
       const image = await SquashfsImage.open({ fd: file.fd, ...place });
       try {
-        return await use(image, place);
+        return await use(image, { fd: file.fd, ...place });
       } finally {
         image.close();
       }
