@@ -39,6 +39,11 @@ export const LAYER_EXCEPTIONS: readonly Exception[] = [
     imports: 'node:fs',
     reason: 'reads straight into the memory of its module; a copy between would cost',
   },
+  {
+    path: 'as-core/src/load.ts',
+    imports: '@bokuweb/zstd-wasm',
+    reason: 'the module of libzstd lies in that package, and is only found through it',
+  },
   { path: 'ts-agent/src/shell/listener.ts', imports: 'node:net', reason: LISTENER_REASON },
   { path: 'ts-agent/src/shell/listener.ts', imports: 'node:tls', reason: LISTENER_REASON },
 ];

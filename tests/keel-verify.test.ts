@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SquashfsImage } from '@keelos/as-core/squashfs.ts';
 import { buildHashTree } from '@keelos/as-core/verity.ts';
-import { exec } from '../../scripts/lib/exec.mjs';
-import { run } from '../../scripts/lib/run.mjs';
-import { installWasmtime } from '../../scripts/lib/wasmtime.mjs';
+import { exec } from '../scripts/lib/exec.mjs';
+import { run } from '../scripts/lib/run.mjs';
+import { installWasmtime } from '../scripts/lib/wasmtime.mjs';
 
-const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
+const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
 const MODULE = join(CHECKOUT, 'as-core/build/keel-verify.wasm');
 const SALT = '00112233';
 const BLOCK_BYTES = 4096;
