@@ -5,6 +5,11 @@
  * others backward from the last. When the SHA-256 of the whole data is wanted too, which only one thread can compute, that
  * is the one that goes forward: it reads everything, feeds node:crypto with it, and hashes the blocks of the same bytes
  * as long as the range is still free. So each byte is read once where they do not meet, and no worker waits for another.
+ *
+ * Measured (`npm run bench -- verity`, x86 with SHA instructions): through OpenSSL's one-shot call one thread hashes
+ * blocks 1.2 times as fast as through `createHash`, through the lanes 0.8 to 0.9 times; with those instructions switched off
+ * the lanes are 1.9 times as fast as OpenSSL. One pass with the SHA-256 is 1.1 times as fast as node:crypto first and the
+ * tree after it, by as many workers: everything is read once, and no worker is idle.
  */
 import { createHash } from 'node:crypto';
 import type { JobContext } from './jobs.ts';
