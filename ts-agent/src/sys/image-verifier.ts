@@ -1,5 +1,6 @@
-/** Verification of an image in WebAssembly, on a thread of its own that ends with it. */
+/** Verification of an image in WebAssembly, on a thread of its own. */
 import { closeSync, openSync } from 'node:fs';
+import type { CoreWorkers } from '@keelos/as-core/workers.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import type { BadBlockAt, FileSystemFindings, ImageFindings } from '../core/slot-contents.ts';
 
@@ -37,15 +38,22 @@ const NOT_WALKED: FileSystemFindings = {
 /** What a bad block of the tree belongs to. */
 const IN_TREE = ['[hash tree]'];
 
-/** Verifies on this machine. Nothing of it is loaded before the first call, and no thread stays after one. */
+/**
+ * The one thread, kept from the first call on. Ending it would give its memory back, but V8 13.6 loses track of the code
+ * pages of ended threads: the next thread can meet a stale entry and take the process down ("it->second.Size() > offset").
+ */
+let keptWorkers: CoreWorkers | undefined;
+
+/** Verifies on this machine. Nothing of it is loaded, and no thread is started, before the first call. */
 export const verifyImageInThread: VerifyImage = async (place, options) => {
   const { CoreWorkers } = await import('@keelos/as-core/workers.ts');
   const { verifyImage } = await import('@keelos/as-core/verity.ts');
+  keptWorkers ??= new CoreWorkers(1);
+  const workers = keptWorkers;
   const { signal, withFileSystem, onProgress } = options;
   signal.throwIfAborted();
   await forgetCached(place.device);
   const fd = openSync(place.device, 'r');
-  const workers = new CoreWorkers(1);
   try {
     const { dataBlocks, rootHash } = place;
     const dataBytes = dataBlocks * VERITY_BLOCK_BYTES;
@@ -70,13 +78,22 @@ export const verifyImageInThread: VerifyImage = async (place, options) => {
     const named = bad.map((one, index) => ({ ...one, files: files[index - treeCount] ?? IN_TREE }));
     return { ...found, bad: named, fileSystem };
   } finally {
-    // The thread first: it may still be reading.
-    await workers.close();
+    await jobsEnded(workers);
     closeSync(fd);
     await forgetCached(place.device);
     await giveMemoryBack();
   }
 };
+
+/** Waits until the thread is through with whatever it was told: a job that was given up may still be reading. */
+async function jobsEnded(workers: CoreWorkers): Promise<void> {
+  const nothing = new SharedArrayBuffer(0);
+  const salt = new Uint8Array();
+  await workers.run('hash-blocks', {
+    ...{ fd: -1, offsetBytes: 0, blocks: 0, salt },
+    ...{ ranges: nothing, digests: nothing, direction: 'forward' },
+  });
+}
 
 function unnamed(bad: readonly { readonly level: number; readonly block: number }[]): BadBlockAt[] {
   return bad.map((one) => ({ ...one, files: [] }));
