@@ -2,7 +2,7 @@
  * A node that reads its slots from the disk, and finds each flipped bit.
  */
 import assert from 'node:assert/strict';
-import { readBytes, writeBytes } from '@keelos/tests/disk.ts';
+import { PARTITION, partition, readBytes, writeBytes } from '@keelos/tests/disk.ts';
 import { fillSecondSlot, type SecondSlot } from '@keelos/tests/second-slot.ts';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 
@@ -56,6 +56,21 @@ describe('a node that verifies its slots', () => {
     const [byte = 0] = await readBytes(node.disk, place, 1);
     await writeBytes(node.disk, place, Uint8Array.of(byte ^ 0x04));
   };
+
+  it('places a flipped bit in the running slot, and neither restarts nor reads it', async function () {
+    this.timeout(VERIFY_TIMEOUT_MS);
+    const { offsetBytes } = await partition(node.disk, PARTITION.slotA);
+    const used = Number((await readBytes(node.disk, offsetBytes + 40, 8)).readBigUInt64LE());
+    const inSlot = Math.floor(used * 0.9);
+    const [byte = 0] = await readBytes(node.disk, offsetBytes + inSlot, 1);
+    await writeBytes(node.disk, offsetBytes + inSlot, Uint8Array.of(byte ^ 0x04));
+    const report = await verify(11).finally(() =>
+      writeBytes(node.disk, offsetBytes + inSlot, Uint8Array.of(byte)),
+    );
+    assert.equal(report.badBlockCount, 1);
+    assert.equal(report.badBlocks[0]?.block, Math.floor(inSlot / BLOCK_BYTES));
+    await assertFilesExist(report.badBlocks[0]?.files ?? []);
+  });
 
   it('finds the running slot intact, and answers other calls meanwhile', async function () {
     this.timeout(VERIFY_TIMEOUT_MS);

@@ -38,10 +38,7 @@ const NOT_WALKED: FileSystemFindings = {
 /** What a bad block of the tree belongs to. */
 const IN_TREE = ['[hash tree]'];
 
-/**
- * The one thread, kept from the first call on. Ending it would give its memory back, but V8 13.6 loses track of the code
- * pages of ended threads: the next thread can meet a stale entry and take the process down ("it->second.Size() > offset").
- */
+/** The one thread, kept from the first call on: its code stays compiled, and no code pages come and go with it. */
 let keptWorkers: CoreWorkers | undefined;
 
 /** Verifies on this machine. Nothing of it is loaded, and no thread is started, before the first call. */
