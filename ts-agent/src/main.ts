@@ -6,6 +6,7 @@ import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
 import { walkImage } from './sys/image-files.ts';
+import { verifyImageInThread } from './sys/image-verifier.ts';
 import { initClient } from './sys/init-client.ts';
 import { waitForInit } from './sys/init-ready.ts';
 import { linuxKernelFiles } from './sys/kernel-files.ts';
@@ -32,6 +33,7 @@ export async function main(): Promise<void> {
         fallback: NODE_PATHS.console,
       }),
       walkImage,
+      verifyImage: verifyImageInThread,
       targetOf: deviceMapperTarget,
       udp: udpExchange,
       random: randomBytes,

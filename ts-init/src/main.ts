@@ -14,6 +14,7 @@ import { createLinuxProcesses } from './sys/processes.ts';
 import { freshRandom } from './sys/random.ts';
 import { listenBugs, listenSignals } from './sys/signals.ts';
 import { linuxSyscalls } from './sys/syscalls.ts';
+import { hashBlocksInWasm } from './sys/verity-hash.ts';
 import { armWatchdog } from './sys/watchdog.ts';
 
 /** Boots the node and keeps it alive. Never rejects, and never lets the process end. */
@@ -29,6 +30,7 @@ export async function main(): Promise<void> {
     openNetlink,
     armWatchdog,
     listenPowerButton,
+    hashBlocks: hashBlocksInWasm,
     randomBytes: freshRandom,
   };
   await runInit({ machine, listenBugs, listenSignals, serveLines });
