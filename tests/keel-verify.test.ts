@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SquashfsImage } from '@keelos/as-core/squashfs.ts';
 import { buildHashTree } from '@keelos/as-core/verity.ts';
-import { exec, exec } from '../scripts/lib/exec.mjs';
+import { exec } from '../scripts/lib/exec.mjs';
 import { installWasmtime } from '../scripts/lib/wasmtime.mjs';
 
 const CHECKOUT = fileURLToPath(new URL('..', import.meta.url));
