@@ -15,7 +15,7 @@ import {
   treeOver,
   treeShape,
 } from './verity-tree.ts';
-import { CoreWorkers } from './workers.ts';
+import { CoreWorkers, type JobRunner } from './workers.ts';
 
 /** Bad blocks that are named; all are counted. */
 export const BAD_BLOCKS_NAMED_MAX = 64;
@@ -30,7 +30,7 @@ export interface HashedData {
   /** At most 256 bytes. */
   readonly salt: Uint8Array;
   /** Who hashes; a single worker of its own unless told. */
-  readonly workers?: CoreWorkers | undefined;
+  readonly workers?: JobRunner | undefined;
   /** Whether the SHA-256 of the data is wanted too, true unless told: it costs a second hash of everything. */
   readonly withSha256?: boolean;
   /** Who hashes the blocks of data; unless told, whoever is faster on this processor. */

@@ -24,6 +24,14 @@ export interface RunOptions {
   readonly moved?: readonly ArrayBuffer[];
 }
 
+/** Whoever runs jobs: threads, or `JobsHere` in the calling one. */
+export interface JobRunner {
+  /** How many jobs run at a time. */
+  readonly count: number;
+  run<N extends JobName>(name: N, input: JobInput<N>, options?: RunOptions): Promise<JobResult<N>>;
+  close(): Promise<void>;
+}
+
 interface Waiting {
   readonly request: JobRequest;
   readonly options: RunOptions;
@@ -40,7 +48,7 @@ interface Thread {
  * Runs jobs of jobs.ts. Threads start when they are first needed and stay until {@link close}; an idle one keeps no
  * process alive. A thread that dies fails its job, and the next job gets a new one.
  */
-export class CoreWorkers {
+export class CoreWorkers implements JobRunner {
   /** How many jobs run at a time. */
   readonly count: number;
   readonly #threads = new Set<Thread>();

@@ -196,6 +196,13 @@ export const ERRORS = {
     meaning: 'Another verification of a slot is running.',
     hint: 'Wait until it has ended, then try again.',
   },
+  E_VERIFY_ENDED: {
+    status: S.INTERNAL,
+    exit: X.failed,
+    meaning:
+      'The process that verifies ended before its verdict. Nothing is known of the slot by it.',
+    hint: 'Try again. If it happens more than once, look at osctl logs agent and osctl dmesg, and at the memory of the node.',
+  },
   E_STATE_UNAVAILABLE: {
     status: S.FAILED_PRECONDITION,
     exit: X.failed,

@@ -12,6 +12,11 @@ export const LAYER_EXCEPTIONS: readonly Exception[] = [
   { path: 'image/src/entry/init.ts', imports: '@keelos/ts-init/main.ts', reason: ENTRY_REASON },
   { path: 'image/src/entry/agent.ts', imports: '@keelos/ts-agent/main.ts', reason: ENTRY_REASON },
   {
+    path: 'image/src/entry/verifier.ts',
+    imports: '@keelos/ts-agent/verifier.ts',
+    reason: ENTRY_REASON,
+  },
+  {
     path: 'as-core/src/load.ts',
     imports: 'node:fs/promises',
     reason: 'the one place that finds compiled modules; the wrappers take them as arguments',

@@ -3,13 +3,25 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import type { ImagePlace, VerifierProgram } from '@keelos/proto/verifier.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
-import { type ImagePlace, verifyImageInThread } from '@keelos/ts-agent/sys/image-verifier.ts';
+import { imageVerifier } from '@keelos/ts-agent/sys/image-verifier.ts';
+
+const program: VerifierProgram = {
+  executable: process.execPath,
+  argv0: 'keel-verifier',
+  args: [fileURLToPath(new URL('run-verifier.ts', import.meta.url))],
+};
+const logged: string[] = [];
+const log = (line: string) => logged.push(line);
+const verifyInChild = imageVerifier({ program, log });
 
 const LARGE_BYTES = 3 * 1_048_576;
 
-describe('verification of an image on a thread', function () {
+describe('verification of an image in a process', function () {
   this.timeout(60_000);
 
   let directory = '';
@@ -43,7 +55,7 @@ describe('verification of an image on a thread', function () {
   const verify = (bytes: Buffer, onProgress = (_doneBytes: number) => {}) => {
     writeFileSync(place.device, bytes);
     const signal = AbortSignal.timeout(30_000);
-    return verifyImageInThread(place, { signal, withFileSystem: true, onProgress });
+    return verifyInChild(place, { signal, withFileSystem: true, onProgress });
   };
 
   it('finds an intact image intact, with its files counted', async () => {
@@ -110,24 +122,60 @@ describe('verification of an image on a thread', function () {
     const stop = new AbortController();
     const signal = stop.signal;
     writeFileSync(place.device, good);
-    const work = verifyImageInThread(place, {
+    const work = verifyInChild(place, {
       signal,
       withFileSystem: true,
       onProgress: () => stop.abort(new Error('enough')),
     });
     await assert.rejects(work, /enough/);
     await assert.rejects(
-      verifyImageInThread(place, { signal, withFileSystem: true, onProgress: () => {} }),
+      verifyInChild(place, { signal, withFileSystem: true, onProgress: () => {} }),
       /enough/,
     );
     assert.equal((await verify(good)).isIntact, true);
   });
 
+  it('begins again, once and saying so, when a signal ends it; then it ends with an error', async () => {
+    const starts = join(directory, 'starts');
+    const shell = (script: string, timeoutMs = 30_000) => {
+      rmSync(starts, { force: true });
+      const args = ['-c', `echo >>${starts}; ${script}`];
+      const options = { program: { executable: '/bin/sh', argv0: 'keel-verifier', args }, log };
+      logged.length = 0;
+      const signal = AbortSignal.timeout(30_000);
+      return imageVerifier({ ...options, timeoutMs })(place, {
+        ...{ signal, withFileSystem: true, onProgress: () => {} },
+      });
+    };
+    const said = `echo '{"kind":"progress","doneBytes":4096}'`;
+    for (const [script, how, count, lines] of [
+      [`${said}; kill -TRAP $$`, /SIGTRAP/, 2, 2],
+      ['kill -SEGV $$', /SIGSEGV/, 2, 2],
+      ['exit 4', /exit 4/, 1, 1],
+      [said, /exit 0/, 1, 1],
+    ] as const) {
+      const error = await shell(script).catch((cause) => cause);
+      assert.ok(error instanceof KeelError, String(error));
+      assert.equal(error.code, 'E_VERIFY_ENDED');
+      assert.match(error.message, how);
+      assert.equal(readFileSync(starts).length, count, script);
+      assert.equal(logged.length, lines, logged.join('\n'));
+    }
+    const late = await shell('exec sleep 60', 200).catch((cause) => cause);
+    assert.match(late.message, /no verdict in 0.2 s/);
+    assert.equal(readFileSync(starts).length, 1);
+    const findings = `echo '{"kind":"findings","findings":{"isIntact":true}}'`;
+    const second = `test $(wc -l <${starts}) = 2 || kill -SEGV $$; ${findings}`;
+    assert.equal((await shell(second)).isIntact, true);
+    assert.match(logged.join(), /SIGSEGV: it is begun again, once/);
+    await assert.rejects(shell('head -c 9000000 /dev/zero'), /says too much/);
+  });
+
   it('passes on what the device answers', async () => {
     const none = { ...place, device: join(directory, 'none') };
-    const options = { signal: AbortSignal.timeout(5_000), withFileSystem: false };
+    const options = { signal: AbortSignal.timeout(30_000), withFileSystem: false };
     await assert.rejects(
-      verifyImageInThread(none, { ...options, onProgress: () => {} }),
+      verifyInChild(none, { ...options, onProgress: () => {} }),
       (error) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
     );
   });

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { treeOver } from '@keelos/as-core/verity-tree.ts';
 import { pathOf } from '../src/core/verity-path.ts';
 import { CHECK_IMAGE_MS, checkImage } from '../src/shell/check-image.ts';
-import { hashBlocksInWasm } from '../src/sys/verity-hash.ts';
+import { createLinuxProcesses } from '../src/sys/processes.ts';
+import { blockHasher } from '../src/sys/verity-hash.ts';
 import { createFakeMachine, settleWithTime } from './fake-machine.ts';
 
 const SALT = Buffer.alloc(32, 0x5a);
@@ -16,6 +21,13 @@ function digestsOf(blocks: Uint8Array): Buffer {
   }
   return Buffer.concat(digests);
 }
+
+const hasher = (executable: string, ...args: string[]) =>
+  blockHasher({
+    processes: createLinuxProcesses(),
+    program: { executable, argv0: 'keel-verifier', args },
+    environment: {},
+  });
 
 /** A machine whose root has so many blocks, all different. */
 function machineOf(dataBlocks: number) {
@@ -85,10 +97,13 @@ describe('self-check of the image', () => {
     assert.match(report.problem, new RegExp(`in ${CHECK_IMAGE_MS} ms`));
   });
 
-  it('hashes in WebAssembly what node:crypto hashes', async () => {
+  it('hashes in a process what node:crypto hashes', async function () {
+    this.timeout(60_000);
+    const script = new URL('../../ts-agent/test/run-verifier.ts', import.meta.url);
+    const hashBlocks = hasher(process.execPath, fileURLToPath(script));
     const blocks = [Buffer.alloc(4096, 1), Buffer.alloc(4096, 2), Buffer.alloc(4096, 3)];
     for (const salt of [Buffer.alloc(0), SALT, Buffer.alloc(256, 9)]) {
-      const digests = await hashBlocksInWasm(blocks, salt);
+      const digests = await hashBlocks(blocks, salt);
       const wanted = blocks.map((block) =>
         createHash('sha256').update(salt).update(block).digest(),
       );
@@ -97,6 +112,24 @@ describe('self-check of the image', () => {
         wanted,
       );
     }
+  });
+
+  it('outlives the process that hashes, which is started twice when a signal ends it', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keel-hash-'));
+    const starts = join(directory, 'starts');
+    const blocks = [Buffer.alloc(4096)];
+    for (const [end, problem, count] of [
+      ['kill -SEGV $$', /signal SIGSEGV/, 2],
+      ['exit 3', /exit 3/, 1],
+      [`echo '{"kind":"error","code":"","message":"no way"}'`, /no way/, 1],
+    ] as const) {
+      rmSync(starts, { force: true });
+      const work = hasher('/bin/sh', '-c', `echo >>${starts}; ${end}`)(blocks, SALT);
+      await assert.rejects(work, problem);
+      assert.equal(readFileSync(starts).length, count);
+    }
+    rmSync(directory, { recursive: true });
+    await assert.rejects(hasher('/none')(blocks, SALT), /cannot start: ENOENT/);
   });
 
   it('knows the way in a tree of two levels', () => {

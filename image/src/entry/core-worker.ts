@@ -1,2 +1,0 @@
-/** A worker of as-core as a part of `keel`. */
-import '@keelos/as-core/worker.ts';
