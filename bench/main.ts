@@ -1,33 +1,54 @@
-/** `npm run bench -- NAME… [--json] [--runs N]` */
+/** `npm run bench -- NAME… [--json] [--runs N] [--input FILE]` */
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
+import { designCard } from './design-card.ts';
 import { memory } from './memory.ts';
 import { type Figure, figureText } from './report.ts';
+import type { BenchOptions } from './rounds.ts';
+import { sha256 } from './sha256.ts';
 import { size } from './size.ts';
+import { squashfsRead } from './squashfs-read.ts';
+import { squashfsWrite } from './squashfs-write.ts';
+import { verity } from './verity.ts';
+import { zstd } from './zstd.ts';
 
 const RUNS_DEFAULT = 3;
 const RUNS_MAX = 100;
 
 /** Subject to how it is measured. */
-const BENCHES: Readonly<Record<string, (runs: number) => Promise<Figure[]>>> = {
-  boot,
-  memory,
+const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure[]>>> = {
+  boot: ({ runs }) => boot(runs),
+  'design-card': designCard,
+  memory: ({ runs }) => memory(runs),
+  sha256,
   size,
+  'squashfs-read': squashfsRead,
+  'squashfs-write': squashfsWrite,
+  verity,
+  zstd,
 };
 
 const HELP = `Usage: npm run bench -- NAME… [options]
 
 Subjects:
-  boot     kernel start to API listening, against the same kernel with an empty init
-  memory   PSS of PID 1 and the agent on an idle node
-  size     bytes of each part of the image
+  boot             kernel start to API listening, against the same kernel with an empty init
+  design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
+  memory           PSS of PID 1 and the agent on an idle node
+  sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
+  size             bytes of each part of the image
+  squashfs-read    every block of the root verified on one core, against sqfs2tar and unsquashfs
+  squashfs-write   the root packed, against mksquashfs: time and bytes
+  verity           dm-verity hash tree with 1 and 2 workers, against veritysetup, hash-wasm and node:crypto
+  zstd             blocks of 128 KiB, against node:zlib, the command zstd, zstd-codec and fzstd
 
 Options:
-  --json     one JSON object a figure on standard output:
-             {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
-             ratio: how many times better than the rival; spread: (largest - smallest) / median
-  --runs N   how often each is measured (default ${RUNS_DEFAULT})
-  -h, --help this text
+  --input FILE   what sha256 and verity work on instead of 256 MiB of noise; what squashfs-write packs: a
+                 folder or a SquashFS
+  --json         one JSON object a figure on standard output:
+                 {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
+                 ratio: how many times better than the rival; spread: (largest - smallest) / median
+  --runs N       how often each is measured (default ${RUNS_DEFAULT})
+  -h, --help     this text
 `;
 
 async function main(): Promise<number> {
@@ -35,6 +56,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       json: { type: 'boolean', default: false },
+      input: { type: 'string' },
       runs: { type: 'string', default: String(RUNS_DEFAULT) },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -52,7 +74,7 @@ async function main(): Promise<number> {
     return 2;
   }
   for (const name of positionals) {
-    for (const each of (await BENCHES[name]?.(runs)) ?? []) {
+    for (const each of (await BENCHES[name]?.({ runs, input: values.input })) ?? []) {
       process.stdout.write(`${values.json ? JSON.stringify(each) : figureText(each)}\n`);
     }
   }

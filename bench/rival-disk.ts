@@ -4,20 +4,23 @@
  */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CoreWorkers } from '@keelos/as-core/workers.ts';
 import { osRelease } from '@keelos/image/core/boot-files.ts';
 import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import { buildDisk, derivedGuid } from '@keelos/image/core/disk.ts';
 import { PARTITIONS } from '@keelos/image/core/disk-layout.data.ts';
+import { ROOT_FORMAT } from '@keelos/image/core/rootfs-entries.ts';
 import { buildUki, kernelRelease } from '@keelos/image/core/uki.ts';
+import { writeSquashfs } from '@keelos/image/shell/squashfs.ts';
 import { fetchDebianParts, unpackDeb } from '@keelos/image/sys/debian-parts.ts';
 import { provideKernel } from '@keelos/image/sys/kernel.ts';
 import { writeSparse } from '@keelos/image/sys/sparse-file.ts';
-import { makeSquashfs } from '@keelos/image/sys/squashfs.ts';
 import { makeStateFileSystem } from '@keelos/image/sys/state-partition.ts';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
 import { hashInputs, product } from '../scripts/lib/cache.mjs';
 import { exec } from '../scripts/lib/exec.mjs';
 import { createProgress } from '../scripts/lib/progress.mjs';
+import { folderEntries } from './folder-entries.ts';
 
 const SOURCE = join(import.meta.dirname, 'rivals/empty-init.c');
 const LOADER = 'usr/lib/systemd/boot/efi/systemd-bootx64.efi';
@@ -31,11 +34,14 @@ async function buildInto(dir: string, bzImage: string): Promise<void> {
     await mkdir(join(root, folder), { recursive: true });
   }
   await exec('gcc', ['-static', '-Os', '-s', '-o', join(root, 'sbin/init'), SOURCE]);
-  const squashfs = await makeSquashfs(root, {
-    out: join(dir, 'root.squashfs'),
-    epochSeconds: EPOCH_SECONDS,
+  const workers = new CoreWorkers(1);
+  const tree = await folderEntries(root);
+  const squashfs = await writeSquashfs({
+    ...ROOT_FORMAT,
+    ...{ tree, epochSeconds: EPOCH_SECONDS, workers },
   });
-  const { image, verity } = await appendHashTree(squashfs, join(dir, 'root.verity'));
+  await workers.close();
+  const { image, verity } = await appendHashTree(squashfs);
   const { debs } = await fetchDebianParts();
   const boot = join(dir, 'boot');
   await unpackDeb(debs['systemd-boot-efi']?.file ?? '', boot);

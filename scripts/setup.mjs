@@ -12,6 +12,7 @@ import { exec } from './lib/exec.mjs';
 import { filesBelow } from './lib/files-below.mjs';
 import { createProgress } from './lib/progress.mjs';
 import { BASE_TOOLS, GRPCURL, TEST_TOOLS } from './lib/tools.data.mjs';
+import { installWasmtime } from './lib/wasmtime.mjs';
 
 /** Root folder of the checkout. */
 export const CHECKOUT = resolve(dirname(fileURLToPath(import.meta.url)), '..');
@@ -38,6 +39,7 @@ export async function setup({ progress, forTests = false }) {
   await progress.step('generated code', { estimateSeconds: 10 }, generate);
   if (forTests) {
     await progress.step('grpcurl', { estimateSeconds: 60 }, () => buildGrpcurl());
+    await progress.step('wasmtime', { estimateSeconds: 20 }, () => installWasmtime());
   }
 }
 
@@ -136,7 +138,7 @@ async function generate() {
   if (scripts.build === undefined) return;
   await stamped({
     stamp: join(assembly, 'build/.stamp'),
-    files: await filesBelow(assembly, (name) => /\.(ts|mjs|js|json)$/.test(name)),
+    files: await filesBelow(assembly, (name) => /\.(ts|mjs|js|json|wat)$/.test(name)),
     make: () =>
       exec('npm', ['run', 'build', '--workspace', 'as-core'], {
         cwd: CHECKOUT,

@@ -4,11 +4,12 @@
 //
 //   input    INPUT_BYTES_MAX  the caller writes a piece here, then calls update(length)
 //   pending  64               bytes that do not fill a block yet
-//   schedule 256              the 64 words of the block at work
 //   hash     32               H0..H7, as numbers
 //   digest   32               the result, as bytes
 //
 // No call allocates or throws; a refused call changes nothing.
+import { compress } from './sha256-compress';
+import { initialHash } from './sha256-constants';
 import {
   STATUS_INPUT_TOO_LONG,
   STATUS_OK,
@@ -23,21 +24,8 @@ const STREAM_BYTES_MAX: u64 = 0x1fffffffffffffff;
 
 const input: usize = memory.data(INPUT_BYTES_MAX, 16);
 const pending: usize = memory.data(BLOCK_BYTES, 16);
-const schedule: usize = memory.data(256, 16);
 const hash: usize = memory.data(32, 16);
 const digest: usize = memory.data(32, 16);
-
-// FIPS 180-4 section 4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes.
-const roundConstants: usize = memory.data<u32>([
-  0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-  0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-  0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-  0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-  0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-  0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-  0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-  0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
-]);
 
 let totalBytes: u64 = 0;
 let pendingBytes: u32 = 0;
@@ -60,15 +48,7 @@ export function digestPointer(): usize {
 
 /** Begins a new stream. */
 export function init(): void {
-  // FIPS 180-4 section 5.3.3: square roots of the first 8 primes.
-  store<u32>(hash, 0x6a09e667, 0);
-  store<u32>(hash, 0xbb67ae85, 4);
-  store<u32>(hash, 0x3c6ef372, 8);
-  store<u32>(hash, 0xa54ff53a, 12);
-  store<u32>(hash, 0x510e527f, 16);
-  store<u32>(hash, 0x9b05688c, 20);
-  store<u32>(hash, 0x1f83d9ab, 24);
-  store<u32>(hash, 0x5be0cd19, 28);
+  memory.copy(hash, initialHash, 32);
   totalBytes = 0;
   pendingBytes = 0;
   isFinished = false;
@@ -101,11 +81,11 @@ export function update(length: u32): i32 {
     at += taken;
     left -= taken;
     if (pendingBytes < BLOCK_BYTES) return STATUS_OK;
-    compress(pending);
+    compress(hash, pending);
     pendingBytes = 0;
   }
   while (left >= BLOCK_BYTES) {
-    compress(at);
+    compress(hash, at);
     at += BLOCK_BYTES;
     left -= BLOCK_BYTES;
   }
@@ -122,111 +102,14 @@ export function finish(): i32 {
   pendingBytes += 1;
   if (pendingBytes > BLOCK_BYTES - 8) {
     memory.fill(pending + pendingBytes, 0, BLOCK_BYTES - pendingBytes);
-    compress(pending);
+    compress(hash, pending);
     pendingBytes = 0;
   }
   memory.fill(pending + pendingBytes, 0, BLOCK_BYTES - 8 - pendingBytes);
   store<u64>(pending, bswap<u64>(totalBytes << 3), 56);
-  compress(pending);
+  compress(hash, pending);
   for (let offset: usize = 0; offset < 32; offset += 4) {
     store<u32>(digest + offset, bswap<u32>(load<u32>(hash + offset)));
   }
   return STATUS_OK;
-}
-
-// @ts-ignore: decorator
-@inline
-function choose(x: u32, y: u32, z: u32): u32 {
-  return z ^ (x & (y ^ z));
-}
-
-// @ts-ignore: decorator
-@inline
-function majority(x: u32, y: u32, z: u32): u32 {
-  return (x & y) | (z & (x | y));
-}
-
-// @ts-ignore: decorator
-@inline
-function sum0(x: u32): u32 {
-  return rotr<u32>(x, 2) ^ rotr<u32>(x, 13) ^ rotr<u32>(x, 22);
-}
-
-// @ts-ignore: decorator
-@inline
-function sum1(x: u32): u32 {
-  return rotr<u32>(x, 6) ^ rotr<u32>(x, 11) ^ rotr<u32>(x, 25);
-}
-
-// @ts-ignore: decorator
-@inline
-function sigma0(x: u32): u32 {
-  return rotr<u32>(x, 7) ^ rotr<u32>(x, 18) ^ (x >> 3);
-}
-
-// @ts-ignore: decorator
-@inline
-function sigma1(x: u32): u32 {
-  return rotr<u32>(x, 17) ^ rotr<u32>(x, 19) ^ (x >> 10);
-}
-
-// @ts-ignore: decorator
-@inline
-function keyed(offset: usize, index: usize): u32 {
-  return load<u32>(roundConstants + offset + 4 * index) + load<u32>(schedule + offset + 4 * index);
-}
-
-/** FIPS 180-4 section 6.2.2 for the 64 bytes at `block`. Eight rounds are written out, so that no value moves. */
-function compress(block: usize): void {
-  for (let offset: usize = 0; offset < 64; offset += 4) {
-    store<u32>(schedule + offset, bswap<u32>(load<u32>(block + offset)));
-  }
-  for (let offset: usize = 64; offset < 256; offset += 4) {
-    const word: usize = schedule + offset;
-    const next: u32 =
-      sigma1(load<u32>(word - 8)) + load<u32>(word - 28) + sigma0(load<u32>(word - 60)) + load<u32>(word - 64);
-    store<u32>(word, next);
-  }
-  let a: u32 = load<u32>(hash, 0);
-  let b: u32 = load<u32>(hash, 4);
-  let c: u32 = load<u32>(hash, 8);
-  let d: u32 = load<u32>(hash, 12);
-  let e: u32 = load<u32>(hash, 16);
-  let f: u32 = load<u32>(hash, 20);
-  let g: u32 = load<u32>(hash, 24);
-  let h: u32 = load<u32>(hash, 28);
-  for (let offset: usize = 0; offset < 256; offset += 32) {
-    h += sum1(e) + choose(e, f, g) + keyed(offset, 0);
-    d += h;
-    h += sum0(a) + majority(a, b, c);
-    g += sum1(d) + choose(d, e, f) + keyed(offset, 1);
-    c += g;
-    g += sum0(h) + majority(h, a, b);
-    f += sum1(c) + choose(c, d, e) + keyed(offset, 2);
-    b += f;
-    f += sum0(g) + majority(g, h, a);
-    e += sum1(b) + choose(b, c, d) + keyed(offset, 3);
-    a += e;
-    e += sum0(f) + majority(f, g, h);
-    d += sum1(a) + choose(a, b, c) + keyed(offset, 4);
-    h += d;
-    d += sum0(e) + majority(e, f, g);
-    c += sum1(h) + choose(h, a, b) + keyed(offset, 5);
-    g += c;
-    c += sum0(d) + majority(d, e, f);
-    b += sum1(g) + choose(g, h, a) + keyed(offset, 6);
-    f += b;
-    b += sum0(c) + majority(c, d, e);
-    a += sum1(f) + choose(f, g, h) + keyed(offset, 7);
-    e += a;
-    a += sum0(b) + majority(b, c, d);
-  }
-  store<u32>(hash, load<u32>(hash, 0) + a, 0);
-  store<u32>(hash, load<u32>(hash, 4) + b, 4);
-  store<u32>(hash, load<u32>(hash, 8) + c, 8);
-  store<u32>(hash, load<u32>(hash, 12) + d, 12);
-  store<u32>(hash, load<u32>(hash, 16) + e, 16);
-  store<u32>(hash, load<u32>(hash, 20) + f, 20);
-  store<u32>(hash, load<u32>(hash, 24) + g, 24);
-  store<u32>(hash, load<u32>(hash, 28) + h, 28);
 }

@@ -10,7 +10,10 @@ declare namespace WebAssembly {
   class Memory {
     private constructor();
     readonly buffer: ArrayBuffer;
+    /** Pages before; throws RangeError when it cannot grow. */
+    grow(pages: number): number;
   }
+  class RuntimeError extends Error {}
   const Module: {
     imports(module: Module): { readonly module: string; readonly name: string }[];
   };

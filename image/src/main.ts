@@ -4,9 +4,11 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { Command } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { docCommand } from './commands/doc.ts';
+import { extractCommand } from './commands/extract.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { listFilesCommand } from './commands/list-files.ts';
 import { runCommand } from './commands/run.ts';
+import { verifyCommand } from './commands/verify.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -19,6 +21,8 @@ const program = new Command('keel-image')
   .addCommand(runCommand())
   .addCommand(inspectCommand())
   .addCommand(listFilesCommand())
+  .addCommand(verifyCommand())
+  .addCommand(extractCommand())
   .addCommand(docCommand());
 for (const command of program.commands) command.exitOverride();
 

@@ -26,6 +26,8 @@ export interface FakeHost {
   /** Called whenever a command sleeps, after the clock has moved. */
   onSleep: (ms: number) => void | Promise<void>;
   readonly slept: number[];
+  /** Whether stderr is a terminal. */
+  isErrShown: boolean;
   /** Called with everything that goes to stdout. */
   onOut: (text: string) => void;
   run(args: readonly string[], signal?: AbortSignal): Promise<Ran>;
@@ -53,6 +55,7 @@ export async function createFakeHost(): Promise<FakeHost> {
     stdin: '',
     onSleep: () => undefined,
     slept,
+    isErrShown: false,
     onOut: () => undefined,
     run: async (args, signal = new AbortController().signal) => {
       let out = '';
@@ -69,6 +72,7 @@ export async function createFakeHost(): Promise<FakeHost> {
           err: (text) => {
             err += text;
           },
+          isErrShown: fake.isErrShown,
           readInput: async (path, options) =>
             path === '-' ? fake.stdin : await processTerminal.readInput(path, options),
         },

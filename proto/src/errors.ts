@@ -42,6 +42,7 @@ export const ExitCode = {
   timeout: 8,
   conflict: 9,
   noSpace: 10,
+  damaged: 11,
   cancelled: 130,
 } as const;
 
@@ -176,6 +177,31 @@ export const ERRORS = {
     exit: X.unhealthy,
     meaning: 'The node answers and is not healthy.',
     hint: 'Look at osctl health: each failing check says what to do.',
+  },
+  E_SLOT_DAMAGED: {
+    status: S.DATA_LOSS,
+    exit: X.damaged,
+    meaning: 'A slot holds bytes that are not those that were built.',
+    hint: 'Do not boot this slot. Write the image again; when it comes back, replace the disk.',
+  },
+  E_SLOT_UNKNOWN: {
+    status: S.FAILED_PRECONDITION,
+    exit: X.failed,
+    meaning: 'It cannot be told which slot is meant, or what a slot must hold.',
+    hint: 'Look at osctl get security and osctl dmesg. On a disk that KeelOS did not make there are no slots.',
+  },
+  E_VERIFY_RUNNING: {
+    status: S.ABORTED,
+    exit: X.conflict,
+    meaning: 'Another verification of a slot is running.',
+    hint: 'Wait until it has ended, then try again.',
+  },
+  E_VERIFY_ENDED: {
+    status: S.INTERNAL,
+    exit: X.failed,
+    meaning:
+      'The process that verifies ended before its verdict. Nothing is known of the slot by it.',
+    hint: 'Try again. If it happens more than once, look at osctl logs agent and osctl dmesg, and at the memory of the node.',
   },
   E_STATE_UNAVAILABLE: {
     status: S.FAILED_PRECONDITION,

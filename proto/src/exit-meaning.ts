@@ -12,7 +12,8 @@ export const EXIT_MEANING: Readonly<Record<keyof typeof ExitCode, string>> = {
   notFound: 'nothing of that name on the node',
   unhealthy: 'the node answers and is not healthy',
   timeout: 'no answer in time',
-  conflict: 'somebody else changed the same thing, or the name is taken',
+  conflict: 'somebody else changed the same thing or is at it, or the name is taken',
   noSpace: 'no room left on the node',
+  damaged: 'something that was verified is damaged',
   cancelled: 'interrupted, for example with Ctrl-C',
 };

@@ -94,6 +94,15 @@ export interface BootReport {
     readonly mode: 'static' | 'dhcp' | 'none';
     readonly problem: string;
   };
+  /** Whether the start of the root, read from its partition past dm-verity, leads to the root hash on the command line. */
+  readonly image: {
+    /** "unchecked": not yet in this boot. "unknown": it could not be checked. */
+    readonly state: 'unchecked' | 'verified' | 'damaged' | 'unknown';
+    /** Partition, for example "/dev/vda2"; empty when it is not known. */
+    readonly device: string;
+    /** Why it is not "verified"; else empty. */
+    readonly problem: string;
+  };
   /** Problem with the stored node configuration (damaged record, invalid document); else empty. */
   readonly configProblem: string;
   /** Steps of the boot plan that failed and were passed over: name and reason. */

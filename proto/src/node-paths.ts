@@ -41,3 +41,5 @@ export const PARTITION_NAMES = {
 } as const;
 /** TCP port of the gRPC API. */
 export const API_PORT = 50051;
+/** Folder of the kernel images on the EFI system partition, each with the verity table of its root. */
+export const ESP_KERNEL_DIR = 'EFI/keel';

@@ -106,7 +106,7 @@ async function runStages(options, stage) {
       const root = join(options.checkout, name);
       const files =
         name === 'tests'
-          ? [...(await testFiles(root, '')), ...(await testFiles(root, 'tidy'))]
+          ? (await Promise.all(['', 'tidy', 'fuzz'].map((each) => testFiles(root, each)))).flat()
           : await testFiles(root, 'test');
       if (files.length > 0)
         await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));

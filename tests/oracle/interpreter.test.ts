@@ -97,7 +97,7 @@ describe('the executable keel is no interpreter', function () {
     assert.deepEqual(await succeeded('node', node), Object.keys(attempts('', '')).sort());
   });
 
-  for (const name of ['keel-agent', 'node', 'keel']) {
+  for (const name of ['keel-agent', 'keel-verifier', 'node', 'keel']) {
     it(`started as ${name}`, async () => {
       assert.deepEqual(await succeeded(name, keel), []);
     });

@@ -10,6 +10,8 @@ const KERNEL_START = /\] Linux version 6\.12\./g;
 const VERITY_BLOCK_BYTES = 4096;
 /** Questions that lead a node into code and files that it has not needed before. */
 const QUESTIONS: readonly (readonly string[])[] = [
+  // Needs modules that lie in the executable and that nothing has read before.
+  ['verify'],
   ...[['health'], ['status'], ['get', 'security'], ['get', 'image-files'], ['get', 'processes']],
   ...[['get', 'mounts'], ['get', 'boot'], ['dmesg'], ['logs', 'agent'], ['services']],
   ...[

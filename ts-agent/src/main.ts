@@ -1,15 +1,17 @@
 /** The agent on a node: the real ports. */
 import { randomBytes } from 'node:crypto';
 import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { createAgent } from './server.ts';
 import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
 import { walkImage } from './sys/image-files.ts';
+import { imageVerifier } from './sys/image-verifier.ts';
 import { initClient } from './sys/init-client.ts';
 import { waitForInit } from './sys/init-ready.ts';
 import { linuxKernelFiles } from './sys/kernel-files.ts';
-import { kernelLog } from './sys/kmsg.ts';
+import { kernelLog, warnKernelLog } from './sys/kmsg.ts';
 import { linuxAddresses } from './sys/network.ts';
 import { diskStateStore } from './sys/state-store.ts';
 import { udpExchange } from './sys/udp.ts';
@@ -17,6 +19,7 @@ import { udpExchange } from './sys/udp.ts';
 /** Runs the agent until PID 1 ends it. A fault ends the process with a message; PID 1 starts it again. */
 export async function main(): Promise<void> {
   await waitForInit(NODE_PATHS.initSocket);
+  const log = (line: string) => process.stderr.write(`${line}\n`);
   const agent = await createAgent(
     {
       clock: systemClock,
@@ -32,10 +35,17 @@ export async function main(): Promise<void> {
         fallback: NODE_PATHS.console,
       }),
       walkImage,
+      verifyImage: imageVerifier({
+        program: { executable: process.execPath, argv0: VERIFIER_NAME, args: [] },
+        log: (line) => {
+          warnKernelLog(NODE_PATHS.kmsg, line);
+          log(line);
+        },
+      }),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
       random: randomBytes,
-      log: (line) => process.stderr.write(`${line}\n`),
+      log,
     },
     { host: '::', port: API_PORT },
   );

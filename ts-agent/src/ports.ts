@@ -4,6 +4,7 @@ import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
 import type { TargetOf } from './sys/device-mapper.ts';
 import type { WalkImage } from './sys/image-files.ts';
+import type { VerifyImage } from './sys/image-verifier.ts';
 import type { InitControl } from './sys/init-client.ts';
 import type { KernelFiles } from './sys/kernel-files.ts';
 import type { KernelLog } from './sys/kmsg.ts';
@@ -22,6 +23,7 @@ export interface AgentPorts {
   readonly addresses: ListAddresses;
   readonly writeConsole: WriteConsole;
   readonly walkImage: WalkImage;
+  readonly verifyImage: VerifyImage;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
   /** Cryptographically strong random bytes. */

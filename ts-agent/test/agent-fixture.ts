@@ -52,6 +52,7 @@ export class FakeWorld {
   addresses = [{ interface: 'eth0', cidr: '10.0.2.15/24', isLinkLocal: false }];
   imageFileCount = 500;
   imageFilesRead = 0;
+  verifyImage: AgentPorts['verifyImage'] = async () => Promise.reject(new Error('no image'));
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
 
   constructor() {
@@ -149,6 +150,7 @@ export class FakeWorld {
         this.console += `${lines.join('\n')}\n`;
       },
       walkImage: () => this.walk(),
+      verifyImage: (...verification) => this.verifyImage(...verification),
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       random: randomBytes,

@@ -128,6 +128,19 @@ describe('health', () => {
         /only the software watchdog is fed/,
       ],
       [
+        'image',
+        () =>
+          world.boot({ image: { state: 'damaged', device: '/dev/vda2', problem: 'at byte 0' } }),
+        HealthState.DEGRADED,
+        /The image on \/dev\/vda2 is damaged: at byte 0/,
+      ],
+      [
+        'image',
+        () => world.boot({ image: { state: 'unknown', device: '', problem: 'no table' } }),
+        HealthState.DEGRADED,
+        /could not be checked: no table/,
+      ],
+      [
         'root',
         () => {
           world.files.files.set('/proc/1/mountinfo', '21 1 254:0 / / rw - ext4 /dev/x rw\n');
@@ -152,6 +165,9 @@ describe('health', () => {
       assert.match(found.message, message);
       assert.notEqual(found.remedy, '');
     }
+    world.boot({ image: { state: 'verified', device: '/dev/vda2', problem: '' } });
+    world.clock.advance(WRITE_TEST_MS);
+    assert.match((await check(client, 'image')).message, /leads to the root hash/);
     const api = await check(client, 'api');
     assert.equal(Number(api.since?.seconds) * 1000, sinceMs, 'since when it became healthy');
   });

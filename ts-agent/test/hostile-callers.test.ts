@@ -233,7 +233,7 @@ describe('hostile callers', () => {
 
   it('a check that hangs is reported, and the others answer', async () => {
     const { client, world } = await enrolledNode(openings);
-    world.files.readStart = () => new Promise(() => undefined);
+    world.files.readAt = () => new Promise(() => undefined);
     world.clock.advance(2_000);
     const { checks } = await client.call(HealthService, 'getHealth', {});
     assert.match(

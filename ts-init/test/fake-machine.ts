@@ -1,6 +1,7 @@
 /**
  * A machine made of fakes.
  */
+import { createHash } from 'node:crypto';
 import type { Machine } from '../src/shell/machine.ts';
 import { createFakeBlockDevices, type FakeBlockDevices } from '../src/sys/block-device.fake.ts';
 import { createFakeClock, type FakeClock } from '../src/sys/clock.fake.ts';
@@ -55,6 +56,8 @@ export function createFakeMachine(files: Readonly<Record<string, string>> = {}):
       machine.pressPower = pressed;
       return ['event0'];
     },
+    hashBlocks: async (blocks, salt) =>
+      blocks.map((block) => createHash('sha256').update(salt).update(block).digest()),
     randomBytes: (lengthBytes) => Buffer.alloc(lengthBytes, 0xab),
   };
   return machine;

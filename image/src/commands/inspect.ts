@@ -7,7 +7,8 @@ import { Command, Option } from 'commander';
 import { slotGuid } from '../core/command-line.ts';
 import { parsePe } from '../core/pe.ts';
 import { readUki } from '../core/uki.ts';
-import { imageFileKind, readSquashfs, readTable } from '../sys/image-file.ts';
+import { imageFileKind, readTable } from '../sys/image-file.ts';
+import { findRoot, squashfsFacts } from '../sys/root-image.ts';
 
 const EXAMPLES = `
 Examples:
@@ -23,8 +24,8 @@ async function inspectDisk(file: FileHandle): Promise<Record<string, unknown>> {
   for (const partition of table.partitions) {
     const { number, name, guid, typeGuid, firstLba } = partition;
     const offsetBytes = firstLba * SECTOR_BYTES;
-    const squashfs = await readSquashfs(file, offsetBytes);
     const sizeBytes = partitionBytes(partition);
+    const squashfs = await squashfsFacts(file, { offsetBytes, sizeBytes });
     partitions.push({
       ...{ number, name, typeGuid, guid, offsetBytes, sizeBytes },
       ...(squashfs === undefined ? {} : { squashfs }),
@@ -64,7 +65,9 @@ async function inspect(path: string): Promise<Record<string, unknown>> {
     const kind = await imageFileKind(file);
     if (kind === 'disk') return await inspectDisk(file);
     if (kind === 'efi') return await inspectEfi(file);
-    if (kind === 'squashfs') return { kind, ...(await readSquashfs(file, 0)) };
+    if (kind === 'squashfs') {
+      return { kind, ...(await squashfsFacts(file, await findRoot(file))) };
+    }
     throw new KeelError(
       'E_IMAGE_INVALID',
       `Cannot inspect ${path}: neither a raw disk image, a SquashFS nor an EFI program`,

@@ -1,11 +1,10 @@
 /** `keel-image list-files`: what is in a root file system. */
-import { open } from 'node:fs/promises';
-import { KeelError } from '@keelos/proto/errors.ts';
+import type { SquashfsEntry } from '@keelos/as-core/squashfs.ts';
 import { Command, Option } from 'commander';
+import { modeText } from '../core/mode-text.ts';
 import { ROOTFS_MANIFEST } from '../core/rootfs-manifest.data.ts';
 import type { ManifestEntry } from '../core/rootfs-manifest.ts';
-import { findRoot } from '../sys/image-file.ts';
-import { listSquashfs } from '../sys/squashfs.ts';
+import { withRoot } from '../sys/root-image.ts';
 
 const EXAMPLES = `
 Without a file it lists what the manifest says that an image holds.
@@ -23,16 +22,9 @@ interface ListedFile {
   readonly source: string | null;
 }
 
-/** One line of the listing; the root itself, without a name, has an empty path. */
-const LS_LINE = /^(\S{10}) \d+\/\d+\s+(\d+) \S+ \S+ (|\/.*?)(?: -> (.*))?$/;
-
-function fromListing(line: string): ListedFile {
-  const match = LS_LINE.exec(line);
-  if (match === null) {
-    throw new KeelError('E_IMAGE_INVALID', `Cannot read listing: unexpected line "${line}"`);
-  }
-  const [, mode = '', size = '', path = '', target = null] = match;
-  return { mode, path, sizeBytes: Number(size), target, source: null };
+function fromEntry(entry: SquashfsEntry): ListedFile {
+  const { path, type, sizeBytes, target = null } = entry;
+  return { mode: modeText(type, entry.mode), path, sizeBytes, target, source: null };
 }
 
 function fromManifest(entry: ManifestEntry): ListedFile {
@@ -52,13 +44,14 @@ function sourceText({ source }: Extract<ManifestEntry, { type: 'file' }>): strin
 
 async function listed(file: string | undefined): Promise<ListedFile[]> {
   if (file === undefined) return ROOTFS_MANIFEST.map(fromManifest);
-  const handle = await open(file, 'r');
-  try {
-    const lines = await listSquashfs(file, { offset: await findRoot(handle) });
-    return lines.map(fromListing).filter(({ path }) => path !== '');
-  } finally {
-    await handle.close();
-  }
+  // The root itself has no name.
+  return withRoot(file, (image) => Array.from(image.entries(), fromEntry).slice(1));
+}
+
+function lineOf({ mode, path, sizeBytes, target, source }: ListedFile): string {
+  const size = sizeBytes === null ? '' : String(sizeBytes);
+  const tail = `${target === null ? '' : ` -> ${target}`}${source === null ? '' : `  (${source})`}`;
+  return `${mode} ${size.padStart(10)}  ${path}${tail}\n`;
 }
 
 /** The command. */
@@ -80,10 +73,6 @@ export function listFilesCommand(): Command {
         process.stdout.write(`${JSON.stringify({ files }, null, 2)}\n`);
         return;
       }
-      for (const { mode, path, sizeBytes, target, source } of files) {
-        const size = sizeBytes === null ? '' : String(sizeBytes);
-        const tail = `${target === null ? '' : ` -> ${target}`}${source === null ? '' : `  (${source})`}`;
-        process.stdout.write(`${mode} ${size.padStart(10)}  ${path}${tail}\n`);
-      }
+      process.stdout.write(files.map(lineOf).join(''));
     });
 }

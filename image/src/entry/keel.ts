@@ -13,6 +13,7 @@ const PARTS: Readonly<Record<string, string>> = {
   init: 'init',
   'keel-init': 'init',
   'keel-agent': 'agent',
+  'keel-verifier': 'verifier',
 };
 
 type Bundle = (

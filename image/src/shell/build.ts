@@ -3,7 +3,9 @@
  * by the hash of everything that goes in.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { CoreWorkers, WORKERS_MAX } from '@keelos/as-core/workers.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { hashInputs, product } from '../../../scripts/lib/cache.mjs';
 import type { createProgress } from '../../../scripts/lib/progress.mjs';
@@ -13,8 +15,10 @@ import { buildDisk, derivedGuid, freshTable } from '../core/disk.ts';
 import { PARTITIONS } from '../core/disk-layout.data.ts';
 import type { ImageManifest } from '../core/image-manifest.ts';
 import { imageManifest, manifestText } from '../core/image-manifest.ts';
+import { ROOT_FORMAT, rootfsEntries } from '../core/rootfs-entries.ts';
 import { ROOTFS_MANIFEST } from '../core/rootfs-manifest.data.ts';
 import { spdxDocument } from '../core/sbom.ts';
+import type { SquashfsEntry } from '../core/squashfs-tree.ts';
 import { buildUki, kernelRelease } from '../core/uki.ts';
 import type { DebianParts } from '../sys/debian-parts.ts';
 import { fetchDebianParts, unpackDeb } from '../sys/debian-parts.ts';
@@ -23,12 +27,12 @@ import { sha256File } from '../sys/file-hash.ts';
 import type { Kernel } from '../sys/kernel.ts';
 import { provideKernel } from '../sys/kernel.ts';
 import { lockedPackages } from '../sys/npm-lock.ts';
-import { makeRootfsFolder } from '../sys/rootfs-folder.ts';
+import { readRootfsFiles } from '../sys/rootfs-files.ts';
 import { buildEpochSeconds, imageSources, toolVersions } from '../sys/sources.ts';
 import { copySparse, writeSparse } from '../sys/sparse-file.ts';
-import { makeSquashfs } from '../sys/squashfs.ts';
 import { makeStateFileSystem } from '../sys/state-partition.ts';
 import { appendHashTree } from '../sys/verity.ts';
+import { writeSquashfs } from './squashfs.ts';
 
 type Progress = ReturnType<typeof createProgress>;
 
@@ -42,6 +46,8 @@ export const IMAGE_FILES = {
 } as const;
 
 const VERSION = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]{1,40})?$/;
+/** On two processors. */
+const COMPRESS_SECONDS = 30;
 const LOADER = 'usr/lib/systemd/boot/efi/systemd-bootx64.efi';
 const STUB = 'usr/lib/systemd/boot/efi/linuxx64.efi.stub';
 
@@ -71,6 +77,15 @@ interface BuildContext {
   readonly tools: Readonly<Record<string, string>>;
 }
 
+async function packRoot(tree: readonly SquashfsEntry[], epochSeconds: number): Promise<Buffer> {
+  const workers = new CoreWorkers(Math.min(availableParallelism(), WORKERS_MAX));
+  try {
+    return await writeSquashfs({ tree, ...ROOT_FORMAT, epochSeconds, workers });
+  } finally {
+    await workers.close();
+  }
+}
+
 async function makeRoot(context: BuildContext, work: string) {
   const { progress, epochSeconds, version } = context;
   const unpacked: Record<string, string> = {};
@@ -83,17 +98,16 @@ async function makeRoot(context: BuildContext, work: string) {
     return buildExecutable(join(work, 'keel'));
   });
   const release = osRelease({ version, buildEpochSeconds: epochSeconds });
-  const contents = await makeRootfsFolder(join(work, 'root'), {
-    manifest: ROOTFS_MANIFEST,
-    places: {
-      debian: unpacked,
-      built: { keel: await readFile(executable.path), 'os-release': Buffer.from(release) },
-    },
+  const contents = await readRootfsFiles(ROOTFS_MANIFEST, {
+    debian: unpacked,
+    built: { keel: await readFile(executable.path), 'os-release': Buffer.from(release) },
   });
-  const squashfs = await progress.step('compress root file system', { estimateSeconds: 30 }, () =>
-    makeSquashfs(join(work, 'root'), { out: join(work, 'root.squashfs'), epochSeconds }),
+  const squashfs = await progress.step(
+    'compress root file system',
+    { estimateSeconds: COMPRESS_SECONDS },
+    () => packRoot(rootfsEntries(ROOTFS_MANIFEST, contents), epochSeconds),
   );
-  const root = await appendHashTree(squashfs, join(work, 'root.verity'));
+  const root = await appendHashTree(squashfs);
   return { ...root, contents, executable, unpacked, release };
 }
 

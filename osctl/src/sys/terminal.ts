@@ -9,6 +9,8 @@ export interface Terminal {
   out(text: string): Promise<void>;
   /** Writes to stderr. */
   err(text: string): void;
+  /** True when a person sees stderr at once, on a line that may be written over. */
+  readonly isErrShown: boolean;
   /** Content of a file, or of stdin for "-", as UTF-8. */
   readInput(path: string, options: { sizeBytesMax: number; what: string }): Promise<string>;
 }
@@ -74,5 +76,6 @@ export const processTerminal: Terminal = {
   err: (text) => {
     process.stderr.write(text);
   },
+  isErrShown: process.stderr.isTTY === true,
   readInput,
 };

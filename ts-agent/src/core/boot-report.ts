@@ -10,6 +10,7 @@ export const UNKNOWN_BOOT: BootReport = {
   state: { mode: 'disk', device: '', problem: '' },
   clock: { source: 'rtc', trusted: false, rtcMs: 0, problem: 'there is no boot report' },
   network: { mode: 'none', problem: '' },
+  image: { state: 'unchecked', device: '', problem: '' },
   configProblem: '',
   failures: [{ step: 'boot-report', reason: 'boot report missing' }],
   watchdog: 'none',
@@ -29,6 +30,7 @@ export function parseBootReport(text: string | undefined): BootReport {
       state: { ...UNKNOWN_BOOT.state, ...report.state },
       clock: { ...UNKNOWN_BOOT.clock, ...report.clock },
       network: { ...UNKNOWN_BOOT.network, ...report.network },
+      image: { ...UNKNOWN_BOOT.image, ...report.image },
     };
   } catch {
     // A report that is cut short is as good as none: the checks say that nothing is known.

@@ -233,6 +233,22 @@ export function judgeRoot(facts: RootFacts): Verdict {
   );
 }
 
+/** The start of the image, read past dm-verity, is what the kernel was told. */
+export function judgeImage({ state, device, problem }: BootReport['image']): Verdict {
+  if (state === 'verified') {
+    return healthy(`The start of ${device} leads to the root hash that the kernel was told.`);
+  }
+  if (state === 'unchecked') return healthy('PID 1 has not looked at the image yet.');
+  const seen =
+    state === 'damaged'
+      ? `The image on ${device} is damaged: ${problem}.`
+      : `The image could not be checked: ${problem}.`;
+  return degraded(
+    seen,
+    'dm-verity restarts the machine when it meets a bad block. Run osctl verify to see all of them; then write the image again.',
+  );
+}
+
 /** A hardware watchdog is fed. */
 export function judgeWatchdog(kind: WatchdogKind): Verdict {
   if (kind === 'hardware') return healthy('A hardware watchdog is fed.');

@@ -9,6 +9,8 @@ import type { ServiceMethods } from '../shell/calls.ts';
 import { kernelLogRecords } from '../shell/kernel-log-stream.ts';
 import { bootReport, mounts, rootFacts, rootHash, trimmedText } from '../shell/node-facts.ts';
 import { listProcesses } from '../shell/processes.ts';
+import { SlotVerifier } from '../shell/slot-verifier.ts';
+import { verifySlotResponse, wantedSlot } from './slot-messages.ts';
 
 const FILE_TYPES = {
   regular: FileType.REGULAR,
@@ -24,6 +26,7 @@ export function diagnosticsMethods(node: Node): ServiceMethods<typeof Diagnostic
   const { ports, limits } = node;
   const { files } = ports;
   const logSlots = new LogSlots(limits.logStreamsMax);
+  const slotVerifier = new SlotVerifier(ports);
   return {
     async *streamKernelLog(request, { signal }) {
       using _slot = logSlots.take();
@@ -76,6 +79,11 @@ export function diagnosticsMethods(node: Node): ServiceMethods<typeof Diagnostic
       return {
         steps: steps.map(({ name, monotonicUs }) => ({ name, monotonicUs: BigInt(monotonicUs) })),
       };
+    },
+    async *verifySlot({ slot }, { signal }) {
+      for await (const step of slotVerifier.verify(wantedSlot(slot), signal)) {
+        yield verifySlotResponse(step);
+      }
     },
   };
 }

@@ -6,6 +6,7 @@ import {
   judgeCertificate,
   judgeConfiguration,
   judgeEsp,
+  judgeImage,
   judgeInit,
   judgeMemory,
   judgeNetwork,
@@ -53,6 +54,7 @@ const CHECKS: readonly (readonly [name: string, check: Check])[] = [
   ['network', checkNetwork],
   ['certificate', checkCertificate],
   ['root', async ({ ports }) => judgeRoot(await rootFacts(ports))],
+  ['image', async ({ ports }) => judgeImage((await bootReport(ports.files)).image)],
   ['watchdog', async ({ ports }) => judgeWatchdog((await bootReport(ports.files)).watchdog)],
   ['configuration', checkConfiguration],
   ['memory', checkMemory],
@@ -154,10 +156,8 @@ async function checkEsp({ ports }: HealthSubjects): Promise<Verdict> {
   if (partition === undefined) return judgeEsp(undefined, undefined);
   const device = `/dev/${partition.name}`;
   try {
-    return judgeEsp(
-      device,
-      bootSectorProblem(await ports.files.readStart(device, BOOT_SECTOR_BYTES)),
-    );
+    const sector = { offsetBytes: 0, lengthBytes: BOOT_SECTOR_BYTES };
+    return judgeEsp(device, bootSectorProblem(await ports.files.readAt(device, sector)));
   } catch (cause) {
     return judgeEsp(
       device,

@@ -30,10 +30,11 @@ export function createFakeKernelFiles(): FakeKernelFiles {
     },
     list: async (directory) => namesIn(directory),
     linkTarget: async (path) => links.get(path),
-    async readStart(path, count) {
+    async readAt(path, { offsetBytes, lengthBytes }) {
       const found = files.get(path) ?? new Error(`ENOENT: ${path}`);
       if (found instanceof Error) throw found;
-      return Buffer.from(found).subarray(0, count);
+      const bytes = typeof found === 'string' ? Buffer.from(found) : found;
+      return Buffer.from(bytes.subarray(offsetBytes, offsetBytes + lengthBytes));
     },
     room: async (mountPoint) => rooms.get(mountPoint),
     exists: async (path) => files.has(path) || links.has(path) || namesIn(path).length > 0,

@@ -17,8 +17,11 @@ export interface KernelFiles {
   readText(path: string): Promise<string | undefined>;
   list(directory: string): Promise<readonly string[]>;
   linkTarget(path: string): Promise<string | undefined>;
-  /** First `count` bytes, fewer at the end of the file. @throws the error of the read, which is the news here */
-  readStart(path: string, count: number): Promise<Uint8Array>;
+  /** Bytes of a file or device, fewer at its end. @throws the error of the read, which is the news here */
+  readAt(
+    path: string,
+    range: { readonly offsetBytes: number; readonly lengthBytes: number },
+  ): Promise<Uint8Array>;
   room(mountPoint: string): Promise<Room | undefined>;
   exists(path: string): Promise<boolean>;
 }
@@ -33,10 +36,11 @@ export const linuxKernelFiles: KernelFiles = {
   },
   list: (directory) => readdir(directory).catch(() => []),
   linkTarget: (path) => readlink(path).catch(absent),
-  async readStart(path, count) {
+  async readAt(path, { offsetBytes, lengthBytes }) {
     await using file = await open(path, 'r');
-    const { bytesRead, buffer } = await file.read(Buffer.alloc(count), 0, count, 0);
-    return buffer.subarray(0, bytesRead);
+    const bytes = Buffer.alloc(lengthBytes);
+    const { bytesRead } = await file.read(bytes, 0, lengthBytes, offsetBytes);
+    return bytes.subarray(0, bytesRead);
   },
   async room(mountPoint) {
     const facts = await statfs(mountPoint).catch(absent);

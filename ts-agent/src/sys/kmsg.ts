@@ -1,5 +1,5 @@
-/** The kernel's log, read from /dev/kmsg. */
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+/** The kernel's log, read from /dev/kmsg, and a line of ours in it. */
+import { appendFileSync, closeSync, constants, openSync, readSync } from 'node:fs';
 
 /** Longest record that the kernel hands out (PRINTKRB_RECORD_MAX, CONSOLE_EXT_LOG_MAX). */
 export const KMSG_RECORD_BYTES_MAX = 8_192;
@@ -19,6 +19,15 @@ export interface KernelLog {
 
 /** Reads that met an overwritten record, one after the other, before giving up for now. */
 const OVERRUNS_MAX = 1_000;
+
+/** Adds a warning of the agent to the log behind `path`; where that cannot be, the log does without. */
+export function warnKernelLog(path: string, line: string): void {
+  try {
+    appendFileSync(path, `<4>keel-agent: ${line}\n`);
+  } catch {
+    // The agent's own log has it as well.
+  }
+}
 
 /** The log behind `path`. */
 export function kernelLog(path: string): KernelLog {

@@ -290,6 +290,14 @@ const REST: readonly BootStep[] = [
     onFailure: 'record',
     why: 'first boot on a larger disk; it may take long, so it waits until the agent answers',
   },
+  {
+    kind: 'action',
+    name: 'image',
+    action: 'check-image',
+    mark: 'image-checked',
+    onFailure: 'record',
+    why: 'says whether the partition still holds what was built; dm-verity protects, this only reports, so it comes last',
+  },
 ];
 
 /** The whole plan, in order. */

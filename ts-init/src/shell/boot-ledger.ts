@@ -32,6 +32,7 @@ export function createBootLedger(machine: Machine): BootLedger {
     state: { mode: 'memory', device: '', problem: 'not mounted yet' },
     clock: { source: 'rtc', trusted: false, rtcMs: 0, problem: 'not judged yet' },
     network: { mode: 'none', problem: 'not configured yet' },
+    image: { state: 'unchecked', device: '', problem: '' },
     configProblem: '',
     watchdog: 'none',
   };

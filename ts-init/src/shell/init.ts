@@ -14,6 +14,7 @@ import type { SignalHandlers } from '../sys/signals.ts';
 import { watchAgent } from './agent-watch.ts';
 import { type BootActions, performBootPlan } from './boot.ts';
 import { type BootLedger, createBootLedger } from './boot-ledger.ts';
+import { checkImage } from './check-image.ts';
 import { type ClockKeeper, createClockKeeper } from './clock-keeper.ts';
 import { configureNetwork } from './configure-network.ts';
 import { answerRequest } from './control.ts';
@@ -149,6 +150,9 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
       await bounded(machine.clock, AGENT_WAIT_MS, node.agentAnswers);
       if (state?.partition === undefined || state.report.mode !== 'disk') return;
       await growState(machine, state.partition, '/var');
+    },
+    async 'check-image'() {
+      ledger.set({ image: await checkImage(machine) });
     },
     'open-service-logs': () => services.openLogs(NODE_PATHS.serviceLogDir),
   };

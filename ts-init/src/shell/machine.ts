@@ -9,6 +9,7 @@ import type { LogFiles } from '../sys/log-file.ts';
 import type { Netlink } from '../sys/netlink-socket.ts';
 import type { Processes } from '../sys/processes.ts';
 import type { Syscalls } from '../sys/syscalls.ts';
+import type { HashBlocks } from '../sys/verity-hash.ts';
 import type { Watchdog } from '../sys/watchdog.ts';
 
 /** The ports. */
@@ -24,6 +25,7 @@ export interface Machine {
   armWatchdog(timeoutSeconds: number): Watchdog;
   /** Names of the devices listened to. */
   listenPowerButton(pressed: () => void): readonly string[];
+  readonly hashBlocks: HashBlocks;
   randomBytes(lengthBytes: number): Buffer;
 }
 

@@ -9,6 +9,8 @@ export interface FakeBlockDevices extends BlockDevices {
   readonly devices: Map<string, Buffer>;
   /** For example "write /dev/vda 0+4096", "resize /dev/vda 4 at 1048576 by 4096", "grow /var to 100". */
   readonly calls: string[];
+  /** Devices that hang: reading them in the background never ends. */
+  readonly stuck: Set<string>;
 }
 
 /** Disks with these contents. */
@@ -17,6 +19,7 @@ export function createFakeBlockDevices(
 ): FakeBlockDevices {
   const devices = new Map(Object.entries(initial));
   const calls: string[] = [];
+  const stuck = new Set<string>();
   const find = (device: string): Buffer => {
     const bytes = devices.get(device);
     if (bytes === undefined)
@@ -26,8 +29,13 @@ export function createFakeBlockDevices(
   return {
     devices,
     calls,
+    stuck,
     read: (device, { offsetBytes, lengthBytes }) =>
       Buffer.from(find(device).subarray(offsetBytes, offsetBytes + lengthBytes)),
+    async readInBackground(device, { offsetBytes, lengthBytes }) {
+      if (stuck.has(device)) await new Promise(() => {});
+      return Buffer.from(find(device).subarray(offsetBytes, offsetBytes + lengthBytes));
+    },
     write(device, { offsetBytes, bytes }) {
       calls.push(`write ${device} ${offsetBytes}+${bytes.length}`);
       find(device).set(bytes, offsetBytes);

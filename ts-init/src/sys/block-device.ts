@@ -2,6 +2,7 @@
  * Block devices: what the kernel knows of them, raw bytes, and growing.
  */
 import { closeSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { addressOf, checked, inBackground, libcFunction, SystemCallError } from './native.ts';
 
 /** A partition's place on its disk. */
@@ -14,6 +15,11 @@ export interface PartitionPlace {
 /** Raw access to block devices by path, and to mounted file systems. */
 export interface BlockDevices {
   read(device: string, range: { offsetBytes: number; lengthBytes: number }): Buffer;
+  /** Reads on the thread pool: a disk that hangs does not hang PID 1. Fewer bytes only at the end. */
+  readInBackground(
+    device: string,
+    range: { offsetBytes: number; lengthBytes: number },
+  ): Promise<Buffer>;
   /** Writes and flushes. */
   write(device: string, data: { offsetBytes: number; bytes: Uint8Array }): void;
   /** Tells the kernel that a partition, in use or not, has another length (BLKPG_RESIZE_PARTITION). */
@@ -41,6 +47,12 @@ export const linuxBlockDevices: BlockDevices = {
       const got = readSync(descriptor, bytes, 0, lengthBytes, offsetBytes);
       return bytes.subarray(0, got);
     });
+  },
+  async readInBackground(device, { offsetBytes, lengthBytes }) {
+    await using file = await open(device, 'r');
+    const bytes = Buffer.alloc(lengthBytes);
+    const { bytesRead } = await file.read(bytes, 0, lengthBytes, offsetBytes);
+    return bytes.subarray(0, bytesRead);
   },
   write(device, { offsetBytes, bytes }) {
     withDevice(device, 'r+', (descriptor) => {

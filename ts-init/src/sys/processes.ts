@@ -9,6 +9,8 @@ export interface SpawnRequest {
   readonly argv0: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
+  /** What its standard input holds; nothing unless told. */
+  readonly input?: string;
 }
 
 /** What is told about a started process. */
@@ -43,10 +45,13 @@ export function createLinuxProcesses(): Processes {
         argv0: request.argv0,
         cwd: '/',
         env: { ...request.environment },
-        stdio: ['ignore', 'pipe', 'pipe'],
+        stdio: [request.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
         // A session of its own: no terminal, no signals meant for somebody else.
         detached: true,
       });
+      // It may end without reading: how it ended tells that.
+      child.stdin?.on('error', () => undefined);
+      child.stdin?.end(request.input);
       const { pid } = child;
       if (pid !== undefined) own.add(pid);
       report(child, events, () => pid !== undefined && own.delete(pid));

@@ -1,5 +1,5 @@
-/** The root file system as a folder: every file of the manifest in its place, checked. */
-import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+/** The files of the root file system: every one of the manifest, read from where it comes from, and checked. */
+import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,12 @@ import type {
   FileSource,
   ManifestEntry,
 } from '../core/rootfs-manifest.ts';
-import { inspectFile, manifestProblems, missingLibraries } from '../core/rootfs-manifest.ts';
+import {
+  inspectFile,
+  manifestFiles,
+  manifestProblems,
+  missingLibraries,
+} from '../core/rootfs-manifest.ts';
 
 const ROOTFS_DIR = fileURLToPath(new URL('../../rootfs', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -37,31 +42,20 @@ function sourcePath(source: Exclude<FileSource, { kind: 'built' }>, places: Sour
 }
 
 /**
- * Fills `folder`, which must not exist, and checks every rule of an image.
+ * Reads every file, and checks every rule of an image.
  *
- * @returns path and size of every file
+ * @returns path in the image and bytes of each
  * @throws KeelError E_IMAGE_INVALID naming what breaks a rule.
  */
-export async function makeRootfsFolder(
-  folder: string,
-  options: { readonly manifest: readonly ManifestEntry[]; readonly places: SourcePlaces },
+export async function readRootfsFiles(
+  manifest: readonly ManifestEntry[],
+  places: SourcePlaces,
 ): Promise<ReadonlyMap<string, Uint8Array>> {
-  const { manifest, places } = options;
   const problems = manifestProblems(manifest);
   const facts: FileFacts[] = [];
   const contents = new Map<string, Uint8Array>();
   if (problems.length === 0) {
-    await mkdir(folder);
-    await chmod(folder, 0o755);
-    for (const entry of manifest) {
-      const path = join(folder, entry.path);
-      if (entry.type === 'symlink') await symlink(entry.target, path);
-      if (entry.type === 'directory') {
-        await mkdir(path);
-        // The umask does not apply to chmod.
-        await chmod(path, 0o755);
-      }
-      if (entry.type !== 'file') continue;
+    for (const entry of manifestFiles(manifest)) {
       const { source } = entry;
       const bytes =
         source.kind === 'built'
@@ -69,8 +63,6 @@ export async function makeRootfsFolder(
           : await readFile(sourcePath(source, places));
       facts.push(inspectFile(entry, bytes));
       contents.set(entry.path, bytes);
-      await writeFile(path, bytes);
-      await chmod(path, entry.mode);
     }
     problems.push(...missingLibraries(manifest, facts));
   }

@@ -1,0 +1,57 @@
+/**
+ * What agent and PID 1 say to the process that verifies, and what it answers. It is started as {@link VERIFIER_NAME},
+ * reads one request in JSON from its standard input until that ends, writes lines of JSON to its standard output, and
+ * ends: any number of "progress", then one other answer.
+ *
+ * It is a process of its own because WebAssembly is compiled in it: a fault of the compiler, or memory that cannot be
+ * had, ends a verification and neither the agent nor PID 1.
+ */
+
+/** Name under which `keel` is this process. */
+export const VERIFIER_NAME = 'keel-verifier';
+/** Bound on a request. */
+export const VERIFIER_REQUEST_BYTES_MAX = 1024 * 1024;
+/** Bound on a line of the answer: 64 bad blocks, each with the names of all files that share it. */
+export const VERIFIER_LINE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** How the process is started. */
+export interface VerifierProgram {
+  readonly executable: string;
+  readonly argv0: string;
+  readonly args: readonly string[];
+}
+
+/** An image on a block device. */
+export interface ImagePlace {
+  readonly device: string;
+  readonly dataBlocks: number;
+  readonly hashStartBlock: number;
+  /** Hexadecimal. */
+  readonly salt: string;
+  readonly rootHash: string;
+}
+
+/** What is asked. */
+export type VerifierRequest =
+  | {
+      readonly task: 'verify-image';
+      readonly place: ImagePlace;
+      /** Whether the file system is walked too. */
+      readonly withFileSystem: boolean;
+    }
+  | {
+      readonly task: 'hash-blocks';
+      /** Hexadecimal. */
+      readonly salt: string;
+      /** Blocks of 4096 bytes, each in Base64. */
+      readonly blocks: readonly string[];
+    };
+
+/** What is answered; `Findings` is the agent's matter. */
+export type VerifierAnswer<Findings = unknown> =
+  | { readonly kind: 'progress'; readonly doneBytes: number }
+  | { readonly kind: 'findings'; readonly findings: Findings }
+  /** Hexadecimal, one for each block. */
+  | { readonly kind: 'digests'; readonly digests: readonly string[] }
+  /** `code` is empty when there is none. */
+  | { readonly kind: 'error'; readonly code: string; readonly message: string };

@@ -1,0 +1,12 @@
+/** Targets by name. */
+import { squashfsTarget } from './squashfs-target.ts';
+import type { Target } from './target.ts';
+import { verityTarget } from './verity-target.ts';
+import { zstdTarget } from './zstd-target.ts';
+
+/** What `npm run fuzz -- NAME` takes. */
+export const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
+  squashfs: () => squashfsTarget(),
+  verity: () => verityTarget(),
+  zstd: () => zstdTarget(),
+};
