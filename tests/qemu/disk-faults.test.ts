@@ -1,5 +1,5 @@
 /**
- * Damage outside the state partition: the table, the EFI system partition, the verified root at its mount and later.
+ * Damage outside the state partition: the table, the EFI system partition, the verified root at its mount.
  */
 import assert from 'node:assert/strict';
 import { PARTITION, partition, readBytes, tool, writeBytes } from '@keelos/tests/disk.ts';
@@ -7,19 +7,6 @@ import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 
 const CORRUPTION = /device-mapper: verity: .*block \d+ is corrupted/;
 const KERNEL_START = /\] Linux version 6\.12\./g;
-const VERITY_BLOCK_BYTES = 4096;
-/** Questions that lead a node into code and files that it has not needed before. */
-const QUESTIONS: readonly (readonly string[])[] = [
-  // Needs modules that lie in the executable and that nothing has read before.
-  ['verify'],
-  ...[['health'], ['status'], ['get', 'security'], ['get', 'image-files'], ['get', 'processes']],
-  ...[['get', 'mounts'], ['get', 'boot'], ['dmesg'], ['logs', 'agent'], ['services']],
-  ...[
-    ['get', 'config', '--history'],
-    ['init', 'renew'],
-    ['restart-service', 'agent', '--kill'],
-  ],
-];
 
 describe('a node on a disk with the wrong layout', () => {
   let node: TestNode;
@@ -87,42 +74,5 @@ describe('a node with one flipped byte in its root partition', () => {
     const text = await node.awaitConsole((console) => starts(console) > 1);
     assert.match(text, CORRUPTION);
     assert.doesNotMatch(text, /KeelOS: api:/);
-  });
-});
-
-describe('a node whose root changes on the disk while it runs, one bit in each block', () => {
-  let node: TestNode;
-
-  before(async function () {
-    this.timeout(TestNode.bootTimeoutMs);
-    node = await TestNode.boot('later-flip');
-    const { exitCode, stderr } = await node.bootstrap();
-    assert.equal(exitCode, 0, stderr);
-  });
-  afterEach(async function () {
-    await keepEvidence(node, this.currentTest);
-  });
-  after(() => node?.destroy());
-
-  it('restarts at the first block that it reads, shows the cause, and is well again on a good disk', async function () {
-    this.timeout(2 * TestNode.bootTimeoutMs);
-    const { offsetBytes } = await partition(node.disk, PARTITION.slotA);
-    const { dataBytes } = node.image.manifest.parts.root;
-    const good = await readBytes(node.disk, offsetBytes, dataBytes);
-    const bad = Buffer.from(good);
-    for (let at = 0; at < dataBytes; at += VERITY_BLOCK_BYTES) bad[at] = (bad[at] ?? 0) ^ 0x01;
-    const mark = await node.consoleSize();
-    await writeBytes(node.disk, offsetBytes, bad);
-    // What is in memory is not read again: ask until something is needed that is not.
-    for (const question of QUESTIONS) {
-      if (CORRUPTION.test(await node.consoleText(mark))) break;
-      await node.osctl(...question, '--timeout', '10s');
-    }
-    const seen = await node.awaitConsole((text) => CORRUPTION.test(text), mark);
-    assert.doesNotMatch(seen.slice(0, seen.search(CORRUPTION)), KERNEL_START);
-    await writeBytes(node.disk, offsetBytes, good);
-    await node.awaitAnnouncement(mark);
-    assert.match(await node.consoleText(mark), KERNEL_START);
-    assert.equal((await node.health()).healthy, true);
   });
 });
