@@ -292,6 +292,13 @@ const REST: readonly BootStep[] = [
   },
   {
     kind: 'action',
+    name: 'up',
+    action: 'say-up',
+    onFailure: 'record',
+    why: 'says on the console how the node came up, before the look at the image, which takes a while',
+  },
+  {
+    kind: 'action',
     name: 'image',
     action: 'check-image',
     mark: 'image-checked',

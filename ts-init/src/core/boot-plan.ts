@@ -81,6 +81,7 @@ export type BootAction =
   | 'listen-power-button'
   | 'take-ctrl-alt-del'
   | 'grow-state'
+  | 'say-up'
   | 'check-image'
   | 'open-service-logs';
 

@@ -97,7 +97,6 @@ export async function runInit(inputs: InitInputs): Promise<void> {
     reapOrphans(machine);
     ledger.mark('boot-plan-done');
     ledger.write();
-    machine.log.info(summary(ledger.report()));
   } catch (error) {
     await lastWords(error);
   }
@@ -151,6 +150,7 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
       if (state?.partition === undefined || state.report.mode !== 'disk') return;
       await growState(machine, state.partition, '/var');
     },
+    'say-up': () => machine.log.info(summary(ledger.report())),
     async 'check-image'() {
       ledger.set({ image: await checkImage(machine) });
     },
