@@ -18,17 +18,20 @@ export interface VerifySquashfsInput {
   readonly spanBytes: number;
 }
 
-/** What the walk found. */
+/** What the walk over a file system found. */
+export interface FileSystemFindings {
+  readonly isValid: boolean;
+  /** Code of the CoreError that ended the walk; empty when it is valid. */
+  readonly code: string;
+  readonly problem: string;
+  readonly files: number;
+  readonly directories: number;
+  readonly bytes: number;
+}
+
+/** What the job answers. */
 export interface VerifySquashfsResult {
-  readonly fileSystem: {
-    readonly isValid: boolean;
-    /** Code of the CoreError that ended the walk; empty when it is valid. */
-    readonly code: string;
-    readonly problem: string;
-    readonly files: number;
-    readonly directories: number;
-    readonly bytes: number;
-  };
+  readonly fileSystem: FileSystemFindings;
   /** For each place what lies there, as `SquashfsImage.filesAt` says it; nothing where damage hides it. */
   readonly files: readonly (readonly string[])[];
 }

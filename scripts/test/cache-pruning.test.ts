@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { utimes, writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { useProductOf } from '../lib/cache.mjs';
+import { ownCacheOfEachTest } from './own-cache.ts';
 
 const CACHE_MODULE = resolve(import.meta.dirname, '../lib/cache.mjs');
 
@@ -34,20 +34,7 @@ async function takenBefore(n: number): Promise<string> {
 
 describe('the products that the cache keeps', function () {
   this.timeout(60_000);
-  let root = '';
-  let before: string | undefined;
-
-  beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'keel-cache-'));
-    before = process.env.KEEL_CACHE;
-    process.env.KEEL_CACHE = root;
-  });
-
-  afterEach(async () => {
-    if (before === undefined) delete process.env.KEEL_CACHE;
-    else process.env.KEEL_CACHE = before;
-    await rm(root, { recursive: true });
-  });
+  const cache = ownCacheOfEachTest();
 
   it('are the three that were used last', async () => {
     const dirs = [];
@@ -88,7 +75,7 @@ describe('the products that the cache keeps', function () {
   it('are not those of a process whose number another one has', async () => {
     const dir = await takenBefore(1);
     await utimes(dir, 1, 1);
-    const lease = join(root, 'a/b/.leases', `${basename(dir)}.${process.pid}.1`);
+    const lease = join(cache.root, 'a/b/.leases', `${basename(dir)}.${process.pid}.1`);
     await writeFile(lease, '');
     for (const n of [2, 3, 4]) await takenBefore(n);
     assert.ok(!existsSync(dir));

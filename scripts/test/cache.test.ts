@@ -4,31 +4,19 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { hashInputs, product } from '../lib/cache.mjs';
+import { ownCacheOfEachTest } from './own-cache.ts';
 
 const CACHE_MODULE = resolve(import.meta.dirname, '../lib/cache.mjs');
 
 describe('cache', () => {
-  let root = '';
-  let before: string | undefined;
-
-  beforeEach(async () => {
-    root = await mkdtemp(join(tmpdir(), 'keel-cache-'));
-    before = process.env.KEEL_CACHE;
-    process.env.KEEL_CACHE = root;
-  });
-
-  afterEach(async () => {
-    if (before === undefined) delete process.env.KEEL_CACHE;
-    else process.env.KEEL_CACHE = before;
-    await rm(root, { recursive: true });
-  });
+  const cache = ownCacheOfEachTest();
 
   const make = (n: number, build = async (dir: string) => writeFile(join(dir, 'out'), `${n}`)) =>
     product({ name: 'a/b', inputs: { values: { n } }, build });
 
   /** What is in the product's folder, without lock and leases. */
   const entries = async () =>
-    (await readdir(join(root, 'a/b'))).filter((name) => !['.lock', '.leases'].includes(name));
+    (await readdir(join(cache.root, 'a/b'))).filter((name) => !['.lock', '.leases'].includes(name));
 
   it('builds once, then takes it from the cache', async () => {
     const first = await make(1);
@@ -54,7 +42,7 @@ describe('cache', () => {
       const failing = make(1, async (dir) => {
         dirs.push(dir);
         assert.deepEqual(await entries(), [basename(dir)], `attempt ${attempt}`);
-        await mkdir(join(root, 'a/b/.building-left-by-the-dead'));
+        await mkdir(join(cache.root, 'a/b/.building-left-by-the-dead'));
         throw new Error('no');
       });
       await assert.rejects(failing, /^Error: no$/);

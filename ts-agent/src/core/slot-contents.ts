@@ -1,6 +1,8 @@
 /**
  * Which root a slot must hold, and what the verification of it means.
  */
+
+import type { FileSystemFindings } from '@keelos/as-core/verify-squashfs-job.ts';
 import { treeShape } from '@keelos/as-core/verity-tree.ts';
 import { rootHashOver, VERITY_BLOCK_BYTES, type VerityTable } from '@keelos/proto/verity-table.ts';
 
@@ -80,17 +82,6 @@ export interface ImageFindings {
   readonly badCount: number;
   readonly bad: readonly BadBlockAt[];
   readonly fileSystem: FileSystemFindings;
-}
-
-/** What the walk over a file system found. */
-export interface FileSystemFindings {
-  readonly isValid: boolean;
-  /** Empty when it is valid. */
-  readonly code: string;
-  readonly problem: string;
-  readonly files: number;
-  readonly directories: number;
-  readonly bytes: number;
 }
 
 /**

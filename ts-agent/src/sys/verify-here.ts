@@ -1,10 +1,11 @@
 /** Verification of an image in WebAssembly, in this process and on this thread: for `keel-verifier`, see verifier.ts. */
 import { closeSync, openSync } from 'node:fs';
 import { JobsHere } from '@keelos/as-core/jobs-here.ts';
+import type { FileSystemFindings } from '@keelos/as-core/verify-squashfs-job.ts';
 import { verifyImage } from '@keelos/as-core/verity.ts';
 import type { ImagePlace } from '@keelos/proto/verifier.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
-import type { BadBlockAt, FileSystemFindings, ImageFindings } from '../core/slot-contents.ts';
+import type { BadBlockAt, ImageFindings } from '../core/slot-contents.ts';
 
 /** How it is verified. */
 export interface HereOptions {
