@@ -1,0 +1,105 @@
+/**
+ * The bundle `keelos-<version>-<arch>.squashfs`: where its parts are, and what its manifest says.
+ *
+ *     0                  root file system (SquashFS, padded to 4096)
+ *     root.dataBytes     hash tree (dm-verity)
+ *     uki.offset         unified kernel image
+ *     footer.manifest    manifest: canonical JSON, {@link BundleManifest}
+ *     footer.signatures  signatures: canonical JSON, {@link BundleSignatures}
+ *     size - 64          footer, {@link FOOTER_BYTES} bytes
+ *
+ * Canonical JSON: UTF-8, keys in ascending order, no space between tokens, integers only, no key twice, `\uXXXX` only
+ * where RFC 8259 demands an escape. Other text is refused, so that a signature stands for one reading.
+ * Reading is done by `as-core` (bundle.ts there); docs/reference/bundle-format.md gives every byte.
+ */
+
+/** Bytes of the footer. */
+export const FOOTER_BYTES = 64;
+/** Its first 8 bytes. */
+export const FOOTER_MAGIC = 'KEELBNDL';
+/** Version of the format that this code writes and reads. */
+export const BUNDLE_FORMAT_VERSION = 1;
+/** Largest manifest. */
+export const MANIFEST_BYTES_MAX = 65_536;
+/** Largest list of signatures. */
+export const SIGNATURES_BYTES_MAX = 16_384;
+/** Most signatures. */
+export const SIGNATURES_MAX = 16;
+/** Largest root with its hash tree: 4 GiB. */
+export const ROOT_BYTES_MAX = 2 ** 32;
+/** Largest kernel image: 128 MiB. */
+export const UKI_BYTES_MAX = 2 ** 27;
+/** Largest trust file of an image. */
+export const TRUST_BYTES_MAX = 65_536;
+/** Put before the manifest's bytes when they are signed: a signature means a manifest and nothing else. */
+export const SIGNATURE_CONTEXT = 'keelos-bundle-manifest/1\0';
+/** Everything that stands behind the kernel image fits into this many bytes. */
+export const TAIL_BYTES_MAX = MANIFEST_BYTES_MAX + SIGNATURES_BYTES_MAX + FOOTER_BYTES;
+
+/** One part of the bundle. */
+export interface BundlePart {
+  readonly offset: number;
+  readonly size: number;
+  /** SHA-256, 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+}
+
+/** The manifest. Every key is required, and no other is allowed. */
+export interface BundleManifest {
+  readonly format: 'keelos-bundle/1';
+  /** Release, for example "1.2.3": letters, digits and ". - + _", 64 characters at most. */
+  readonly version: string;
+  readonly arch: 'x86_64' | 'aarch64';
+  readonly variant: string;
+  /** Unix seconds. */
+  readonly buildEpochSeconds: number;
+  /** Security epoch: a node refuses one below its own. */
+  readonly epoch: number;
+  readonly kernelVersion: string;
+  readonly root: BundlePart & {
+    /** Bytes of the file system with its padding; the hash tree follows. */
+    readonly dataBytes: number;
+    readonly rootHash: string;
+    /** Hexadecimal, 0 to 512 digits. */
+    readonly salt: string;
+  };
+  readonly uki: BundlePart;
+}
+
+/** The list of signatures. */
+export interface BundleSignatures {
+  readonly signatures: readonly {
+    /** Id of the key: the first 16 hexadecimal digits of SHA-256 over its 32 raw bytes. */
+    readonly keyId: string;
+    /** Ed25519 signature, 64 bytes in hexadecimal. */
+    readonly signature: string;
+  }[];
+}
+
+/** `/etc/keel/trust.json` of an image. */
+export interface TrustFile {
+  readonly format: 'keelos-trust/1';
+  /** Different keys that must have signed. */
+  readonly threshold: number;
+  /** Lowest security epoch that a node with this image takes, and the epoch of bundles built with it. */
+  readonly epoch: number;
+  readonly keys: readonly {
+    readonly id: string;
+    readonly name: string;
+    /** Raw Ed25519 public key, 32 bytes in hexadecimal. */
+    readonly publicKey: string;
+    /** Unix seconds after which its signatures count no more; 0: never. */
+    readonly notAfter: number;
+  }[];
+}
+
+/** Path of the trust file in an image. */
+export const TRUST_FILE = '/etc/keel/trust.json';
+
+/** File name of a bundle. */
+export function bundleFileName({
+  version,
+  arch,
+}: Pick<BundleManifest, 'version' | 'arch'>): string {
+  return `keelos-${version}-${arch}.squashfs`;
+}

@@ -1,0 +1,145 @@
+/**
+ * What a node writes down about updates: state records (state-record.ts) below {@link UPDATE_DIR}, each replaced
+ * atomically. PID 1 reads the trial record, the agent reads and writes all of them.
+ */
+import type { RecordKind } from './state-record.ts';
+
+/** Folder of the records. */
+export const UPDATE_DIR = '/var/lib/keel/update';
+/** Paths of the records. */
+export const UPDATE_PATHS = {
+  trial: `${UPDATE_DIR}/trial.rec`,
+  resume: `${UPDATE_DIR}/resume.rec`,
+  history: `${UPDATE_DIR}/history.rec`,
+  failedRoots: `${UPDATE_DIR}/failed-roots.rec`,
+  schedules: `${UPDATE_DIR}/schedules.rec`,
+  epoch: `${UPDATE_DIR}/epoch.rec`,
+  /** Written by PID 1 when it gives up on a trial: plain text, one line. */
+  trialGivenUp: `${UPDATE_DIR}/trial-given-up.txt`,
+} as const;
+
+export const TRIAL_RECORD: RecordKind = { kind: 'trial', version: 1 };
+export const RESUME_RECORD: RecordKind = { kind: 'resume', version: 1 };
+export const HISTORY_RECORD: RecordKind = { kind: 'update-history', version: 1 };
+export const FAILED_ROOTS_RECORD: RecordKind = { kind: 'failed-roots', version: 1 };
+export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
+export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
+
+/** Entries of the history that are kept. */
+export const HISTORY_MAX = 100;
+/** Remembered roots. */
+export const FAILED_ROOTS_MAX = 64;
+/** Pieces of evidence in one entry of the history, and characters in each. */
+export const EVIDENCE_MAX = 16;
+export const EVIDENCE_CHARS_MAX = 4096;
+
+/** Default of `--health-check-timeout`, in seconds. */
+export const HEALTH_TIMEOUT_SECONDS = 300;
+/** Default of `--min-healthy`, in seconds. */
+export const MIN_HEALTHY_SECONDS = 10;
+/** PID 1 waits this much longer than the agent, in seconds: the agent's reason is the better one. */
+export const GUARD_MARGIN_SECONDS = 30;
+
+/** A release in a slot. */
+export interface SlotRelease {
+  readonly slot: 'a' | 'b';
+  readonly version: string;
+  readonly rootHash: string;
+}
+
+/** How a trial is judged. */
+export interface TrialPolicy {
+  /** Without it the trial is committed once the API is up. */
+  readonly autoRollback: boolean;
+  readonly healthTimeoutSeconds: number;
+  readonly minHealthySeconds: number;
+}
+
+/** What is on trial, from before the entry is armed until the trial is settled. */
+export interface TrialRecord {
+  /** Id of the entry in the history. */
+  readonly id: string;
+  readonly kind: 'update' | 'rollback';
+  readonly sequence: number;
+  readonly from: SlotRelease;
+  readonly to: SlotRelease;
+  readonly policy: TrialPolicy;
+  /** Subject of the operator's certificate, or "schedule <id>". */
+  readonly who: string;
+  readonly reason: string;
+  /** Unix milliseconds. */
+  readonly armedMs: number;
+  /** Boot id (/proc/sys/kernel/random/boot_id) of the system that armed it: no verdict is given in the same boot. */
+  readonly armedBootId: string;
+}
+
+/** One entry of the history. */
+export interface HistoryEntry {
+  readonly id: string;
+  readonly kind: 'update' | 'rollback';
+  /** True when nobody asked for it: a fallback after a failed trial, or after a committed slot rotted. */
+  readonly automatic: boolean;
+  readonly who: string;
+  readonly reason: string;
+  readonly from: SlotRelease;
+  readonly to: SlotRelease;
+  /** Unix milliseconds; 0 while it is open. */
+  readonly startedMs: number;
+  readonly endedMs: number;
+  readonly outcome: 'open' | 'committed' | 'rolled-back' | 'failed' | 'cancelled';
+  /** What failed, in one sentence; empty when nothing did. */
+  readonly cause: string;
+  /** Code of the error table when an install failed, else empty. */
+  readonly code: string;
+  /** Last lines of the console, findings of health checks, kernel messages of the crash. */
+  readonly evidence: readonly string[];
+}
+
+/** How far an install is, for one that goes on after a reboot. */
+export interface ResumeRecord {
+  /** SHA-256 of the manifest's bytes: the same bundle, whatever its URL. */
+  readonly manifestSha256: string;
+  readonly slot: 'a' | 'b';
+  /** Bytes of the root that are on the disk. */
+  readonly writtenBytes: number;
+}
+
+/** A root hash that failed its trial. */
+export interface FailedRoot {
+  readonly rootHash: string;
+  readonly version: string;
+  readonly atMs: number;
+  readonly cause: string;
+}
+
+/** When a scheduled update may begin. */
+export type ScheduleTime =
+  | { readonly kind: 'at'; readonly atMs: number }
+  /** Weekly windows; days are 0 (Sunday) to 6, minutes are of the day in UTC. */
+  | {
+      readonly kind: 'window';
+      readonly days: readonly number[];
+      readonly startMinute: number;
+      readonly lengthMinutes: number;
+    };
+
+/** A scheduled update. */
+export interface Schedule {
+  readonly id: string;
+  readonly url: string;
+  /** SHA-256 of the whole bundle that is expected; empty: the signature alone counts. */
+  readonly sha256: string;
+  readonly time: ScheduleTime;
+  /** It begins up to this much later, drawn once. */
+  readonly jitterSeconds: number;
+  /** A start missed by more than this is not made up for. */
+  readonly lateSecondsMax: number;
+  readonly policy: TrialPolicy;
+  readonly who: string;
+  readonly createdMs: number;
+  readonly state: 'waiting' | 'running' | 'done' | 'failed' | 'missed' | 'cancelled';
+  /** What came of it, in one sentence. */
+  readonly result: string;
+  /** Unix milliseconds of the next start; 0 when there is none. */
+  readonly nextMs: number;
+}
