@@ -1,0 +1,128 @@
+/** What an update touches, as narrow as its parts need it: a node gives the real things, a crash test simulated ones. */
+import type { EntryName } from '@keelos/proto/boot-entry.ts';
+import type { BundleManifest, BundleSignatures, TrustFile } from '@keelos/proto/bundle.ts';
+import type { SlotRelease } from '@keelos/proto/update-record.ts';
+import type { VerityTable } from '@keelos/proto/verity-table.ts';
+import type { CheckResult } from '../core/health-history.ts';
+import type { AgentPorts } from '../ports.ts';
+import type { BlockDevice, OpenBlockDevice } from '../sys/block-device.ts';
+
+/** What stands at the end of a bundle, parsed. */
+export interface BundleTail {
+  readonly manifest: BundleManifest;
+  /** As they are signed. */
+  readonly manifestBytes: Uint8Array;
+  /** Hexadecimal. */
+  readonly manifestSha256: string;
+  readonly signatures: BundleSignatures['signatures'];
+}
+
+/** An entry of the boot loader as it is on the EFI system partition. */
+export interface PictureEntry {
+  readonly fileName: string;
+  readonly name: EntryName;
+  readonly version: string;
+  /** Path of its kernel image, without a slash at its start. */
+  readonly uki: string;
+  /** Root that the kernel image opens; absent when the image is not there or names none. */
+  readonly rootHash?: string;
+  /** Slot whose partition GUID names that root. */
+  readonly slot?: 'a' | 'b';
+}
+
+/** What would boot, and what has. */
+export interface BootPicture {
+  readonly running: SlotRelease & { readonly entry?: PictureEntry };
+  readonly entries: readonly PictureEntry[];
+  readonly otherSlot: 'a' | 'b';
+  /** Above every sequence that an entry has or had. */
+  readonly nextSequence: number;
+  /** Whether the loader has been seen to spend a try in this boot. */
+  readonly isCounting: boolean | 'unknown';
+}
+
+/** The boot state: shell/boot-state.ts has it for a node. Each change is durable when its promise is fulfilled. */
+export interface BootControl {
+  read(): Promise<BootPicture>;
+  /** Bytes that a kernel image may have once the other slot is disarmed; nothing is changed. */
+  roomForKernelImage(): Promise<number>;
+  /** Removes the other slot's entries, kernel images that nothing names then, and leftovers. Done twice it is done once. */
+  disarmOther(): Promise<void>;
+  /** Writes a kernel image and reads it back. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_WRITE */
+  placeKernelImage(image: {
+    readonly rootHash: string;
+    readonly sizeBytes: number;
+    readonly sha256: string;
+    readonly bytes: AsyncIterable<Uint8Array>;
+  }): Promise<void>;
+  /** The entry `keel-<sequence>+1.conf` for the kernel image of `rootHash`. */
+  arm(entry: {
+    readonly sequence: number;
+    readonly version: string;
+    readonly rootHash: string;
+  }): Promise<void>;
+  /** The entry becomes `keel-<sequence>+9.conf`. */
+  commit(sequence: number): Promise<void>;
+  /** The running entry gets nine tries; nothing is written when it has them. */
+  putBackTries(): Promise<void>;
+  /** One that is not there is fine. */
+  removeEntry(sequence: number): Promise<void>;
+}
+
+/** A slot's partition and the disk that it is on. */
+export interface SlotPlace {
+  readonly slot: 'a' | 'b';
+  /** For example "/dev/vda3". */
+  readonly device: string;
+  readonly sizeBytes: number;
+  /** Lower case; empty when the partition table cannot be read. */
+  readonly guid: string;
+  /** For example "/dev/vda". */
+  readonly disk: string;
+  readonly partitionNumber: number;
+}
+
+/** Facts of the machine and of the running release. */
+export interface UpdateFacts {
+  readonly arch: string;
+  bootId(): Promise<string>;
+  /** Bytes of the running image's trust file; undefined when it has none. */
+  trustBytes(): Promise<Uint8Array | undefined>;
+  /** @throws KeelError E_SLOT_UNKNOWN */
+  otherSlot(): Promise<SlotPlace>;
+  /** Verity table of a root whose kernel image is on the EFI system partition. */
+  rootTable(rootHash: string): Promise<VerityTable | undefined>;
+}
+
+/** Everything that installing touches. */
+export interface InstallerPorts
+  extends Pick<AgentPorts, 'clock' | 'state' | 'log' | 'random' | 'verifyImage'> {
+  readonly boot: BootControl;
+  readonly facts: UpdateFacts;
+  readonly openDevice: OpenBlockDevice;
+  /** Backup table, flush, primary table, flush. */
+  readonly setSlotGuid: (
+    disk: BlockDevice,
+    slot: { readonly partitionNumber: number; readonly guid: string },
+  ) => Promise<void>;
+  /** @throws KeelError E_BUNDLE_… */
+  readonly readBundle: (tail: Uint8Array, sizeBytes: number) => Promise<BundleTail>;
+  /** @throws KeelError E_BUNDLE_MALFORMED */
+  readonly readTrust: (bytes: Uint8Array) => Promise<TrustFile>;
+}
+
+/** Everything that judging a trial touches. */
+export interface CommitterPorts
+  extends Pick<InstallerPorts, 'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'readTrust'>,
+    Pick<AgentPorts, 'init'> {
+  /** Results of every health check. */
+  readonly health: () => Promise<readonly CheckResult[]>;
+  /** Empty, or why the API does not answer to another process. */
+  readonly apiProblem: () => Promise<string>;
+  /** What is left of a boot that failed: kernel messages, console lines. */
+  readonly evidence: () => Promise<readonly string[]>;
+  /** Compares the ladder of firmware boot options with what is committed, and mends it. */
+  readonly mendLadder: (committed: SlotRelease) => Promise<void>;
+  /** Waits; ends early, with the signal's reason, when it is aborted. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
+}
