@@ -8,9 +8,10 @@
  *     footer.signatures  signatures: canonical JSON, {@link BundleSignatures}
  *     size - 64          footer, {@link FOOTER_BYTES} bytes
  *
- * Canonical JSON: UTF-8, keys in ascending order, no space between tokens, integers only, no key twice, `\uXXXX` only
- * where RFC 8259 demands an escape. Other text is refused, so that a signature stands for one reading.
- * Reading is done by `as-core` (bundle.ts there); docs/reference/bundle-format.md gives every byte.
+ * Each part begins where the one before it ends. Canonical JSON: printable ASCII, keys in ascending order, no space
+ * between tokens, integers only, no key twice, no escapes (no text may hold what needs one), lists in ascending order.
+ * Other text is refused, so that a signature stands for one reading. Reading is done by `as-core` (bundle.ts there),
+ * writing by bundle-writer.ts; docs/reference/bundle-format.md gives every byte.
  */
 
 /** Bytes of the footer. */
@@ -25,6 +26,14 @@ export const MANIFEST_BYTES_MAX = 65_536;
 export const SIGNATURES_BYTES_MAX = 16_384;
 /** Most signatures. */
 export const SIGNATURES_MAX = 16;
+/** Most keys in a trust file. */
+export const TRUST_KEYS_MAX = 32;
+/** Most letters in a version, a variant, the version of a kernel, or the name of a key. */
+export const NAME_CHARS_MAX = 64;
+/** Largest security epoch; the smallest is 1. */
+export const EPOCH_MAX = 2 ** 31 - 1;
+/** Largest time, in Unix seconds: the end of the year 9999. */
+export const TIME_SECONDS_MAX = 253_402_300_799;
 /** Largest root with its hash tree: 4 GiB. */
 export const ROOT_BYTES_MAX = 2 ** 32;
 /** Largest kernel image: 128 MiB. */
@@ -68,12 +77,25 @@ export interface BundleManifest {
 
 /** The list of signatures. */
 export interface BundleSignatures {
-  readonly signatures: readonly {
-    /** Id of the key: the first 16 hexadecimal digits of SHA-256 over its 32 raw bytes. */
-    readonly keyId: string;
-    /** Ed25519 signature, 64 bytes in hexadecimal. */
-    readonly signature: string;
-  }[];
+  readonly signatures: readonly BundleSignature[];
+}
+
+/** One signature. */
+export interface BundleSignature {
+  /** Id of the key: the first 16 hexadecimal digits of SHA-256 over its 32 raw bytes. */
+  readonly keyId: string;
+  /** Ed25519 signature, 64 bytes in hexadecimal. */
+  readonly signature: string;
+}
+
+/** What stands behind the kernel image of a bundle, parsed. Nothing is said of signatures and hashes by it. */
+export interface BundleTail {
+  readonly manifest: BundleManifest;
+  /** What is signed, without {@link SIGNATURE_CONTEXT}. */
+  readonly manifestBytes: Uint8Array;
+  /** SHA-256 of these bytes, hexadecimal: it names the bundle. */
+  readonly manifestSha256: string;
+  readonly signatures: readonly BundleSignature[];
 }
 
 /** `/etc/keel/trust.json` of an image. */
@@ -83,14 +105,19 @@ export interface TrustFile {
   readonly threshold: number;
   /** Lowest security epoch that a node with this image takes, and the epoch of bundles built with it. */
   readonly epoch: number;
-  readonly keys: readonly {
-    readonly id: string;
-    readonly name: string;
-    /** Raw Ed25519 public key, 32 bytes in hexadecimal. */
-    readonly publicKey: string;
-    /** Unix seconds after which its signatures count no more; 0: never. */
-    readonly notAfter: number;
-  }[];
+  /** None: the image takes no update. */
+  readonly keys: readonly TrustedKey[];
+}
+
+/** A key that may sign bundles. */
+export interface TrustedKey {
+  readonly id: string;
+  /** For people. */
+  readonly name: string;
+  /** Raw Ed25519 public key, 32 bytes in hexadecimal. */
+  readonly publicKey: string;
+  /** Unix seconds after which its signatures count no more; 0: never. */
+  readonly notAfter: number;
 }
 
 /** Path of the trust file in an image. */
