@@ -8,6 +8,8 @@
  * https://uapi-group.org/specifications/specs/boot_loader_specification/, https://systemd.io/AUTOMATIC_BOOT_ASSESSMENT/
  */
 
+import { ESP_KERNEL_DIR } from './node-paths.ts';
+
 /** Tries of a committed entry. Every healthy boot puts them back. */
 export const COMMITTED_TRIES = 9;
 /** Tries of a trial. */
@@ -18,6 +20,14 @@ export const SEQUENCE_MAX = 99_999_999;
 export const ENTRIES_DIR = 'loader/entries';
 /** Ending of an entry that is not armed yet: the loader reads only ".conf". */
 export const UNARMED_SUFFIX = '.new';
+/** Digits of the root hash in the name of a kernel image. */
+const KERNEL_IMAGE_DIGITS = 8;
+
+/** Path on the EFI system partition of the kernel image for a root, without a slash at its start. */
+export function kernelImagePath(rootHash: string): string {
+  if (!/^[0-9a-f]{64}$/.test(rootHash)) throw new TypeError(`not a root hash: ${rootHash}`);
+  return `${ESP_KERNEL_DIR}/${rootHash.slice(0, KERNEL_IMAGE_DIGITS)}.efi`;
+}
 
 /** What an entry's name says. */
 export interface EntryName {
@@ -44,6 +54,11 @@ export function entryFileName({ sequence, counter }: EntryName): string {
   if (counter === undefined) return `keel-${sequence}.conf`;
   const done = counter.done === 0 ? '' : `-${counter.done}`;
   return `keel-${sequence}+${counter.left}${done}.conf`;
+}
+
+/** Name of an entry that is not armed: `keel-7.new`. */
+export function unarmedFileName(sequence: number): string {
+  return entryFileName({ sequence }).replace(/\.conf$/, UNARMED_SUFFIX);
 }
 
 /** What a file name says; undefined when it is not one of ours. */

@@ -3,9 +3,11 @@ import { randomBytes } from 'node:crypto';
 import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { createAgent } from './server.ts';
+import { openBlockDevice } from './sys/block-device.ts';
 import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
+import { linuxFirmwareVariables } from './sys/firmware-variables.ts';
 import { walkImage } from './sys/image-files.ts';
 import { imageVerifier } from './sys/image-verifier.ts';
 import { initClient } from './sys/init-client.ts';
@@ -44,6 +46,8 @@ export async function main(): Promise<void> {
       }),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
+      openDevice: openBlockDevice,
+      variables: await linuxFirmwareVariables(),
       random: randomBytes,
       log,
     },

@@ -1,8 +1,10 @@
 /** Everything that the agent touches outside itself. */
 
+import type { OpenBlockDevice } from './sys/block-device.ts';
 import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
 import type { TargetOf } from './sys/device-mapper.ts';
+import type { FirmwareVariables } from './sys/firmware-variables.ts';
 import type { WalkImage } from './sys/image-files.ts';
 import type { VerifyImage } from './sys/image-verifier.ts';
 import type { InitControl } from './sys/init-client.ts';
@@ -26,6 +28,10 @@ export interface AgentPorts {
   readonly verifyImage: VerifyImage;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
+  /** Partitions and disks, for what an update writes. */
+  readonly openDevice: OpenBlockDevice;
+  /** EFI variables. */
+  readonly variables: FirmwareVariables;
   /** Cryptographically strong random bytes. */
   readonly random: (count: number) => Uint8Array;
   /** The agent's own log, one line. Never a secret. */

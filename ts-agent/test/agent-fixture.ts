@@ -20,7 +20,9 @@ import type { Limits } from '@keelos/ts-agent/core/limits.data.ts';
 import type { AgentPorts } from '@keelos/ts-agent/ports.ts';
 import type { Agent } from '@keelos/ts-agent/server.ts';
 import { createAgent } from '@keelos/ts-agent/server.ts';
+import { createFakeBlockDevice } from '@keelos/ts-agent/sys/block-device.fake.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
+import { createFakeFirmwareVariables } from '@keelos/ts-agent/sys/firmware-variables.fake.ts';
 import type { ImageFile } from '@keelos/ts-agent/sys/image-files.ts';
 import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
@@ -47,6 +49,7 @@ export class FakeWorld {
   readonly state = new MemoryStateStore();
   readonly init = createFakeInit();
   readonly kernelLog = createFakeKernelLog();
+  readonly variables = createFakeFirmwareVariables();
   readonly logged: string[] = [];
   console = '';
   addresses = [{ interface: 'eth0', cidr: '10.0.2.15/24', isLinkLocal: false }];
@@ -153,6 +156,12 @@ export class FakeWorld {
       verifyImage: (...verification) => this.verifyImage(...verification),
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
+      openDevice: async (path) => {
+        const found = this.files.files.get(path) ?? new Error(`ENOENT: ${path}`);
+        if (!Buffer.isBuffer(found)) throw found;
+        return createFakeBlockDevice(found);
+      },
+      variables: this.variables,
       random: randomBytes,
       log: (line) => this.logged.push(line),
     };

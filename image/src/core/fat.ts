@@ -8,7 +8,7 @@
  */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { Extent } from './extent.ts';
-import { encodeName, takenShortNames } from './fat-name.ts';
+import { encodeName, takenShortNames } from '@keelos/proto/fat-name.ts';
 
 const SECTOR_BYTES = 512;
 const RESERVED_SECTORS = 32;

@@ -1,0 +1,308 @@
+/**
+ * What would boot, and which changes of loader entries lead where they should. Pure: shell/boot-state.ts reads the
+ * picture and performs the plans.
+ */
+import {
+  afterOneTry,
+  COMMITTED_TRIES,
+  compareEntries,
+  ENTRIES_DIR,
+  type EntryName,
+  entryFileName,
+  entryText,
+  isSpent,
+  kernelImagePath,
+  parseEntryFileName,
+  TRIAL_TRIES,
+  unarmedFileName,
+} from '@keelos/proto/boot-entry.ts';
+
+/** A slot of the disk. */
+export type SlotName = 'a' | 'b';
+
+/** A loader entry on the EFI system partition. */
+export interface PictureEntry {
+  /** For example "keel-7+0-1.conf". */
+  readonly fileName: string;
+  readonly name: EntryName;
+  /** Release; empty when its text names none. */
+  readonly version: string;
+  /** Path of its kernel image, without a slash at its start; empty when its text names none. */
+  readonly uki: string;
+  /** The kernel image is there; an entry without one is passed over by the loader, its counter untouched. */
+  readonly isImageThere: boolean;
+  /** Root that the kernel image starts; absent: the image is missing, or says nothing. */
+  readonly rootHash?: string;
+  /** Slot whose partition GUID is that of the root; absent: none. */
+  readonly slot?: SlotName;
+}
+
+/** A slot's partition. */
+export interface PictureSlot {
+  readonly slot: SlotName;
+  /** For example "/dev/vda3". */
+  readonly device: string;
+  readonly sizeBytes: number;
+  /** Lower case; empty when the partition table cannot be read. */
+  readonly guid: string;
+}
+
+/** What would boot. */
+export interface BootPicture {
+  readonly running: PictureSlot & {
+    readonly version: string;
+    readonly rootHash: string;
+    /** Its entry; absent: the loader knows nothing of it (emptied, or never written). */
+    readonly entry?: PictureEntry;
+  };
+  readonly other: PictureSlot;
+  /** All armed entries of KeelOS, in the loader's order: the first is the next to start. */
+  readonly entries: readonly PictureEntry[];
+  /** Names of entries that are not armed. */
+  readonly unarmed: readonly string[];
+  /** Kernel images in their folder, by path. */
+  readonly kernelImages: readonly string[];
+  /** The sequence number that the next entry gets. */
+  readonly nextSequence: number;
+  /** Whether the loader has been seen to count a try in this boot; undefined: it cannot be told. */
+  readonly isCounting: boolean | undefined;
+  /** Name that the loader gives as the one it started (LoaderEntrySelected); absent: it did not start this system. */
+  readonly loaderSelected?: string;
+}
+
+/** A change of the EFI system partition; each is durable before the next. */
+export type BootChange =
+  | { readonly kind: 'write'; readonly path: string; readonly text: string }
+  | { readonly kind: 'rename'; readonly path: string; readonly newName: string }
+  | { readonly kind: 'remove'; readonly path: string };
+
+/** The entry that the loader starts next; undefined when it has none. */
+export function nextEntry(picture: Pick<BootPicture, 'entries'>): PictureEntry | undefined {
+  return picture.entries.find(({ isImageThere }) => isImageThere);
+}
+
+/** The second copy of the loader lies in the folder of the kernel images. */
+const SECOND_LOADER = /^loader\.efi$/i;
+
+/** True for the name of a kernel image in its folder. */
+export function isKernelImageName(name: string): boolean {
+  return /\.efi$/i.test(name) && !SECOND_LOADER.test(name);
+}
+
+/** Entries in the loader's order. */
+export function inLoaderOrder(entries: readonly PictureEntry[]): PictureEntry[] {
+  return entries.toSorted((a, b) => compareEntries(a.name, b.name));
+}
+
+const pathOf = (fileName: string) => `${ENTRIES_DIR}/${fileName}`;
+const committedName = (sequence: number) =>
+  entryFileName({ sequence, counter: { left: COMMITTED_TRIES, done: 0 } });
+
+/**
+ * The running system's entry: of several for its root the one that the loader says it started, else the first.
+ */
+export function runningEntry(
+  entries: readonly PictureEntry[],
+  running: { readonly rootHash: string; readonly loaderSelected?: string },
+): PictureEntry | undefined {
+  const own = inLoaderOrder(entries).filter(({ rootHash }) => rootHash === running.rootHash);
+  const selected = parseEntryFileName(running.loaderSelected ?? '')?.sequence;
+  return own.find(({ name }) => name.sequence === selected) ?? own[0];
+}
+
+/** The sequence number after every one that is in use. */
+export function sequenceAfter(fileNames: readonly string[]): number {
+  const used = fileNames.map(
+    (name) => parseEntryFileName(name.replace(/\.new$/i, '.conf'))?.sequence ?? 0,
+  );
+  return Math.max(0, ...used) + 1;
+}
+
+/**
+ * Whether the entry that the loader started shows a spent try. undefined: the loader did not start this system, or the
+ * entry is not counted.
+ */
+export function showsSpentTry(
+  entry: PictureEntry | undefined,
+  loaderSelected: string | undefined,
+): boolean | undefined {
+  const selected = parseEntryFileName(loaderSelected ?? '');
+  if (selected === undefined || entry?.name.sequence !== selected.sequence) return undefined;
+  const { counter } = entry.name;
+  if (counter === undefined) return undefined;
+  // What the loader saw before it counted is in its variable; what it left is on the disk.
+  const spent = afterOneTry(selected).counter;
+  if (selected.counter !== undefined && selected.counter.left > 0) {
+    return counter.left === spent?.left && counter.done === spent.done;
+  }
+  return counter.done > 0;
+}
+
+/** Changes that make sure that the loader has the running system, committed. None when it has. */
+export function planPutBack(picture: BootPicture): BootChange[] {
+  const { entry, version, rootHash } = picture.running;
+  if (entry === undefined) {
+    return planEntry(
+      { sequence: picture.nextSequence, version, rootHash, isUnarmedThere: false },
+      COMMITTED_TRIES,
+    );
+  }
+  const newName = committedName(entry.name.sequence);
+  return entry.fileName.toLowerCase() === newName
+    ? []
+    : [{ kind: 'rename', path: pathOf(entry.fileName), newName }];
+}
+
+/**
+ * Changes that leave the running system alone on the EFI system partition: first the entries go, which ends that
+ * anything else boots, then kernel images that nothing names, then what failed tries left.
+ */
+export function planDisarm(picture: BootPicture): BootChange[] {
+  const { entry, rootHash } = picture.running;
+  // Without an entry of its own the running system would be started by nothing when the other entries are gone.
+  const own = entry === undefined ? planPutBack(picture) : [];
+  const gone = picture.entries.filter(({ fileName }) => fileName !== entry?.fileName);
+  const kept = new Set([kernelImagePath(rootHash), entry?.uki ?? ''].map((path) => path.toLowerCase()));
+  const images = picture.kernelImages.filter((path) => !kept.has(path.toLowerCase()));
+  return [
+    ...own,
+    ...[...gone.map(({ fileName }) => fileName), ...picture.unarmed].map((name) => ({
+      kind: 'remove' as const,
+      path: pathOf(name),
+    })),
+    ...images.map((path) => ({ kind: 'remove' as const, path })),
+  ];
+}
+
+/** What {@link planArm} arms. */
+export interface Arming {
+  readonly sequence: number;
+  readonly version: string;
+  readonly rootHash: string;
+}
+
+/** Changes that arm a release for one try. The last one is the one that counts. */
+export function planArm(picture: BootPicture, arming: Arming): BootChange[] {
+  const unarmed = unarmedFileName(arming.sequence);
+  const isUnarmedThere = picture.unarmed.some((name) => name.toLowerCase() === unarmed);
+  return planEntry({ ...arming, isUnarmedThere }, TRIAL_TRIES);
+}
+
+function planEntry(
+  of: Arming & { readonly isUnarmedThere: boolean },
+  tries: number,
+): BootChange[] {
+  const { sequence, version, rootHash } = of;
+  const path = pathOf(unarmedFileName(sequence));
+  const newName = entryFileName({ sequence, counter: { left: tries, done: 0 } });
+  const uki = kernelImagePath(rootHash);
+  return [
+    ...(of.isUnarmedThere ? [{ kind: 'remove' as const, path }] : []),
+    { kind: 'write', path, text: entryText({ version, uki }) },
+    { kind: 'rename', path, newName },
+  ];
+}
+
+/** Changes that commit an entry: nine tries, and no other entry for the same root. undefined: it is not there. */
+export function planCommit(picture: BootPicture, sequence: number): BootChange[] | undefined {
+  const entry = picture.entries.find(({ name }) => name.sequence === sequence);
+  if (entry === undefined) return undefined;
+  const newName = committedName(sequence);
+  const older = picture.entries.filter(
+    (one) =>
+      one.fileName !== entry.fileName &&
+      (one.name.sequence === sequence ||
+        (entry.rootHash !== undefined && one.rootHash === entry.rootHash)),
+  );
+  return [
+    ...(entry.fileName.toLowerCase() === newName
+      ? []
+      : [{ kind: 'rename' as const, path: pathOf(entry.fileName), newName }]),
+    ...older.map(({ fileName }) => ({ kind: 'remove' as const, path: pathOf(fileName) })),
+  ];
+}
+
+/** Changes that remove an entry, and its kernel image when nothing else needs it. None when it is not there. */
+export function planRemove(picture: BootPicture, sequence: number): BootChange[] {
+  const isIt = ({ name }: PictureEntry) => name.sequence === sequence;
+  const gone = picture.entries.filter(isIt);
+  const needed = new Set(
+    picture.entries.filter((entry) => !isIt(entry)).map(({ uki }) => uki.toLowerCase()),
+  );
+  needed.add(kernelImagePath(picture.running.rootHash));
+  const images = gone.map(({ uki }) => uki).filter((uki) => !needed.has(uki.toLowerCase()));
+  const there = new Map(picture.kernelImages.map((path) => [path.toLowerCase(), path]));
+  return [
+    ...gone.map(({ fileName }) => ({ kind: 'remove' as const, path: pathOf(fileName) })),
+    ...[...new Set(images.map((uki) => there.get(uki.toLowerCase())))].flatMap((path) =>
+      path === undefined ? [] : [{ kind: 'remove' as const, path }],
+    ),
+  ];
+}
+
+/** What a slot is to the loader. */
+export type SlotState = 'empty' | 'partial' | 'armed' | 'trial' | 'committed' | 'failed';
+
+/** Facts of one slot for the API. */
+export interface SlotFacts {
+  readonly slot: SlotName;
+  readonly device: string;
+  readonly sizeBytes: number;
+  readonly isRunning: boolean;
+  /** The loader will start it next. */
+  readonly isNext: boolean;
+  readonly state: SlotState;
+  readonly version: string;
+  readonly rootHash: string;
+  /** File name of its entry; empty when it has none. */
+  readonly entry: string;
+  /** Absent: not counted, or no entry. */
+  readonly triesLeft?: number;
+}
+
+/** What the node knows besides the picture. */
+export interface SlotKnowledge {
+  /** Root hash on trial (trial record); absent: none. */
+  readonly trialRootHash?: string;
+  /** Slot of an install that has begun and not ended (resume record); absent: none. */
+  readonly partialSlot?: SlotName;
+}
+
+/** Both slots, A first. */
+export function slotFacts(picture: BootPicture, knowledge: SlotKnowledge): SlotFacts[] {
+  const facts = [picture.running, picture.other].map((slot) => factsOf(picture, slot, knowledge));
+  return facts.toSorted((a, b) => (a.slot < b.slot ? -1 : 1));
+}
+
+function factsOf(picture: BootPicture, slot: PictureSlot, knowledge: SlotKnowledge): SlotFacts {
+  const isRunning = slot.slot === picture.running.slot;
+  const entry = isRunning
+    ? picture.running.entry
+    : picture.entries.find((one) => one.slot === slot.slot);
+  const rootHash = isRunning ? picture.running.rootHash : (entry?.rootHash ?? '');
+  return {
+    ...{ slot: slot.slot, device: slot.device, sizeBytes: slot.sizeBytes, isRunning },
+    isNext: entry !== undefined && nextEntry(picture)?.fileName === entry.fileName,
+    state: stateOf({ isRunning, entry, rootHash, slot: slot.slot }, knowledge),
+    version: isRunning ? picture.running.version : (entry?.version ?? ''),
+    rootHash,
+    entry: entry?.fileName ?? '',
+    ...(entry?.name.counter === undefined ? {} : { triesLeft: entry.name.counter.left }),
+  };
+}
+
+function stateOf(
+  of: {
+    readonly isRunning: boolean;
+    readonly entry: PictureEntry | undefined;
+    readonly rootHash: string;
+    readonly slot: SlotName;
+  },
+  { trialRootHash, partialSlot }: SlotKnowledge,
+): SlotState {
+  const isOnTrial = trialRootHash !== undefined && trialRootHash === of.rootHash;
+  if (of.isRunning) return isOnTrial ? 'trial' : 'committed';
+  if (of.entry === undefined) return partialSlot === of.slot ? 'partial' : 'empty';
+  if (isSpent(of.entry.name)) return 'failed';
+  return isOnTrial ? 'armed' : 'committed';
+}
