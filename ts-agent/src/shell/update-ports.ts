@@ -1,8 +1,8 @@
 /** What an update touches, as narrow as its parts need it: a node gives the real things, a crash test simulated ones. */
-import type { EntryName } from '@keelos/proto/boot-entry.ts';
 import type { BundleManifest, BundleSignatures, TrustFile } from '@keelos/proto/bundle.ts';
 import type { SlotRelease } from '@keelos/proto/update-record.ts';
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
+import type { BootPicture } from '../core/boot-state.ts';
 import type { CheckResult } from '../core/health-history.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { BlockDevice, OpenBlockDevice } from '../sys/block-device.ts';
@@ -15,30 +15,6 @@ export interface BundleTail {
   /** Hexadecimal. */
   readonly manifestSha256: string;
   readonly signatures: BundleSignatures['signatures'];
-}
-
-/** An entry of the boot loader as it is on the EFI system partition. */
-export interface PictureEntry {
-  readonly fileName: string;
-  readonly name: EntryName;
-  readonly version: string;
-  /** Path of its kernel image, without a slash at its start. */
-  readonly uki: string;
-  /** Root that the kernel image opens; absent when the image is not there or names none. */
-  readonly rootHash?: string;
-  /** Slot whose partition GUID names that root. */
-  readonly slot?: 'a' | 'b';
-}
-
-/** What would boot, and what has. */
-export interface BootPicture {
-  readonly running: SlotRelease & { readonly entry?: PictureEntry };
-  readonly entries: readonly PictureEntry[];
-  readonly otherSlot: 'a' | 'b';
-  /** Above every sequence that an entry has or had. */
-  readonly nextSequence: number;
-  /** Whether the loader has been seen to spend a try in this boot. */
-  readonly isCounting: boolean | 'unknown';
 }
 
 /** The boot state: shell/boot-state.ts has it for a node. Each change is durable when its promise is fulfilled. */

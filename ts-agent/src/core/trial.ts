@@ -1,0 +1,199 @@
+/**
+ * What a boot means for the release on trial, and when a trial has proved itself. Pure: time and facts are arguments.
+ */
+import type { EntryName } from '@keelos/proto/boot-entry.ts';
+import { isSpent, TRIAL_TRIES } from '@keelos/proto/boot-entry.ts';
+import type {
+  HistoryEntry,
+  SlotRelease,
+  TrialPolicy,
+  TrialRecord,
+} from '@keelos/proto/update-record.ts';
+import { HEALTH_TIMEOUT_SECONDS, MIN_HEALTHY_SECONDS } from '@keelos/proto/update-record.ts';
+import type { PictureEntry } from './boot-state.ts';
+import type { CheckResult } from './health-history.ts';
+
+/** Policy for a trial whose record is lost: what a careful operator would have asked for. */
+export const DEFAULT_POLICY: TrialPolicy = {
+  autoRollback: true,
+  healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
+  minHealthySeconds: MIN_HEALTHY_SECONDS,
+};
+
+/** What is known at the start of the agent. */
+export interface BootFacts {
+  readonly bootId: string;
+  readonly running: Pick<SlotRelease, 'rootHash'> & { readonly entry?: PictureEntry };
+  readonly entries: readonly PictureEntry[];
+  /** Undefined when nothing is on trial, or its record is lost. */
+  readonly record: TrialRecord | undefined;
+  /** How the history says that the record's update ended. */
+  readonly outcome: HistoryEntry['outcome'] | undefined;
+}
+
+/** What this boot is. */
+export type Standing =
+  /** Nothing is on trial. */
+  | { readonly kind: 'settled' }
+  /** Armed in this very boot, and not tried yet. */
+  | { readonly kind: 'armed'; readonly record: TrialRecord }
+  /** This boot is the trial. Without a record it was lost, and the careful policy holds. */
+  | { readonly kind: 'trial'; readonly record: TrialRecord | undefined; readonly sequence: number }
+  /** It was cancelled while the power failed, and runs all the same. */
+  | { readonly kind: 'unwanted-trial'; readonly record: TrialRecord }
+  /** The entry is committed; what comes after that was cut off. */
+  | { readonly kind: 'committed'; readonly record: TrialRecord }
+  /** The trial has failed: another root runs, and the try is spent. */
+  | { readonly kind: 'failed'; readonly record: TrialRecord }
+  /** Another root runs although nothing was tried. */
+  | { readonly kind: 'untried'; readonly record: TrialRecord; readonly cause: string }
+  /** Its end was written down before; what comes after that was cut off. */
+  | { readonly kind: 'closed'; readonly record: TrialRecord }
+  /** A committed release has used up its tries, and this older one runs instead. */
+  | { readonly kind: 'fallback'; readonly spent: PictureEntry };
+
+const NOT_STARTED =
+  'The release was not started: the firmware did not start the boot loader that had to try it.';
+const NO_ENTRY =
+  'The release was not started: it has no boot entry. The power failed before it was armed, or the entry was removed.';
+
+/** Judges a boot. */
+export function judgeBoot(facts: BootFacts): Standing {
+  const { record } = facts;
+  if (record === undefined) return judgeWithoutRecord(facts);
+  if (record.armedBootId === facts.bootId) return { kind: 'armed', record };
+  const isClosed = facts.outcome !== undefined && facts.outcome !== 'open';
+  if (facts.running.rootHash === record.to.rootHash) {
+    if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record };
+    const { entry } = facts.running;
+    const isCommitted = entry !== undefined && !isTrialEntry(entry.name);
+    if (isCommitted && entry.name.sequence === record.sequence) {
+      return { kind: 'committed', record };
+    }
+    return { kind: 'trial', record, sequence: record.sequence };
+  }
+  if (isClosed) return { kind: 'closed', record };
+  const entry = facts.entries.find(({ name }) => name.sequence === record.sequence);
+  if (entry === undefined) return { kind: 'untried', record, cause: NO_ENTRY };
+  return isSpent(entry.name)
+    ? { kind: 'failed', record }
+    : { kind: 'untried', record, cause: NOT_STARTED };
+}
+
+function judgeWithoutRecord({ running, entries }: BootFacts): Standing {
+  const { entry } = running;
+  if (entry !== undefined && isTrialEntry(entry.name)) {
+    return { kind: 'trial', record: undefined, sequence: entry.name.sequence };
+  }
+  const sequence = entry?.name.sequence ?? 0;
+  const spent = entries
+    .filter(({ name, rootHash }) => isSpent(name) && rootHash !== running.rootHash)
+    .filter(({ name }) => name.sequence > sequence)
+    .sort((a, b) => b.name.sequence - a.name.sequence)[0];
+  if (entry === undefined || spent === undefined) return { kind: 'settled' };
+  // A spent trial without a record was settled before, or its record is lost: either way nothing committed has rotted.
+  return isTrialEntry(spent.name) ? { kind: 'settled' } : { kind: 'fallback', spent };
+}
+
+/** True for the name that a trial has before and after its only try. */
+export function isTrialEntry({ counter }: EntryName): boolean {
+  return counter !== undefined && counter.left + counter.done === TRIAL_TRIES;
+}
+
+/** What {@link judgeGate} remembers. */
+export interface GateState {
+  /** Since when every check has been passing, milliseconds since the start of the kernel. */
+  readonly healthySinceMs: number | undefined;
+}
+
+/** What the gate looks at. */
+export interface GateFacts {
+  readonly policy: TrialPolicy;
+  /** Milliseconds since the start of the kernel. */
+  readonly uptimeMs: number;
+  readonly results: readonly CheckResult[];
+  /** Empty, or why the API does not answer to another process; undefined when it was not asked. */
+  readonly apiProblem: string | undefined;
+}
+
+/** What it says. */
+export type GateDecision =
+  | { readonly kind: 'wait'; readonly waitingFor: readonly string[] }
+  /** Every check passes: the API is to be asked from outside, then the gate again. */
+  | { readonly kind: 'ask-api' }
+  | { readonly kind: 'commit' }
+  | { readonly kind: 'give-up'; readonly cause: string; readonly evidence: readonly string[] };
+
+const SECOND_MS = 1000;
+
+/** Judges a trial once more. Without automatic rollback only the API counts, and there is no deadline. */
+export function judgeGate(
+  state: GateState,
+  facts: GateFacts,
+): { readonly state: GateState; readonly decision: GateDecision } {
+  const { policy, uptimeMs, apiProblem } = facts;
+  const failing = policy.autoRollback ? facts.results.filter((one) => one.state === 'failing') : [];
+  const isApiDown = apiProblem !== undefined && apiProblem !== '';
+  const waitingFor = [
+    ...failing.map(({ name, message }) => `${name}: ${message}`),
+    ...(isApiDown ? [`api from outside: ${apiProblem}`] : []),
+  ];
+  const healthySinceMs =
+    waitingFor.length > 0 ? undefined : (state.healthySinceMs ?? facts.uptimeMs);
+  const next = { healthySinceMs };
+  const decide = (decision: GateDecision) => ({ state: next, decision });
+  const minMs = policy.autoRollback ? policy.minHealthySeconds * SECOND_MS : 0;
+  const healthyMs = healthySinceMs === undefined ? 0 : uptimeMs - healthySinceMs;
+  if (policy.autoRollback && uptimeMs >= policy.healthTimeoutSeconds * SECOND_MS) {
+    return decide(giveUp(facts, failing, waitingFor));
+  }
+  if (healthySinceMs === undefined) return decide({ kind: 'wait', waitingFor });
+  if (healthyMs < minMs) {
+    const seconds = Math.floor(healthyMs / SECOND_MS);
+    const waited = `every check passes since ${seconds} s of ${policy.minHealthySeconds} s`;
+    return decide({ kind: 'wait', waitingFor: [waited] });
+  }
+  return decide(apiProblem === undefined ? { kind: 'ask-api' } : { kind: 'commit' });
+}
+
+function giveUp(
+  { policy }: GateFacts,
+  failing: readonly CheckResult[],
+  waitingFor: readonly string[],
+): GateDecision {
+  const reason = waitingFor[0] ?? `they have not been passing for ${policy.minHealthySeconds} s`;
+  return {
+    kind: 'give-up',
+    cause: `The checks did not pass within ${policy.healthTimeoutSeconds} s: ${reason}`,
+    evidence: [
+      ...failing.map(
+        ({ name, message, sinceMs }) =>
+          `check ${name} fails since ${new Date(sinceMs).toISOString()}: ${message}`,
+      ),
+      ...waitingFor.slice(failing.length),
+    ],
+  };
+}
+
+const PANIC = /Kernel panic - not syncing: .{1,200}/;
+const INIT_END = /keel-init: .{1,200}/;
+
+/**
+ * Why a trial failed, in one sentence: what the agent wrote before it gave up, else what PID 1 wrote, else what the
+ * console shows, else what is certain.
+ */
+export function causeOfFailure(known: {
+  readonly fromAgent: string;
+  readonly fromInit: string;
+  readonly evidence: readonly string[];
+}): string {
+  const { fromAgent, fromInit, evidence } = known;
+  if (fromAgent !== '') return fromAgent;
+  if (fromInit !== '') return fromInit;
+  const text = evidence.join('\n');
+  const panic = PANIC.exec(text)?.[0];
+  if (panic !== undefined) return `The kernel panicked: ${panic}`;
+  const init = [...text.matchAll(new RegExp(INIT_END, 'g'))].at(-1)?.[0];
+  const last = init === undefined ? '' : ` Its last words: ${init}`;
+  return `The release was started once and ended before it was healthy: it crashed, hung, lost power, or could not be loaded.${last}`;
+}

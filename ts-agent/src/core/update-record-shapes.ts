@@ -1,0 +1,135 @@
+/**
+ * Shapes of the records about updates (proto/src/update-record.ts) as they come from the disk. Unknown keys are kept:
+ * a newer release may have written them.
+ */
+import type {
+  FailedRoot,
+  HistoryEntry,
+  ResumeRecord,
+  SlotRelease,
+  TrialPolicy,
+  TrialRecord,
+} from '@keelos/proto/update-record.ts';
+import {
+  EVIDENCE_CHARS_MAX,
+  EVIDENCE_MAX,
+  FAILED_ROOTS_MAX,
+  HISTORY_MAX,
+} from '@keelos/proto/update-record.ts';
+
+type Check = (value: unknown) => boolean;
+
+const text: Check = (value) => typeof value === 'string';
+const whole: Check = (value) => Number.isSafeInteger(value) && Number(value) >= 0;
+const time: Check = (value) => typeof value === 'number' && Number.isFinite(value);
+const truth: Check = (value) => typeof value === 'boolean';
+const slot: Check = (value) => value === 'a' || value === 'b';
+const kind: Check = (value) => value === 'update' || value === 'rollback';
+const listOf =
+  (item: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(item);
+const shape =
+  (checks: Readonly<Record<string, Check>>): Check =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries(checks).every(([key, check]) => check((value as Record<string, unknown>)[key]));
+
+const isRelease = shape({ slot, version: text, rootHash: text } satisfies Keys<SlotRelease>);
+const isPolicy = shape({
+  ...{ autoRollback: truth, healthTimeoutSeconds: time, minHealthySeconds: time },
+} satisfies Keys<TrialPolicy>);
+const isTrial = shape({
+  ...{ id: text, kind, sequence: whole, from: isRelease, to: isRelease, policy: isPolicy },
+  ...{ who: text, reason: text, armedMs: time, armedBootId: text },
+} satisfies Keys<TrialRecord>);
+const isResume = shape({
+  ...{ manifestSha256: text, slot, writtenBytes: whole },
+} satisfies Keys<ResumeRecord>);
+const OUTCOMES: readonly unknown[] = ['open', 'committed', 'rolled-back', 'failed', 'cancelled'];
+const isEntry = shape({
+  ...{ id: text, kind, automatic: truth, who: text, reason: text, from: isRelease, to: isRelease },
+  ...{ startedMs: time, endedMs: time, cause: text, code: text, evidence: listOf(text) },
+  outcome: (value: unknown) => OUTCOMES.includes(value),
+} satisfies Keys<HistoryEntry>);
+const isFailedRoot = shape({
+  ...{ rootHash: text, version: text, atMs: time, cause: text },
+} satisfies Keys<FailedRoot>);
+
+type Keys<T> = Readonly<Record<keyof T, Check>>;
+
+/** A trial record; undefined when it has another shape. */
+export function trialFrom(value: unknown): TrialRecord | undefined {
+  return isTrial(value) ? (value as TrialRecord) : undefined;
+}
+
+/** A resume record; undefined when it has another shape. */
+export function resumeFrom(value: unknown): ResumeRecord | undefined {
+  return isResume(value) ? (value as ResumeRecord) : undefined;
+}
+
+/** The history, the newest first; undefined when it has another shape. */
+export function historyFrom(value: unknown): readonly HistoryEntry[] | undefined {
+  if (!shape({ entries: listOf(isEntry) })(value)) return undefined;
+  return (value as { entries: HistoryEntry[] }).entries.slice(0, HISTORY_MAX);
+}
+
+/** Remembered roots, the newest first; undefined when the value has another shape. */
+export function failedRootsFrom(value: unknown): readonly FailedRoot[] | undefined {
+  if (!shape({ roots: listOf(isFailedRoot) })(value)) return undefined;
+  return (value as { roots: FailedRoot[] }).roots.slice(0, FAILED_ROOTS_MAX);
+}
+
+/** The lowest epoch that is taken; undefined when the value has another shape. */
+export function epochFrom(value: unknown): number | undefined {
+  return shape({ epoch: whole })(value) ? (value as { epoch: number }).epoch : undefined;
+}
+
+/** Evidence within its bounds: the last lines are the ones that tell. */
+export function boundedEvidence(evidence: readonly string[]): string[] {
+  return evidence.slice(0, EVIDENCE_MAX).map((piece) => piece.slice(-EVIDENCE_CHARS_MAX));
+}
+
+/** The history with `entry` in place of the one of its id, or before all others. */
+export function withEntry(
+  entries: readonly HistoryEntry[],
+  entry: HistoryEntry,
+): readonly HistoryEntry[] {
+  const bounded = { ...entry, evidence: boundedEvidence(entry.evidence) };
+  const isThere = entries.some(({ id }) => id === entry.id);
+  const next = isThere
+    ? entries.map((one) => (one.id === entry.id ? bounded : one))
+    : [bounded, ...entries];
+  return next.slice(0, HISTORY_MAX);
+}
+
+/** The history in at most `charsMax` characters of JSON: the oldest evidence goes first, then the oldest entries. */
+export function fittingHistory(
+  entries: readonly HistoryEntry[],
+  charsMax: number,
+): readonly HistoryEntry[] {
+  const sizeOf = (entry: HistoryEntry): number => Buffer.byteLength(JSON.stringify(entry)) + 1;
+  const kept: HistoryEntry[] = [];
+  let roomLeft = charsMax;
+  let isEvidenceKept = true;
+  for (const entry of entries) {
+    isEvidenceKept &&= sizeOf(entry) <= roomLeft;
+    const fitted = isEvidenceKept ? entry : { ...entry, evidence: [] };
+    roomLeft -= sizeOf(fitted);
+    if (roomLeft < 0) break;
+    kept.push(fitted);
+  }
+  return kept;
+}
+
+/** Remembered roots with one more, the newest first. */
+export function withFailedRoot(
+  roots: readonly FailedRoot[],
+  root: FailedRoot,
+): readonly FailedRoot[] {
+  return [root, ...roots.filter(({ rootHash }) => rootHash !== root.rootHash)].slice(
+    0,
+    FAILED_ROOTS_MAX,
+  );
+}
