@@ -15,10 +15,17 @@ export async function checkoutVersion() {
   return String(version);
 }
 
+/** A release that comes after the checkout's own: the same sources under the next minor version. */
+export async function nextVersion() {
+  const [major = '0', minor = '0'] = (await checkoutVersion()).split('.');
+  return `${major}.${Number(minor) + 1}.0`;
+}
+
 /**
  * Builds what is not in the cache yet.
  * @param {import('./progress.mjs').Progress} progress
- * @param {{ out?: string }} [options] `out`: a folder that gets a copy
+ * @param {{ out?: string, version?: string }} [options] `out`: a folder that gets a copy; `version`: the checkout's
+ *   own when absent
  */
 export async function buildNode(progress, options = {}) {
   return buildImage({ version: await checkoutVersion(), progress, ...options });

