@@ -17,6 +17,7 @@ const MODULES = [
   { name: 'verity', memoryPages: 6 },
   { name: 'zstd-frame' },
   { name: 'squashfs', memoryPages: 240 },
+  { name: 'bundle', memoryPages: 2 },
 ];
 
 await mkdir(`${FOLDER}build`, { recursive: true });

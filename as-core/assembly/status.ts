@@ -49,6 +49,45 @@ export const STATUS_ZSTD_MEMORY: i32 = 54;
 /** The decoder trapped, and was replaced. */
 export const STATUS_ZSTD_TRAPPED: i32 = 55;
 
+/** Bundle: the file ends before its parts do. */
+export const STATUS_BUNDLE_TRUNCATED: i32 = 60;
+/** Bundle: bytes belong to no part. */
+export const STATUS_BUNDLE_TRAILING: i32 = 61;
+/** Bundle: a part is larger than any may be. */
+export const STATUS_BUNDLE_PART_TOO_LARGE: i32 = 62;
+/** Bundle: no bundle: it does not begin with a SquashFS and does not end with a footer. */
+export const STATUS_BUNDLE_MAGIC: i32 = 63;
+/** Bundle: the footer has a wrong checksum, or fields that must be zero are not. */
+export const STATUS_BUNDLE_FOOTER: i32 = 64;
+/** Bundle: the version of the format is not known. */
+export const STATUS_BUNDLE_VERSION: i32 = 65;
+/** Bundle: parts overlap, leave gaps, are not aligned, or do not add up. */
+export const STATUS_BUNDLE_PLACES: i32 = 66;
+/** Bundle: the text is not canonical JSON. */
+export const STATUS_BUNDLE_SYNTAX: i32 = 67;
+/** Bundle: a key that this object does not have. */
+export const STATUS_BUNDLE_KEY_UNKNOWN: i32 = 68;
+/** Bundle: a key is missing, or comes later. */
+export const STATUS_BUNDLE_KEY_MISSING: i32 = 69;
+/** Bundle: a key comes a second time. */
+export const STATUS_BUNDLE_KEY_TWICE: i32 = 70;
+/** Bundle: a text has a length or letters that it may not have. */
+export const STATUS_BUNDLE_TEXT: i32 = 71;
+/** Bundle: a number is out of range or not in its shortest form. */
+export const STATUS_BUNDLE_NUMBER: i32 = 72;
+/** Bundle: the text names another format. */
+export const STATUS_BUNDLE_FORMAT: i32 = 73;
+/** Bundle: a list is not in ascending order, or has something twice. */
+export const STATUS_BUNDLE_LIST_ORDER: i32 = 74;
+/** Bundle: a list is too long. */
+export const STATUS_BUNDLE_LIST_TOO_LONG: i32 = 75;
+/** Bundle: more keys must sign than there are. */
+export const STATUS_BUNDLE_THRESHOLD: i32 = 76;
+/** Bundle: the id of a key is not the one that its bytes give. */
+export const STATUS_BUNDLE_KEY_ID: i32 = 77;
+/** Bundle: the reader stopped itself. */
+export const STATUS_BUNDLE_TRAP: i32 = 79;
+
 /** SquashFS: the image cannot be read there. */
 export const STATUS_SQUASHFS_READ_FAILED: i32 = 100;
 /** SquashFS: the image is shorter than its superblock says. */

@@ -6,6 +6,8 @@
  * It is a process of its own because WebAssembly is compiled in it: a fault of the compiler, or memory that cannot be
  * had, ends a verification and neither the agent nor PID 1.
  */
+import type { BundleTail, TrustFile } from './bundle.ts';
+
 
 /** Name under which `keel` is this process. */
 export const VERIFIER_NAME = 'keel-verifier';
@@ -45,6 +47,17 @@ export type VerifierRequest =
       readonly salt: string;
       /** Blocks of 4096 bytes, each in Base64. */
       readonly blocks: readonly string[];
+    }
+  | {
+      readonly task: 'read-bundle';
+      /** The last bytes of a bundle, all of it or TAIL_BYTES_MAX, in Base64. */
+      readonly tail: string;
+      readonly sizeBytes: number;
+    }
+  | {
+      readonly task: 'read-trust';
+      /** A trust file in Base64. */
+      readonly bytes: string;
     };
 
 /** What is answered; `Findings` is the agent's matter. */
@@ -53,5 +66,12 @@ export type VerifierAnswer<Findings = unknown> =
   | { readonly kind: 'findings'; readonly findings: Findings }
   /** Hexadecimal, one for each block. */
   | { readonly kind: 'digests'; readonly digests: readonly string[] }
+  | {
+      readonly kind: 'bundle';
+      readonly tail: Omit<BundleTail, 'manifestBytes'>;
+      /** Base64. */
+      readonly manifestBytes: string;
+    }
+  | { readonly kind: 'trust'; readonly trust: TrustFile }
   /** `code` is empty when there is none. */
   | { readonly kind: 'error'; readonly code: string; readonly message: string };

@@ -4,6 +4,7 @@ import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { createAgent } from './server.ts';
 import { openBlockDevice } from './sys/block-device.ts';
+import { bundleReader } from './sys/bundle-reader.ts';
 import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
@@ -22,6 +23,13 @@ import { udpExchange } from './sys/udp.ts';
 export async function main(): Promise<void> {
   await waitForInit(NODE_PATHS.initSocket);
   const log = (line: string) => process.stderr.write(`${line}\n`);
+  const verifier = {
+    program: { executable: process.execPath, argv0: VERIFIER_NAME, args: [] },
+    log: (line: string) => {
+      warnKernelLog(NODE_PATHS.kmsg, line);
+      log(line);
+    },
+  };
   const agent = await createAgent(
     {
       clock: systemClock,
@@ -37,13 +45,8 @@ export async function main(): Promise<void> {
         fallback: NODE_PATHS.console,
       }),
       walkImage,
-      verifyImage: imageVerifier({
-        program: { executable: process.execPath, argv0: VERIFIER_NAME, args: [] },
-        log: (line) => {
-          warnKernelLog(NODE_PATHS.kmsg, line);
-          log(line);
-        },
-      }),
+      verifyImage: imageVerifier(verifier),
+      ...bundleReader(verifier),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
       openDevice: openBlockDevice,

@@ -1,6 +1,7 @@
 /** Everything that the agent touches outside itself. */
 
 import type { OpenBlockDevice } from './sys/block-device.ts';
+import type { ReadBundle, ReadTrust } from './sys/bundle-reader.ts';
 import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
 import type { TargetOf } from './sys/device-mapper.ts';
@@ -26,6 +27,8 @@ export interface AgentPorts {
   readonly writeConsole: WriteConsole;
   readonly walkImage: WalkImage;
   readonly verifyImage: VerifyImage;
+  readonly readBundle: ReadBundle;
+  readonly readTrust: ReadTrust;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
   /** Partitions and disks, for what an update writes. */

