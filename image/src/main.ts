@@ -1,30 +1,39 @@
-/** keel-image: builds, runs and looks into KeelOS images. */
+/** keel-image: builds, runs and looks into KeelOS images, and makes and signs bundles. */
 
 import { KeelError } from '@keelos/proto/errors.ts';
 import { Command } from 'commander';
 import { buildCommand } from './commands/build.ts';
+import { bundleCommand } from './commands/bundle.ts';
 import { docCommand } from './commands/doc.ts';
 import { extractCommand } from './commands/extract.ts';
 import { inspectCommand } from './commands/inspect.ts';
+import { keysCommand } from './commands/keys.ts';
 import { listFilesCommand } from './commands/list-files.ts';
 import { runCommand } from './commands/run.ts';
+import { signCommand } from './commands/sign.ts';
 import { verifyCommand } from './commands/verify.ts';
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 const program = new Command('keel-image')
-  .description('Builds, runs and looks into KeelOS images.')
+  .description('Builds, runs and looks into KeelOS images, and makes and signs bundles.')
   .showHelpAfterError('(see --help)')
   .exitOverride()
   .addCommand(buildCommand())
   .addCommand(runCommand())
+  .addCommand(bundleCommand())
+  .addCommand(signCommand())
+  .addCommand(keysCommand())
   .addCommand(inspectCommand())
   .addCommand(listFilesCommand())
   .addCommand(verifyCommand())
   .addCommand(extractCommand())
   .addCommand(docCommand());
-for (const command of program.commands) command.exitOverride();
+for (const command of program.commands) {
+  command.exitOverride();
+  for (const inner of command.commands) inner.exitOverride();
+}
 
 try {
   await program.parseAsync();

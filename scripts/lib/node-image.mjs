@@ -4,8 +4,10 @@
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { buildImage, IMAGE_FILES } from '../../image/src/shell/build.ts';
+import { buildImage } from '../../image/src/shell/build.ts';
+import { IMAGE_FILES } from '../../image/src/shell/image-files.ts';
 import { createProgress } from './progress.mjs';
+import { testKeys } from './test-keys.mjs';
 
 const CHECKOUT = resolve(import.meta.dirname, '../..');
 
@@ -22,13 +24,14 @@ export async function nextVersion() {
 }
 
 /**
- * Builds what is not in the cache yet.
+ * Builds what is not in the cache yet. The node trusts the keys of `testKeys()`.
  * @param {import('./progress.mjs').Progress} progress
  * @param {{ out?: string, version?: string }} [options] `out`: a folder that gets a copy; `version`: the checkout's
  *   own when absent
  */
 export async function buildNode(progress, options = {}) {
-  return buildImage({ version: await checkoutVersion(), progress, ...options });
+  const trust = await readFile((await testKeys()).trustFile);
+  return buildImage({ version: await checkoutVersion(), trust, progress, ...options });
 }
 
 /**

@@ -13,6 +13,7 @@ import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
 import { cacheRoot } from '../../scripts/lib/cache.mjs';
 import { checkoutVersion, findBuiltNode } from '../../scripts/lib/node-image.mjs';
+import { testKeys } from '../../scripts/lib/test-keys.mjs';
 
 type Image = Awaited<ReturnType<typeof findBuiltNode>>;
 
@@ -123,6 +124,8 @@ describe('the built image', () => {
         await checkoutVersion(),
         '--out',
         out,
+        '--trust',
+        (await testKeys()).trustFile,
       ],
       {
         cwd: copy,

@@ -1,4 +1,4 @@
-/** `keel-image inspect`: what a disk image, root or kernel image is. */
+/** `keel-image inspect`: what a disk image, root, kernel image or bundle is. */
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { KeelError } from '@keelos/proto/errors.ts';
@@ -7,6 +7,7 @@ import { Command, Option } from 'commander';
 import { slotGuid } from '../core/command-line.ts';
 import { parsePe } from '../core/pe.ts';
 import { readUki } from '../core/uki.ts';
+import { hasFooter, readTail } from '../sys/bundle-file.ts';
 import { imageFileKind, readTable } from '../sys/image-file.ts';
 import { findRoot, squashfsFacts } from '../sys/root-image.ts';
 
@@ -14,6 +15,7 @@ const EXAMPLES = `
 Examples:
   $ keel-image inspect dist/0.1.0/disk.img
   $ keel-image inspect dist/0.1.0/keel.efi
+  $ keel-image inspect dist/keelos-0.1.0-x86_64.squashfs
   $ keel-image inspect dist/0.1.0/keel.efi -o json | jq -r .commandLine`;
 
 const EFI_BYTES_MAX = 256 * 1024 * 1024;
@@ -59,12 +61,20 @@ async function inspectEfi(file: FileHandle): Promise<Record<string, unknown>> {
   };
 }
 
+async function inspectBundle(file: FileHandle): Promise<Record<string, unknown>> {
+  const { manifest, manifestSha256, signatures } = await readTail(file);
+  const { root, uki, ...facts } = manifest;
+  const bundleBytes = (await file.stat()).size;
+  return { kind: 'bundle', ...facts, bundleBytes, manifestSha256, root, uki, signatures };
+}
+
 async function inspect(path: string): Promise<Record<string, unknown>> {
   const file = await open(path, 'r');
   try {
     const kind = await imageFileKind(file);
     if (kind === 'disk') return await inspectDisk(file);
     if (kind === 'efi') return await inspectEfi(file);
+    if (kind === 'squashfs' && (await hasFooter(file))) return await inspectBundle(file);
     if (kind === 'squashfs') {
       return { kind, ...(await squashfsFacts(file, await findRoot(file))) };
     }
@@ -102,8 +112,8 @@ function flat(item: unknown): string {
 /** The command. */
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('Say what a disk image, root.squashfs or kernel image is made of.')
-    .argument('<file>', 'disk image, root.squashfs or .efi file')
+    .description('Say what a disk image, root.squashfs, kernel image or bundle is made of.')
+    .argument('<file>', 'disk image, root.squashfs, .efi file or bundle')
     .addOption(
       new Option('-o, --output <format>', 'form of the output')
         .choices(['table', 'json'])

@@ -2,10 +2,14 @@
  * manifest.json of an image: what was built, out of what, with which hashes. Equal images have equal text.
  */
 import { createHash } from 'node:crypto';
+import type { TrustFile } from '@keelos/proto/bundle.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { partitionBytes, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
 import type { VerityFacts } from './command-line.ts';
 import { kernelCommandLine, slotGuid } from './command-line.ts';
+
+/** What sort of image it is; there is one so far. */
+const VARIANT = 'standard';
 
 /** Size and hash of one part. */
 export interface PartFacts {
@@ -19,6 +23,7 @@ export interface ImageManifest {
   readonly format: 'keelos-image/1';
   readonly version: string;
   readonly arch: 'x86_64';
+  readonly variant: string;
   readonly buildEpochSeconds: number;
   readonly rootHash: string;
   readonly salt: string;
@@ -26,6 +31,14 @@ export interface ImageManifest {
   readonly slotGuid: string;
   readonly commandLine: string;
   readonly kernelVersion: string;
+  /** Keys whose updates a node with this image takes. */
+  readonly trust: {
+    /** Security epoch of the image, and the lowest that it takes. */
+    readonly epoch: number;
+    readonly threshold: number;
+    /** Their ids. */
+    readonly keys: readonly string[];
+  };
   readonly parts: {
     readonly disk: PartFacts;
     /** Root file system with hash tree. */
@@ -63,6 +76,7 @@ export interface ManifestInput {
   readonly verity: VerityFacts;
   readonly table: Gpt;
   readonly kernelVersion: string;
+  readonly trust: TrustFile;
   readonly tools: Readonly<Record<string, string>>;
   readonly substituted: ImageManifest['substituted'];
   readonly parts: Readonly<Record<'root' | 'uki' | 'kernel' | 'sbom', Uint8Array>>;
@@ -78,12 +92,18 @@ export function imageManifest(input: ManifestInput): ImageManifest {
     format: 'keelos-image/1',
     version: input.version,
     arch: 'x86_64',
+    variant: VARIANT,
     buildEpochSeconds: input.epochSeconds,
     rootHash: verity.rootHash,
     salt: verity.salt,
     slotGuid: slotGuid(verity.rootHash),
     commandLine: kernelCommandLine(verity),
     kernelVersion: input.kernelVersion,
+    trust: {
+      epoch: input.trust.epoch,
+      threshold: input.trust.threshold,
+      keys: input.trust.keys.map(({ id }) => id),
+    },
     parts: {
       disk: { sizeBytes: table.diskSectors * SECTOR_BYTES, sha256: input.disk.sha256 },
       root: { ...partFacts(parts.root), dataBytes: verity.dataBytes, hashBytes },

@@ -3,6 +3,7 @@
  *
  * A file that is not here is not in the image.
  */
+import { TRUST_FILE } from '@keelos/proto/bundle.ts';
 import type { ManifestEntry } from './rootfs-manifest.ts';
 
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
@@ -36,6 +37,7 @@ export const ROOTFS_MANIFEST: readonly ManifestEntry[] = [
   directory('/dev', 'mount point: device nodes'),
   directory('/efi', 'mount point: EFI system partition'),
   directory('/etc', 'static settings; read-only'),
+  directory('/etc/keel', 'settings of KeelOS itself'),
   directory('/proc', 'mount point: processes'),
   directory('/run', 'mount point: memory, gone at reboot'),
   directory('/sys', 'mount point: kernel objects'),
@@ -104,6 +106,14 @@ export const ROOTFS_MANIFEST: readonly ManifestEntry[] = [
     source: { kind: 'built', component: 'os-release' },
     licence: 'Apache-2.0',
     reason: 'name, version and build time',
+  },
+  {
+    type: 'file',
+    path: TRUST_FILE,
+    mode: 0o644,
+    source: { kind: 'built', component: 'trust' },
+    licence: 'Apache-2.0',
+    reason: 'public keys whose updates a node takes, how many must have signed, and the lowest epoch',
   },
   own('passwd', 'the one user: root, no password, no shell'),
   own('group', 'the one group'),

@@ -5,7 +5,10 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { readTrustFile } from '@keelos/as-core/bundle.ts';
 import { CoreWorkers, WORKERS_MAX } from '@keelos/as-core/workers.ts';
+import type { TrustFile } from '@keelos/proto/bundle.ts';
+import { EMPTY_TRUST, encodeTrust } from '@keelos/proto/bundle-writer.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { hashInputs, product } from '../../../scripts/lib/cache.mjs';
 import type { createProgress } from '../../../scripts/lib/progress.mjs';
@@ -32,18 +35,10 @@ import { buildEpochSeconds, imageSources, toolVersions } from '../sys/sources.ts
 import { copySparse, writeSparse } from '../sys/sparse-file.ts';
 import { makeStateFileSystem } from '../sys/state-partition.ts';
 import { appendHashTree } from '../sys/verity.ts';
+import { IMAGE_FILES } from './image-files.ts';
 import { writeSquashfs } from './squashfs.ts';
 
 type Progress = ReturnType<typeof createProgress>;
-
-/** Names of the files of a built image. */
-export const IMAGE_FILES = {
-  disk: 'disk.img',
-  root: 'root.squashfs',
-  uki: 'keel.efi',
-  manifest: 'manifest.json',
-  sbom: 'sbom.spdx.json',
-} as const;
 
 const VERSION = /^\d+\.\d+\.\d+(-[0-9A-Za-z.-]{1,40})?$/;
 /** On two processors. */
@@ -71,6 +66,7 @@ interface BuildContext {
   readonly dir: string;
   readonly version: string;
   readonly epochSeconds: number;
+  readonly trust: TrustFile;
   readonly progress: Progress;
   readonly kernel: Kernel;
   readonly debian: DebianParts;
@@ -100,7 +96,11 @@ async function makeRoot(context: BuildContext, work: string) {
   const release = osRelease({ version, buildEpochSeconds: epochSeconds });
   const contents = await readRootfsFiles(ROOTFS_MANIFEST, {
     debian: unpacked,
-    built: { keel: await readFile(executable.path), 'os-release': Buffer.from(release) },
+    built: {
+      keel: await readFile(executable.path),
+      'os-release': Buffer.from(release),
+      trust: encodeTrust(context.trust),
+    },
   });
   const squashfs = await progress.step(
     'compress root file system',
@@ -159,6 +159,7 @@ async function buildInto(context: BuildContext): Promise<void> {
   const diskSha256 = await sha256File(join(dir, IMAGE_FILES.disk));
   const manifest = imageManifest({
     ...{ version, epochSeconds, verity: root.verity, table, kernelVersion: kernel.version },
+    trust: context.trust,
     tools: context.tools,
     substituted: context.debian.substituted,
     parts: { root: root.image, uki, kernel: bzImage, sbom: Buffer.from(sbom) },
@@ -173,6 +174,8 @@ async function buildInto(context: BuildContext): Promise<void> {
  * Builds the image of one version, or finds it in the cache. The kernel is built first when it must be.
  *
  * @param options.out a folder that gets a copy of everything, sparse where it can be
+ * @param options.trust bytes of the trust file; without them it trusts nobody
+ * @throws KeelError E_IMAGE_INVALID when the trust file is not in its one form
  * @throws RangeError when the version is not `major.minor.patch[-suffix]`
  * @throws Error naming the step, when a tool fails
  */
@@ -180,8 +183,10 @@ export async function buildImage(options: {
   readonly version: string;
   readonly progress: Progress;
   readonly out?: string;
+  readonly trust?: Uint8Array;
 }): Promise<BuiltImage> {
   const { version, progress, out } = options;
+  const trust = options.trust === undefined ? EMPTY_TRUST : await readTrustFile(options.trust);
   if (!VERSION.test(version)) {
     throw new RangeError(
       `Cannot build image: version "${version}" is not like 1.2.3 or 1.2.3-rc.1`,
@@ -194,13 +199,13 @@ export async function buildImage(options: {
   const debs = Object.entries(debian.debs).map(([name, { sha256 }]) => [name, sha256]);
   const inputs = await hashInputs({
     files: [...(await imageSources()), kernel.bzImage],
-    values: { version, epochSeconds, tools, debs },
+    values: { version, epochSeconds, tools, debs, trust },
   });
   const { dir, built } = await product({
     name: 'image',
     inputs,
     build: (folder) =>
-      buildInto({ dir: folder, version, epochSeconds, progress, kernel, debian, tools }),
+      buildInto({ dir: folder, version, epochSeconds, trust, progress, kernel, debian, tools }),
   });
   if (out !== undefined) await copyOut(dir, out);
   return openImage(out ?? dir, built);
