@@ -11,12 +11,13 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bootEntry, committedEntryPath, ukiPath } from '@keelos/image/core/boot-files.ts';
+import { bootEntry, committedEntryPath } from '@keelos/image/core/boot-files.ts';
 import type { DiskParts } from '@keelos/image/core/disk.ts';
 import { buildDisk, derivedGuid, freshTable } from '@keelos/image/core/disk.ts';
 import { PARTITIONS, STATE_FILE_SYSTEM } from '@keelos/image/core/disk-layout.data.ts';
 import { copySparse, readExtents, writeSparse } from '@keelos/image/sys/sparse-file.ts';
 import { makeStateFileSystem } from '@keelos/image/sys/state-partition.ts';
+import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { decodeGpt, growLastPartition, partitionBytes, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
 
 const ROOT_HASH = '0123456789abcdef'.repeat(4);
@@ -103,7 +104,7 @@ describe('disk image', function () {
     const espOffset = `${path}@@${esp.firstLba * SECTOR_BYTES}`;
     const entry = tool('mtype', '-i', espOffset, `::${committedEntryPath(1)}`);
     assert.equal(entry, bootEntry(made));
-    assert.match(entry, new RegExp(`^efi /${ukiPath(ROOT_HASH)}$`, 'm'));
+    assert.match(entry, new RegExp(`^efi /${kernelImagePath(ROOT_HASH)}$`, 'm'));
     assert.match(tool('mtype', '-i', espOffset, '::loader/loader.conf'), /timeout 0\neditor no/);
   });
 

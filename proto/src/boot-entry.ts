@@ -10,6 +10,10 @@
 
 import { ESP_KERNEL_DIR } from './node-paths.ts';
 
+/** The loader: where firmware looks for it without any boot option. */
+export const LOADER_PATH = 'EFI/BOOT/BOOTX64.EFI';
+/** Second copy of the loader, which has a boot option of its own. */
+export const SECOND_LOADER_PATH = 'EFI/keel/loader.efi';
 /** Tries of a committed entry. Every healthy boot puts them back. */
 export const COMMITTED_TRIES = 9;
 /** Tries of a trial. */

@@ -6,6 +6,7 @@
 
 const ENTRY_BYTES = 32;
 const ATTRIBUTE_LONG_NAME = 0x0f;
+const SHORT_BYTES = 11;
 const UNITS_PER_ENTRY = 13;
 const NAME_UNITS_MAX = 255;
 const LAST_LONG_ENTRY = 0x40;
@@ -42,9 +43,10 @@ function generatedShortName(name: string, taken: TakenShortNames): string {
   throw new RangeError(`more than ${TAILS_MAX} names like ${name} in one directory`);
 }
 
-function checksum(shortName: Buffer): number {
+/** The sum that ties long entries to their short name: the first 11 bytes of `shortName`. */
+export function shortNameSum(shortName: Uint8Array): number {
   let sum = 0;
-  for (const byte of shortName) sum = ((((sum & 1) << 7) | (sum >> 1)) + byte) & 0xff;
+  for (const byte of shortName.subarray(0, SHORT_BYTES)) sum = ((((sum & 1) << 7) | (sum >> 1)) + byte) & 0xff;
   return sum;
 }
 
@@ -87,7 +89,7 @@ export function encodeName(
   const short = generatedShortName(name, taken);
   taken.names.add(short);
   const shortName = Buffer.from(short, 'latin1');
-  const sum = checksum(shortName);
+  const sum = shortNameSum(shortName);
   const units = Array.from({ length: name.length }, (_, position) => name.charCodeAt(position));
   const count = Math.ceil(units.length / UNITS_PER_ENTRY);
   const entries: Buffer[] = [];

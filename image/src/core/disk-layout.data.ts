@@ -1,6 +1,7 @@
 /**
  * How a KeelOS disk is divided, and why. Everything that makes, checks or documents a disk reads these values.
  */
+import { LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
 import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 
 const MIB = 1024 * 1024;
@@ -76,14 +77,8 @@ export const STATE_FILE_SYSTEM = {
 /** Where things are on the EFI system partition. */
 export const ESP_PATHS = {
   /** The path that firmware starts without any boot option. */
-  loader: 'EFI/BOOT/BOOTX64.EFI',
-  /** Second copy of the loader. Nothing makes a boot option for it yet: that comes with updates. */
-  secondLoader: 'EFI/keel/loader.efi',
+  loader: LOADER_PATH,
+  /** Second copy of the loader. The node makes a boot option for it. */
+  secondLoader: SECOND_LOADER_PATH,
   loaderConfig: 'loader/loader.conf',
-  /** Folder of the kernel images, each named after the first digits of its root hash. */
-  ukiDir: 'EFI/keel',
-  entriesDir: 'loader/entries',
 } as const;
-
-/** Boot tries of a committed entry. Nothing puts them back after a healthy boot yet: that comes with updates. */
-export const COMMITTED_TRIES = 9;

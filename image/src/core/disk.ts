@@ -2,11 +2,12 @@
  * Puts the parts of an image together: partition table, boot files, root in slot A, state partition.
  */
 import { createHash } from 'node:crypto';
+import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { encodeGpt, GPT_BACKUP_SECTORS, partitionBytes, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
 import { guidFromHex } from '@keelos/proto/guid.ts';
-import { bootEntry, committedEntryPath, LOADER_CONFIG, ukiPath } from './boot-files.ts';
+import { bootEntry, committedEntryPath, LOADER_CONFIG } from './boot-files.ts';
 import { slotGuid } from './command-line.ts';
 import type { PartitionRole } from './disk-layout.data.ts';
 import { ALIGN_BYTES, ESP_FILE_SYSTEM, ESP_PATHS, PARTITIONS } from './disk-layout.data.ts';
@@ -73,7 +74,7 @@ function bootFileSystem(
       { path: ESP_PATHS.loader, data: parts.loader },
       { path: ESP_PATHS.secondLoader, data: parts.loader },
       text(ESP_PATHS.loaderConfig, LOADER_CONFIG),
-      { path: ukiPath(parts.rootHash), data: parts.uki },
+      { path: kernelImagePath(parts.rootHash), data: parts.uki },
       text(committedEntryPath(1), bootEntry(parts)),
     ],
   });

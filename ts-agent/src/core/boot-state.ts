@@ -13,9 +13,13 @@ import {
   isSpent,
   kernelImagePath,
   parseEntryFileName,
+  SECOND_LOADER_PATH,
   TRIAL_TRIES,
   unarmedFileName,
 } from '@keelos/proto/boot-entry.ts';
+import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
+
+const UNARMED_NAME = /^keel-[1-9]\d{0,7}\.new$/i;
 
 /** A slot of the disk. */
 export type SlotName = 'a' | 'b';
@@ -81,12 +85,27 @@ export function nextEntry(picture: Pick<BootPicture, 'entries'>): PictureEntry |
   return picture.entries.find(({ isImageThere }) => isImageThere);
 }
 
-/** The second copy of the loader lies in the folder of the kernel images. */
-const SECOND_LOADER = /^loader\.efi$/i;
-
-/** True for the name of a kernel image in its folder. */
+/** True for the name of a kernel image in its folder, where the second copy of the loader lies too. */
 export function isKernelImageName(name: string): boolean {
-  return /\.efi$/i.test(name) && !SECOND_LOADER.test(name);
+  const path = `${ESP_KERNEL_DIR}/${name}`.toLowerCase();
+  return path.endsWith('.efi') && path !== SECOND_LOADER_PATH.toLowerCase();
+}
+
+/** True for the name of an armed entry of KeelOS. */
+export function isEntryName(name: string): boolean {
+  return parseEntryFileName(name) !== undefined;
+}
+
+/** True for the name of an entry of KeelOS that is not armed. */
+export function isUnarmedName(name: string): boolean {
+  return UNARMED_NAME.test(name);
+}
+
+/** What an entry's name says. @throws TypeError when it is not one of ours */
+export function entryNameOf(fileName: string): EntryName {
+  const name = parseEntryFileName(fileName);
+  if (name === undefined) throw new TypeError(`no entry of KeelOS: ${fileName}`);
+  return name;
 }
 
 /** Entries in the loader's order. */
@@ -112,8 +131,10 @@ export function runningEntry(
 
 /** The sequence number after every one that is in use. */
 export function sequenceAfter(fileNames: readonly string[]): number {
-  const used = fileNames.map(
-    (name) => parseEntryFileName(name.replace(/\.new$/i, '.conf'))?.sequence ?? 0,
+  const used = fileNames.map((name) =>
+    isUnarmedName(name)
+      ? entryNameOf(name.replace(/new$/i, 'conf')).sequence
+      : entryNameOf(name).sequence,
   );
   return Math.max(0, ...used) + 1;
 }

@@ -8,6 +8,7 @@ import { FIRST_CLUSTER, type FatShape, isCluster } from './fat-shape.ts';
 
 const ENTRY_BYTES = 4;
 const VALUE_MASK = 0x0fffffff;
+const BAD_CLUSTER = 0x0ffffff7;
 const END_OF_CHAIN = 0x0fffffff;
 const INFO_SIGNATURES = [
   [0, 0x41615252],
@@ -42,6 +43,16 @@ export function freeCount(table: Buffer, shape: FatShape): number {
     if (tableValue(table, cluster) === 0) count += 1;
   }
   return count;
+}
+
+/** Clusters that are neither free nor marked as bad. */
+export function allocated(table: Buffer, shape: FatShape): number[] {
+  const found: number[] = [];
+  for (let cluster = FIRST_CLUSTER; isCluster(shape, cluster); cluster += 1) {
+    const value = tableValue(table, cluster);
+    if (value !== 0 && value !== BAD_CLUSTER) found.push(cluster);
+  }
+  return found;
 }
 
 /** `count` free clusters: one behind the other when there is such a run, else the lowest; undefined when too few. */

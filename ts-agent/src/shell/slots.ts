@@ -90,7 +90,11 @@ async function partitionGuid(ports: Ports, partition: Partition): Promise<string
   }
 }
 
-async function readGpt({ files }: Ports, disk: string): Promise<Gpt> {
+/** The partition table of a disk by its name: the primary one, or the backup when that is damaged. @throws KeelError E_DISK_LAYOUT */
+export async function readGpt(
+  { files }: Pick<AgentPorts, 'files'>,
+  disk: string,
+): Promise<Gpt> {
   const device = `/dev/${disk}`;
   const lengthBytes = GPT_PRIMARY_SECTORS * SECTOR_BYTES;
   try {

@@ -1,0 +1,191 @@
+/**
+ * The ladder of firmware boot options: the loader, its second copy, the committed kernel image started directly. What is
+ * there, what ought to be there, and what to write. Pure.
+ */
+import { LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
+import { decodeLoadOption, encodeLoadOption, type LoadOption, type OptionPartition } from './load-option.ts';
+
+/** EFI_GLOBAL_VARIABLE, UEFI Specification 2.10, section 3.3. */
+const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
+/** Non-volatile, for the firmware and for the running system. */
+const ATTRIBUTES = 7;
+const OPTION_NAME = /^Boot([0-9A-F]{4})-8be4df61-93ca-11d2-aa0d-00e098032b8c$/;
+/** Boot options that are looked at. */
+export const OPTIONS_MAX = 256;
+const NUMBERS = 0x10000;
+
+/** Name of the variable with the order. */
+export const BOOT_ORDER = `BootOrder-${GLOBAL}`;
+const LOADER = 'KeelOS';
+const SECOND_LOADER = 'KeelOS (second loader)';
+
+/** Name of a boot option's variable. */
+export function optionVariable(number: number): string {
+  return `Boot${number.toString(16).toUpperCase().padStart(4, '0')}-${GLOBAL}`;
+}
+
+/** Number of a boot option by its variable's name; undefined when it is no boot option. */
+export function optionNumber(variable: string): number | undefined {
+  const digits = OPTION_NAME.exec(variable)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
+/** The committed release. */
+export interface Committed {
+  readonly version: string;
+  /** Path of its kernel image. */
+  readonly uki: string;
+}
+
+/** The options that ought to be there, in order. Without a release the last rung is left out. */
+export function wantedOptions(
+  partition: OptionPartition,
+  committed: Committed | undefined,
+): LoadOption[] {
+  const option = (description: string, path: string) => ({
+    ...{ description, path, partition, isActive: true },
+  });
+  return [
+    option(LOADER, LOADER_PATH),
+    option(SECOND_LOADER, SECOND_LOADER_PATH),
+    ...(committed === undefined
+      ? []
+      : [option(`${LOADER} ${committed.version}`, committed.uki)]),
+  ];
+}
+
+/** What the firmware has. */
+export interface FirmwareOptions {
+  /** Numbers in the order of BootOrder. */
+  readonly order: readonly number[];
+  /** Contents by number. */
+  readonly options: ReadonlyMap<number, Uint8Array>;
+}
+
+/** Numbers of a BootOrder variable. */
+export function parseBootOrder(data: Uint8Array): number[] {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const order: number[] = [];
+  for (let at = 0; at + 2 <= bytes.length; at += 2) order.push(bytes.readUInt16LE(at));
+  return order;
+}
+
+/** A rung as it is. */
+export interface Rung {
+  readonly description: string;
+  /** Number of its variable; absent: there is none. */
+  readonly number?: number;
+  /** It says what it must, at its place in the order. */
+  readonly isCorrect: boolean;
+}
+
+/** True when a boot option does what `wanted` does, however the firmware writes it. */
+function isSame(bytes: Uint8Array | undefined, wanted: LoadOption): boolean {
+  const found = bytes === undefined ? undefined : decodeLoadOption(bytes);
+  return (
+    found?.description === wanted.description &&
+    found.isActive &&
+    found.dataBytes === 0 &&
+    found.partition?.guid === wanted.partition.guid &&
+    found.partition.number === wanted.partition.number &&
+    found.path?.toLowerCase() === wanted.path.toLowerCase()
+  );
+}
+
+/** Which rung an option of ours is for: by its description, which nobody else gives. undefined: it is not ours. */
+function rungOf(bytes: Uint8Array): number | undefined {
+  const description = decodeLoadOption(bytes)?.description ?? '';
+  if (description === LOADER) return 0;
+  if (description === SECOND_LOADER) return 1;
+  return /^KeelOS \S+$/.test(description) ? 2 : undefined;
+}
+
+/** For every wanted option the number that it has or gets: an equal one, else one of the same rung, else a free one. */
+function numbersFor(
+  { options }: FirmwareOptions,
+  wanted: readonly LoadOption[],
+): (number | undefined)[] {
+  const taken = new Set(options.keys());
+  const all = [...options].toSorted(([a], [b]) => a - b);
+  return wanted.map((option, rung) => {
+    const equal = all.find(([, bytes]) => isSame(bytes, option));
+    const fitting = equal ?? all.find(([, bytes]) => rungOf(bytes) === rung);
+    if (fitting !== undefined) return fitting[0];
+    for (let number = 0; number < NUMBERS; number += 1) {
+      if (taken.has(number)) continue;
+      taken.add(number);
+      return number;
+    }
+    return undefined;
+  });
+}
+
+/** The rungs as they are. */
+export function judgeLadder(firmware: FirmwareOptions, wanted: readonly LoadOption[]): Rung[] {
+  const numbers = numbersFor(firmware, wanted);
+  return wanted.map((option, rung) => {
+    const number = numbers[rung];
+    const isThere = number !== undefined && firmware.options.has(number);
+    return {
+      description: option.description,
+      ...(isThere ? { number } : {}),
+      isCorrect:
+        isThere && isSame(firmware.options.get(number), option) && firmware.order[rung] === number,
+    };
+  });
+}
+
+/** A change of a variable. */
+export type VariableChange =
+  | { readonly kind: 'write'; readonly name: string; readonly attributes: number; readonly data: Buffer }
+  | { readonly kind: 'remove'; readonly name: string };
+
+/**
+ * Changes that put the ladder in order: options first, then the order that names them, then what is ours and not named
+ * any more. Other options keep their order behind ours. None when all is well.
+ */
+export function planLadder(
+  firmware: FirmwareOptions,
+  wanted: readonly LoadOption[],
+): VariableChange[] {
+  const numbers = numbersFor(firmware, wanted).filter((number) => number !== undefined);
+  const written = wanted.flatMap((option, rung): VariableChange[] => {
+    const number = numbers[rung];
+    if (number === undefined || isSame(firmware.options.get(number), option)) return [];
+    const data = encodeLoadOption(option);
+    return [{ kind: 'write', name: optionVariable(number), attributes: ATTRIBUTES, data }];
+  });
+  const surplus = [...firmware.options]
+    .filter(([number, bytes]) => {
+      const rung = rungOf(bytes);
+      // Without a release to name, what is on the last rung stays.
+      return rung !== undefined && rung < wanted.length && !numbers.includes(number);
+    })
+    .map(([number]) => number);
+  const rest = firmware.order.filter(
+    (number) => !numbers.includes(number) && !surplus.includes(number),
+  );
+  const order = [...numbers, ...rest];
+  const isOrdered =
+    order.length === firmware.order.length && order.every((n, at) => n === firmware.order[at]);
+  return [
+    ...written,
+    ...(isOrdered
+      ? []
+      : [
+          {
+            kind: 'write' as const,
+            name: BOOT_ORDER,
+            attributes: ATTRIBUTES,
+            data: encodeOrder(order),
+          },
+        ]),
+    ...surplus.map((number) => ({ kind: 'remove' as const, name: optionVariable(number) })),
+  ];
+}
+
+function encodeOrder(order: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(order.length * 2);
+  for (const [at, number] of order.entries()) bytes.writeUInt16LE(number, at * 2);
+  return bytes;
+}

@@ -1,0 +1,92 @@
+/**
+ * Keeps the firmware's boot options of this node in order: what starts when the loader on the EFI system partition is
+ * damaged, or its entries are gone.
+ */
+import { KeelError } from '@keelos/proto/errors.ts';
+import {
+  BOOT_ORDER,
+  type Committed,
+  type FirmwareOptions,
+  judgeLadder,
+  OPTIONS_MAX,
+  optionNumber,
+  parseBootOrder,
+  planLadder,
+  type Rung,
+  wantedOptions,
+} from '../core/boot-options.ts';
+import type { OptionPartition } from '../core/load-option.ts';
+import type { AgentPorts } from '../ports.ts';
+import { espPartition } from './node-facts.ts';
+import { readGpt } from './slots.ts';
+
+/** Ports of {@link BootLadder}. */
+export type LadderPorts = Pick<AgentPorts, 'files' | 'targetOf' | 'variables'>;
+
+/** The ladder as it is. */
+export interface LadderFacts {
+  /** False: the firmware keeps no variables, so there is no ladder. */
+  readonly isAvailable: boolean;
+  /** In the order that they must have; empty when there is no ladder. */
+  readonly rungs: readonly Rung[];
+}
+
+/** The boot options of the node. */
+export class BootLadder {
+  readonly #ports: LadderPorts;
+
+  constructor(ports: LadderPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Looks, and changes nothing. Without a committed release only the two loaders are looked at.
+   *
+   * @throws KeelError E_DISK_LAYOUT when the partition cannot be named
+   */
+  async check(committed?: Committed): Promise<LadderFacts> {
+    if (!this.#ports.variables.isAvailable) return { isAvailable: false, rungs: [] };
+    const wanted = wantedOptions(await this.#partition(), committed);
+    return { isAvailable: true, rungs: judgeLadder(await this.#options(), wanted) };
+  }
+
+  /**
+   * Puts the ladder in order, and looks again. Only what is wrong is written.
+   *
+   * @throws KeelError E_DISK_LAYOUT; E_INTERNAL when the firmware refuses a variable
+   */
+  async repair(committed: Committed): Promise<LadderFacts> {
+    const { variables } = this.#ports;
+    if (!variables.isAvailable) return { isAvailable: false, rungs: [] };
+    const wanted = wantedOptions(await this.#partition(), committed);
+    for (const change of planLadder(await this.#options(), wanted)) {
+      if (change.kind === 'remove') await variables.remove(change.name);
+      else await variables.write(change.name, change);
+    }
+    return { isAvailable: true, rungs: judgeLadder(await this.#options(), wanted) };
+  }
+
+  async #options(): Promise<FirmwareOptions> {
+    const { variables } = this.#ports;
+    const order = await variables.read(BOOT_ORDER);
+    const options = new Map<number, Uint8Array>();
+    for (const name of await variables.list()) {
+      const number = optionNumber(name);
+      if (number === undefined || options.size >= OPTIONS_MAX) continue;
+      const found = await variables.read(name);
+      if (found !== undefined) options.set(number, found.data);
+    }
+    return { order: order === undefined ? [] : parseBootOrder(order.data), options };
+  }
+
+  async #partition(): Promise<OptionPartition> {
+    const esp = await espPartition(this.#ports);
+    const gpt = esp === undefined ? undefined : await readGpt(this.#ports, esp.disk);
+    const found = gpt?.partitions.find(({ number }) => number === esp?.number);
+    if (found === undefined) {
+      throw new KeelError('E_DISK_LAYOUT', 'Cannot name EFI system partition: it is not in the table');
+    }
+    const { number, firstLba, lastLba, guid } = found;
+    return { number, firstLba, sectors: lastLba - firstLba + 1, guid };
+  }
+}

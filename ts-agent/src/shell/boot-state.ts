@@ -1,0 +1,331 @@
+/**
+ * Loader entries and kernel images on the EFI system partition: what would boot, and the changes of it. One instance for
+ * the whole agent: changes go one after the other, and each is durable when its method returns.
+ */
+import { createHash } from 'node:crypto';
+import { ENTRIES_DIR, kernelImagePath, parseEntryText } from '@keelos/proto/boot-entry.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { guidFromHex } from '@keelos/proto/guid.ts';
+import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
+import { parseVerityTable } from '@keelos/proto/verity-table.ts';
+import {
+  type Arming,
+  type BootChange,
+  type BootPicture,
+  entryNameOf,
+  inLoaderOrder,
+  isEntryName,
+  isKernelImageName,
+  isUnarmedName,
+  nextEntry,
+  type PictureEntry,
+  planArm,
+  planCommit,
+  planDisarm,
+  planPutBack,
+  planRemove,
+  runningEntry,
+  type SlotFacts,
+  type SlotKnowledge,
+  sequenceAfter,
+  slotFacts,
+} from '../core/boot-state.ts';
+import type { FileBytes } from '../core/esp-pieces.ts';
+import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
+import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import type { AgentPorts } from '../ports.ts';
+import { CountingWitness } from './counting-witness.ts';
+import { Esp } from './esp.ts';
+import { espPartition, osRelease, rootHash } from './node-facts.ts';
+import { findSlot } from './slots.ts';
+
+/** Largest entry file that is read, and most entries that are looked at. */
+const ENTRY_BYTES_MAX = 4096;
+const ENTRIES_MAX = 64;
+
+/** Ports of {@link BootState}. */
+export type BootStatePorts = Pick<
+  AgentPorts,
+  'files' | 'targetOf' | 'openDevice' | 'variables' | 'state' | 'log'
+>;
+
+/** A kernel image to write. */
+export interface KernelImage {
+  readonly rootHash: string;
+  readonly bytes: FileBytes;
+  readonly sizeBytes: number;
+  /** Of the bytes, hexadecimal. */
+  readonly sha256: string;
+}
+
+interface Entries {
+  readonly entries: readonly PictureEntry[];
+  readonly unarmed: readonly string[];
+  readonly kernelImages: readonly string[];
+}
+
+/** The boot state of the node. */
+export class BootState {
+  readonly #ports: BootStatePorts;
+  readonly #witness: CountingWitness;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(ports: BootStatePorts) {
+    this.#ports = ports;
+    this.#witness = new CountingWitness(ports);
+  }
+
+  /**
+   * What would boot, read from the disk.
+   *
+   * @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN
+   */
+  read(): Promise<BootPicture> {
+    return this.#withEsp('read', (esp) => this.#picture(esp));
+  }
+
+  /** Both slots for the API. @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN */
+  async slots(knowledge: SlotKnowledge): Promise<SlotFacts[]> {
+    return slotFacts(await this.read(), knowledge);
+  }
+
+  /**
+   * Whether the loader has been seen to count a try in this boot; undefined: it cannot be told.
+   *
+   * @throws KeelError E_ESP_DAMAGED
+   */
+  async counting(): Promise<boolean | undefined> {
+    if (this.#witness.isCounting !== undefined) return this.#witness.isCounting;
+    if ((await this.#witness.selected()) === undefined) return undefined;
+    return this.#withEsp('read', async (esp) => {
+      const { entries } = await readEntries(esp);
+      return (await this.#seen(entries)).isCounting;
+    });
+  }
+
+  /** Bytes that a kernel image may have once the other slot is disarmed. @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN */
+  roomAfterDisarm(): Promise<number> {
+    return this.#withEsp('read', async (esp) => {
+      const gone = new Set(planDisarm(await this.#picture(esp)).map(({ path }) => path));
+      const images = (await esp.list(ESP_KERNEL_DIR)) ?? [];
+      return images
+        .filter(({ name }) => gone.has(`${ESP_KERNEL_DIR}/${name}`))
+        .reduce((sum, { sizeBytes }) => sum + esp.roomFor(sizeBytes), esp.freeBytes);
+    });
+  }
+
+  /**
+   * Leaves nothing but the running system to boot, and removes what failed tries left. To be called only while the
+   * running system is committed.
+   *
+   * @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN
+   */
+  disarmOther(): Promise<void> {
+    return this.#change(async (esp) => {
+      await esp.reclaim();
+      await perform(esp, planDisarm(await this.#picture(esp)));
+    });
+  }
+
+  /**
+   * Writes a kernel image under the name for its root and reads it back from the disk. One that is there already with the
+   * same bytes stays.
+   *
+   * @throws KeelError E_ESP_FULL, E_ESP_DAMAGED; E_INTERNAL when the running kernel has the name
+   */
+  placeKernelImage(image: KernelImage): Promise<void> {
+    const path = kernelImagePath(image.rootHash);
+    return this.#change(async (esp, dropCache) => {
+      const running = await rootHash(this.#ports.files);
+      if (running !== image.rootHash && kernelImagePath(running) === path) {
+        throw new KeelError('E_INTERNAL', `Cannot write ${path}: the running kernel has that name`);
+      }
+      if ((await sha256Of(esp, path)) === image.sha256) return;
+      await esp.remove(path);
+      await esp.write(path, image.bytes, image.sizeBytes);
+      await dropCache();
+      const found = await sha256Of(esp, path);
+      if (found === image.sha256) return;
+      await esp.remove(path);
+      throw new KeelError(
+        'E_ESP_DAMAGED',
+        `Cannot write ${path}: it reads back with SHA-256 ${found}, expected ${image.sha256}`,
+      );
+    });
+  }
+
+  /**
+   * Arms a release for one try; its kernel image must be in its place. The last write is one sector.
+   *
+   * @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_UNKNOWN
+   */
+  arm(arming: Arming): Promise<void> {
+    return this.#change(async (esp) => {
+      await perform(esp, planArm(await this.#picture(esp), arming));
+      const after = await this.#picture(esp);
+      if (nextEntry(after)?.name.sequence === arming.sequence) return;
+      await perform(esp, planRemove(after, arming.sequence));
+      const next = nextEntry(after)?.fileName ?? 'nothing';
+      throw new KeelError('E_ESP_DAMAGED', `Cannot arm entry ${arming.sequence}: ${next} is next`);
+    });
+  }
+
+  /**
+   * Commits an entry: nine tries, and no older entry for the same root. The first write is one sector.
+   *
+   * @throws KeelError E_ESP_DAMAGED when there is no such entry, or it cannot be written
+   */
+  commit(sequence: number): Promise<void> {
+    return this.#change(async (esp) => {
+      const changes = planCommit(await this.#picture(esp), sequence);
+      if (changes === undefined) {
+        throw new KeelError('E_ESP_DAMAGED', `Cannot commit entry ${sequence}: it is not there`);
+      }
+      await perform(esp, changes);
+    });
+  }
+
+  /**
+   * Gives the running system its nine tries back; one that has no entry gets one. To be called while nothing is on trial
+   * and the checks pass. Frees what power cuts have lost.
+   *
+   * @throws KeelError E_ESP_DAMAGED, E_ESP_FULL, E_SLOT_UNKNOWN
+   */
+  putBackTries(): Promise<void> {
+    return this.#change(async (esp) => {
+      await esp.reclaim();
+      await perform(esp, planPutBack(await this.#picture(esp)));
+    });
+  }
+
+  /**
+   * Removes an entry, and its kernel image when nothing else needs it. One that is not there is fine.
+   *
+   * @throws KeelError E_ESP_DAMAGED
+   */
+  removeEntry(sequence: number): Promise<void> {
+    return this.#change(async (esp) => {
+      await perform(esp, planRemove(await this.#picture(esp), sequence));
+    });
+  }
+
+  async #picture(esp: Esp): Promise<BootPicture> {
+    const found = await readEntries(esp);
+    const running = await findSlot(this.#ports, 'running');
+    const other = await findSlot(this.#ports, 'other');
+    const hash = await rootHash(this.#ports.files);
+    const seen = await this.#seen(found.entries);
+    const slotOf = (entry: PictureEntry): PictureEntry => {
+      const guid = entry.rootHash === undefined ? '' : guidFromHex(entry.rootHash.slice(0, 32));
+      // The running root is where it runs from, also when its table cannot be read.
+      const slot =
+        entry.rootHash === hash ? running : [running, other].find((one) => one.guid === guid);
+      return slot === undefined ? entry : { ...entry, slot: slot.slot };
+    };
+    const entries = inLoaderOrder(found.entries).map(slotOf);
+    const selected = seen.selected === undefined ? {} : { loaderSelected: seen.selected };
+    const entry = runningEntry(entries, { rootHash: hash, ...selected });
+    const version = (await osRelease(this.#ports.files)).get('VERSION_ID') ?? '';
+    return {
+      running: { ...running, version, rootHash: hash, ...(entry === undefined ? {} : { entry }) },
+      other,
+      entries,
+      unarmed: found.unarmed,
+      kernelImages: found.kernelImages,
+      nextSequence: sequenceAfter([...entries.map(({ fileName }) => fileName), ...found.unarmed]),
+      isCounting: seen.isCounting,
+      ...selected,
+    };
+  }
+
+  async #seen(
+    entries: readonly PictureEntry[],
+  ): Promise<{ readonly selected: string | undefined; readonly isCounting: boolean | undefined }> {
+    const selected = await this.#witness.selected();
+    const hash = await rootHash(this.#ports.files);
+    const options = selected === undefined ? {} : { loaderSelected: selected };
+    const entry = runningEntry(entries, { rootHash: hash, ...options });
+    return { selected, isCounting: this.#witness.judge(entry, selected) };
+  }
+
+  /** One after the other. */
+  #change(change: (esp: Esp, dropCache: () => Promise<void>) => Promise<void>): Promise<void> {
+    const run = this.#last.then(() => this.#withEsp('write', change));
+    // Who made this call hears of its error; the next call does not.
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  /** The partition is read anew. A reader does not wait for a change: after each of its writes all is in order. */
+  async #withEsp<T>(
+    mode: 'read' | 'write',
+    use: (esp: Esp, dropCache: () => Promise<void>) => Promise<T>,
+  ): Promise<T> {
+    const partition = await espPartition(this.#ports);
+    if (partition === undefined) {
+      throw new KeelError('E_ESP_DAMAGED', 'Cannot read EFI system partition: there is none');
+    }
+    const device = await opened(() => this.#ports.openDevice(`/dev/${partition.name}`, mode));
+    try {
+      return await use(await Esp.open(device), () => device.dropCache());
+    } finally {
+      await device.close();
+    }
+  }
+}
+
+async function opened<T>(open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (cause) {
+    throw new KeelError('E_ESP_DAMAGED', `Cannot open EFI system partition: ${cause}`, { cause });
+  }
+}
+
+async function perform(esp: Esp, changes: readonly BootChange[]): Promise<void> {
+  for (const change of changes) {
+    if (change.kind === 'remove') await esp.remove(change.path);
+    else if (change.kind === 'rename') await esp.rename(change.path, change.newName);
+    else {
+      const bytes = Buffer.from(change.text);
+      await esp.write(change.path, bytes, bytes.length);
+    }
+  }
+}
+
+async function readEntries(esp: Esp): Promise<Entries> {
+  const images = ((await esp.list(ESP_KERNEL_DIR)) ?? [])
+    .filter(({ name, isDirectory }) => !isDirectory && isKernelImageName(name))
+    .map(({ name }) => `${ESP_KERNEL_DIR}/${name}`);
+  const files = ((await esp.list(ENTRIES_DIR)) ?? []).filter(({ isDirectory }) => !isDirectory);
+  const names = files.slice(0, ENTRIES_MAX).map(({ name }) => name);
+  const entries: PictureEntry[] = [];
+  for (const fileName of names.filter(isEntryName)) entries.push(await readEntry(esp, fileName));
+  return { entries, unarmed: names.filter(isUnarmedName), kernelImages: images };
+}
+
+async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
+  const text = (await esp.read(`${ENTRIES_DIR}/${fileName}`, ENTRY_BYTES_MAX)) ?? Buffer.alloc(0);
+  const parsed = parseEntryText(text.toString('utf8')) ?? { version: '', uki: '' };
+  const header =
+    parsed.uki === '' ? undefined : await esp.read(parsed.uki, KERNEL_IMAGE_HEADER_BYTES);
+  const place = header === undefined ? undefined : commandLinePlace(header);
+  const line = place === undefined ? undefined : await esp.readRange(parsed.uki, place);
+  const hash = parseVerityTable(line?.toString('latin1') ?? '')?.rootHash;
+  return {
+    ...{ fileName, name: entryNameOf(fileName), ...parsed },
+    isImageThere: header !== undefined,
+    ...(hash === undefined ? {} : { rootHash: hash }),
+  };
+}
+
+/** SHA-256 of a file; empty when there is none. */
+async function sha256Of(esp: Esp, path: string): Promise<string> {
+  const sum = createHash('sha256');
+  for (let offsetBytes = 0; ; offsetBytes += PIECE_BYTES_MAX) {
+    const piece = await esp.readRange(path, { offsetBytes, lengthBytes: PIECE_BYTES_MAX });
+    if (piece === undefined) return '';
+    sum.update(piece);
+    if (piece.length < PIECE_BYTES_MAX) return sum.digest('hex');
+  }
+}
