@@ -4,9 +4,13 @@ import { TOKEN_LIFETIME_MS } from './core/enrolment.ts';
 import type { Limits } from './core/limits.data.ts';
 import { startGrpcServer } from './grpc-server.ts';
 import type { AgentPorts } from './ports.ts';
+import { BootLadder } from './shell/boot-ladder.ts';
+import { BootState } from './shell/boot-state.ts';
 import { HealthRunner } from './shell/health.ts';
+import { LadderWatch } from './shell/ladder-watch.ts';
 import type { Listener } from './shell/listener.ts';
 import { NodeConfigStore } from './shell/node-config-store.ts';
+import { OutsideChecks, outsideSettings } from './shell/outside-checks.ts';
 import { RestartWatch } from './shell/restart-watch.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import { TimeSync } from './shell/time-sync.ts';
@@ -41,9 +45,18 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const timeSync = new TimeSync(ports, beginnings.buildMs);
   const restarts = new RestartWatch(ports);
   const writeTest = new WriteTest(ports);
-  const health = new HealthRunner({ ports, identity, trust, configuration, restarts, writeTest });
-  const server = startGrpcServer({ ...beginnings, configuration, timeSync, health });
+  const outside = new OutsideChecks(ports);
+  const bootState = new BootState(ports);
+  const bootLadder = new BootLadder(ports);
+  const health = new HealthRunner({
+    ...{ ports, identity, trust, configuration, restarts, writeTest, outside, bootState },
+    ladder: new LadderWatch(bootLadder, ports.clock),
+  });
+  const server = startGrpcServer({
+    ...{ ...beginnings, configuration, timeSync, health, outside, bootState, bootLadder },
+  });
   timeSync.restart(configuration.config?.time.servers ?? []);
+  outside.restart(outsideSettings(configuration));
   restarts.start();
   // A console that takes nothing must not hold up who calls.
   announce(beginnings, configuration).catch((cause: unknown) => {
@@ -52,6 +65,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   return {
     drain() {
       timeSync.close();
+      outside.close();
       restarts.close();
       server.drain();
     },

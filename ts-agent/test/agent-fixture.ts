@@ -29,6 +29,7 @@ import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import { createFakeKernelLog } from '@keelos/ts-agent/sys/kmsg.fake.ts';
 import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { bootEsp, bootTableBytes, setBootVariables } from './boot-disk.ts';
 import type { MadeCertificate } from './openssl-certificates.ts';
 import { makeCertificate } from './openssl-certificates.ts';
 
@@ -57,6 +58,7 @@ export class FakeWorld {
   imageFileCount = 500;
   imageFilesRead = 0;
   verifyImage: AgentPorts['verifyImage'] = async () => Promise.reject(new Error('no image'));
+  askProbe: AgentPorts['askProbe'] = async () => 'answers';
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
 
   constructor() {
@@ -87,12 +89,9 @@ export class FakeWorld {
     this.files.links.set('/sys/dev/block/254:0', '../../devices/virtual/block/dm-0');
     this.files.links.set('/sys/class/block/vda1', '../../devices/pci/block/vda/vda1');
     this.files.links.set('/sys/class/block/vda2', '../../devices/pci/block/vda/vda2');
-    const sector = Buffer.alloc(512);
-    sector.writeUInt16LE(512, 11);
-    sector[13] = 1;
-    sector[16] = 2;
-    sector.writeUInt16LE(0xaa55, 510);
-    this.files.files.set('/dev/vda1', sector);
+    this.files.files.set('/dev/vda', bootTableBytes(ROOT_HASH));
+    this.files.files.set('/dev/vda1', bootEsp({ rootHash: ROOT_HASH, triesLeft: 8 }));
+    setBootVariables(this.variables, ROOT_HASH);
     const room = { sizeBytes: 1e9, availableBytes: 9e8, inodes: 1e6, freeInodes: 9e5 };
     this.files.rooms.set('/var', room);
     this.boot({});
@@ -159,6 +158,8 @@ export class FakeWorld {
       readTrust: readTrustFile,
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
+      askProbe: (...call) => this.askProbe(...call),
+      knock: async () => 'answers',
       openDevice: async (path) => {
         const found = this.files.files.get(path) ?? new Error(`ENOENT: ${path}`);
         if (!Buffer.isBuffer(found)) throw found;

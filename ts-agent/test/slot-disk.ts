@@ -104,6 +104,7 @@ export function setDisk(world: FakeWorld, disk: TestDisk): void {
     diskGuid: 'dddddddd-dddd-4ddd-8ddd-dddddddddddd',
     diskSectors: 65_536,
     partitions: [
+      slot(1, 'keel-esp', 'e5e5e5e5-e5e5-4e5e-8e5e-e5e5e5e5e5e5'),
       slot(2, 'keel-a', slotGuid(disk.running.rootHash)),
       slot(3, 'keel-b', disk.otherGuid ?? EMPTY_GUID),
     ],

@@ -2,7 +2,7 @@
  * The ladder of firmware boot options: the loader, its second copy, the committed kernel image started directly. What is
  * there, what ought to be there, and what to write. Pure.
  */
-import { LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
+import { kernelImagePath, LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
 import { decodeLoadOption, encodeLoadOption, type LoadOption, type OptionPartition } from './load-option.ts';
 
 /** EFI_GLOBAL_VARIABLE, UEFI Specification 2.10, section 3.3. */
@@ -33,25 +33,43 @@ export function optionNumber(variable: string): number | undefined {
 /** The committed release. */
 export interface Committed {
   readonly version: string;
-  /** Path of its kernel image. */
-  readonly uki: string;
+  readonly rootHash: string;
 }
 
-/** The options that ought to be there, in order. Without a release the last rung is left out. */
-export function wantedOptions(
+/** The options that ought to be there, in order. */
+export function wantedOptions(partition: OptionPartition, committed: Committed): LoadOption[] {
+  const kernel = kernelImagePath(committed.rootHash);
+  return optionsFor(partition, { description: `${LOADER} ${committed.version}`, path: kernel });
+}
+
+/**
+ * The same for somebody who does not know what is committed: any kernel image of the partition will do on the last rung,
+ * but there must be one.
+ */
+export function possibleOptions(
   partition: OptionPartition,
-  committed: Committed | undefined,
+  { options }: FirmwareOptions,
 ): LoadOption[] {
-  const option = (description: string, path: string) => ({
-    ...{ description, path, partition, isActive: true },
+  const last = [...options.values()]
+    .filter((bytes) => rungOf(bytes) === 2)
+    .map((bytes) => decodeLoadOption(bytes))
+    .find((option) => option?.partition?.guid === partition.guid);
+  return optionsFor(partition, {
+    description: last?.description ?? `${LOADER} (kernel image)`,
+    path: last?.path ?? '',
   });
-  return [
-    option(LOADER, LOADER_PATH),
-    option(SECOND_LOADER, SECOND_LOADER_PATH),
-    ...(committed === undefined
-      ? []
-      : [option(`${LOADER} ${committed.version}`, committed.uki)]),
+}
+
+function optionsFor(
+  partition: OptionPartition,
+  last: Pick<LoadOption, 'description' | 'path'>,
+): LoadOption[] {
+  const rungs = [
+    { description: LOADER, path: LOADER_PATH },
+    { description: SECOND_LOADER, path: SECOND_LOADER_PATH },
+    last,
   ];
+  return rungs.map((rung) => ({ ...rung, partition, isActive: true }));
 }
 
 /** What the firmware has. */
@@ -156,11 +174,7 @@ export function planLadder(
     return [{ kind: 'write', name: optionVariable(number), attributes: ATTRIBUTES, data }];
   });
   const surplus = [...firmware.options]
-    .filter(([number, bytes]) => {
-      const rung = rungOf(bytes);
-      // Without a release to name, what is on the last rung stays.
-      return rung !== undefined && rung < wanted.length && !numbers.includes(number);
-    })
+    .filter(([number, bytes]) => rungOf(bytes) !== undefined && !numbers.includes(number))
     .map(([number]) => number);
   const rest = firmware.order.filter(
     (number) => !numbers.includes(number) && !surplus.includes(number),

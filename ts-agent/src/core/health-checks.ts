@@ -3,6 +3,7 @@
  */
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import type { BootReport, ServiceStatus, WatchdogKind } from '@keelos/proto/init-control.ts';
+import type { Rung } from './boot-options.ts';
 
 /** Result of a check. */
 export type HealthState = 'healthy' | 'degraded' | 'failing';
@@ -152,6 +153,41 @@ export function judgeEsp(device: string | undefined, problem: string | undefined
   return problem === undefined
     ? healthy(`The EFI system partition ${device} can be read.`)
     : failing(`The EFI system partition ${device} cannot be used: ${problem}.`, remedy);
+}
+
+/** The boot loader can count tries. undefined: it cannot be told. */
+export function judgeBootCounting(isCounting: boolean | undefined): Verdict {
+  if (isCounting === true) return healthy('The boot loader has counted a try of this boot.');
+  if (isCounting === false) {
+    return failing(
+      'The boot loader started this system without counting a try: a failed update would not be undone.',
+      'Updates are refused. The firmware must be able to write to the EFI system partition: look at its set-up.',
+    );
+  }
+  return degraded(
+    'This system was not started through a counted entry of the boot loader.',
+    'Updates are refused until it was: reboot once. When it stays so, look at osctl slots and at the boot options of the firmware.',
+  );
+}
+
+/** The firmware's boot options are in order. `rungs` is empty when the firmware keeps no variables. */
+export function judgeBootOptions(rungs: readonly Rung[]): Verdict {
+  if (rungs.length === 0) {
+    return degraded(
+      'The firmware keeps no variables: a damaged boot loader has nothing behind it.',
+      'Keep an image of the node at hand. In a virtual machine, give it a store for UEFI variables.',
+    );
+  }
+  const wrong = rungs.filter(({ isCorrect }) => !isCorrect);
+  if (wrong.length === 0) return healthy('The boot options of the firmware are in order.');
+  const named = wrong.map(
+    ({ description, number }) =>
+      `"${description}" ${number === undefined ? 'is missing' : 'is wrong or out of place'}`,
+  );
+  return degraded(
+    `Boot options of the firmware: ${named.join(', ')}.`,
+    'The node mends them at every boot and commit. When it stays so, look at osctl logs agent.',
+  );
 }
 
 /** The clock is believable. */

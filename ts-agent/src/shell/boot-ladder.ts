@@ -12,6 +12,7 @@ import {
   optionNumber,
   parseBootOrder,
   planLadder,
+  possibleOptions,
   type Rung,
   wantedOptions,
 } from '../core/boot-options.ts';
@@ -40,14 +41,19 @@ export class BootLadder {
   }
 
   /**
-   * Looks, and changes nothing. Without a committed release only the two loaders are looked at.
+   * Looks, and changes nothing. Without a committed release any kernel image will do on the last rung.
    *
    * @throws KeelError E_DISK_LAYOUT when the partition cannot be named
    */
   async check(committed?: Committed): Promise<LadderFacts> {
     if (!this.#ports.variables.isAvailable) return { isAvailable: false, rungs: [] };
-    const wanted = wantedOptions(await this.#partition(), committed);
-    return { isAvailable: true, rungs: judgeLadder(await this.#options(), wanted) };
+    const partition = await this.#partition();
+    const firmware = await this.#options();
+    const wanted =
+      committed === undefined
+        ? possibleOptions(partition, firmware)
+        : wantedOptions(partition, committed);
+    return { isAvailable: true, rungs: judgeLadder(firmware, wanted) };
   }
 
   /**

@@ -104,7 +104,7 @@ export class BootState {
   }
 
   /** Bytes that a kernel image may have once the other slot is disarmed. @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN */
-  roomAfterDisarm(): Promise<number> {
+  roomForKernelImage(): Promise<number> {
     return this.#withEsp('read', async (esp) => {
       const gone = new Set(planDisarm(await this.#picture(esp)).map(({ path }) => path));
       const images = (await esp.list(ESP_KERNEL_DIR)) ?? [];

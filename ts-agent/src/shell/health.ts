@@ -3,6 +3,8 @@ import { X509Certificate } from 'node:crypto';
 import { BOOT_SECTOR_BYTES, bootSectorProblem } from '../core/boot-sector.ts';
 import type { Verdict } from '../core/health-checks.ts';
 import {
+  judgeBootCounting,
+  judgeBootOptions,
   judgeCertificate,
   judgeConfiguration,
   judgeEsp,
@@ -19,8 +21,11 @@ import type { CheckResult, HealthHistory } from '../core/health-history.ts';
 import { recordVerdicts } from '../core/health-history.ts';
 import { parseKilobytes } from '../core/proc-text.ts';
 import type { AgentPorts } from '../ports.ts';
+import type { BootState } from './boot-state.ts';
+import type { LadderWatch } from './ladder-watch.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
 import { bootReport, espPartition, rootFacts } from './node-facts.ts';
+import type { OutsideChecks } from './outside-checks.ts';
 import type { RestartWatch } from './restart-watch.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import type { Trust } from './trust.ts';
@@ -40,16 +45,21 @@ export interface HealthSubjects {
   readonly configuration: NodeConfigStore;
   readonly restarts: RestartWatch;
   readonly writeTest: WriteTest;
+  readonly bootState: Pick<BootState, 'counting'>;
+  readonly ladder: Pick<LadderWatch, 'facts'>;
+  readonly outside: OutsideChecks;
 }
 
 type Check = (subjects: HealthSubjects) => Promise<Verdict> | Verdict;
 
-/** The checks, in the order in which they are reported. */
+/** The node's own checks, in the order in which they are reported; those of what lies around it follow. */
 const CHECKS: readonly (readonly [name: string, check: Check])[] = [
   ['init', checkInit],
   ['api', () => ({ state: 'healthy', message: 'The API answers.', remedy: '' })],
   ['state-partition', checkStatePartition],
   ['esp', checkEsp],
+  ['boot-counting', async ({ bootState }) => judgeBootCounting(await bootState.counting())],
+  ['boot-options', async ({ ladder }) => judgeBootOptions((await ladder.facts()).rungs)],
   ['time', checkTime],
   ['network', checkNetwork],
   ['certificate', checkCertificate],
@@ -90,7 +100,9 @@ export class HealthRunner {
 
   async #run(): Promise<readonly CheckResult[]> {
     const verdicts = await Promise.all(
-      CHECKS.map(async ([name, check]) => [name, await this.#verdict(name, check)] as const),
+      [...CHECKS, ...this.#subjects.outside.checks()].map(
+        async ([name, check]) => [name, await this.#verdict(name, check)] as const,
+      ),
     );
     const nowMs = this.#subjects.ports.clock.nowMs();
     const { history, results } = recordVerdicts(this.#history, verdicts, nowMs);
