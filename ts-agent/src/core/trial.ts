@@ -174,26 +174,3 @@ function giveUp(
     ],
   };
 }
-
-const PANIC = /Kernel panic - not syncing: .{1,200}/;
-const INIT_END = /keel-init: .{1,200}/;
-
-/**
- * Why a trial failed, in one sentence: what the agent wrote before it gave up, else what PID 1 wrote, else what the
- * console shows, else what is certain.
- */
-export function causeOfFailure(known: {
-  readonly fromAgent: string;
-  readonly fromInit: string;
-  readonly evidence: readonly string[];
-}): string {
-  const { fromAgent, fromInit, evidence } = known;
-  if (fromAgent !== '') return fromAgent;
-  if (fromInit !== '') return fromInit;
-  const text = evidence.join('\n');
-  const panic = PANIC.exec(text)?.[0];
-  if (panic !== undefined) return `The kernel panicked: ${panic}`;
-  const init = [...text.matchAll(new RegExp(INIT_END, 'g'))].at(-1)?.[0];
-  const last = init === undefined ? '' : ` Its last words: ${init}`;
-  return `The release was started once and ended before it was healthy: it crashed, hung, lost power, or could not be loaded.${last}`;
-}

@@ -103,7 +103,8 @@ const ROWS: readonly Row[] = [
   ['armed', 'reboot', 'rebooting', 'run-hooks', 'ask-reboot'],
 
   ['reading', 'fail', 'failed'],
-  ['checking', 'fail', 'failed'],
+  // A signed release that is refused is in the history, too.
+  ['checking', 'fail', 'failed', 'close-history'],
   ['inspecting', 'fail', 'failed'],
   ['disarming', 'fail', 'failed', 'close-history'],
   ['writing', 'fail', 'failed', 'close-history'],

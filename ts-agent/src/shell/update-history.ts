@@ -13,6 +13,18 @@ const HISTORY_BYTES_MAX = 900_000;
 export type HistoryEnd = Pick<HistoryEntry, 'outcome'> &
   Partial<Pick<HistoryEntry, 'cause' | 'code' | 'evidence' | 'automatic'>>;
 
+/** An entry that has just begun. */
+export function openEntry(
+  of: Pick<HistoryEntry, 'id' | 'kind' | 'who' | 'reason' | 'from' | 'to'>,
+  startedMs: number,
+): HistoryEntry {
+  const { id, kind, who, reason, from, to } = of;
+  return {
+    ...{ id, kind, who, reason, from, to, automatic: false, outcome: 'open' },
+    ...{ startedMs, endedMs: 0, cause: '', code: '', evidence: [] },
+  };
+}
+
 type Ports = Pick<AgentPorts, 'state' | 'log' | 'clock'>;
 
 /** Reads and writes the history; nothing of it is kept in memory. */

@@ -1,27 +1,17 @@
 /** What an update touches, as narrow as its parts need it: a node gives the real things, a crash test simulated ones. */
-import type { BundleManifest, BundleSignatures, TrustFile } from '@keelos/proto/bundle.ts';
+import type { BundleManifest } from '@keelos/proto/bundle.ts';
 import type { SlotRelease } from '@keelos/proto/update-record.ts';
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
 import type { BootPicture } from '../core/boot-state.ts';
 import type { CheckResult } from '../core/health-history.ts';
 import type { AgentPorts } from '../ports.ts';
-import type { BlockDevice, OpenBlockDevice } from '../sys/block-device.ts';
-
-/** What stands at the end of a bundle, parsed. */
-export interface BundleTail {
-  readonly manifest: BundleManifest;
-  /** As they are signed. */
-  readonly manifestBytes: Uint8Array;
-  /** Hexadecimal. */
-  readonly manifestSha256: string;
-  readonly signatures: BundleSignatures['signatures'];
-}
+import type { BlockDevice } from '../sys/block-device.ts';
 
 /** The boot state: shell/boot-state.ts has it for a node. Each change is durable when its promise is fulfilled. */
 export interface BootControl {
   read(): Promise<BootPicture>;
   /** Bytes that a kernel image may have once the other slot is disarmed; nothing is changed. */
-  roomForKernelImage(): Promise<number>;
+  roomAfterDisarm(): Promise<number>;
   /** Removes the other slot's entries, kernel images that nothing names then, and leftovers. Done twice it is done once. */
   disarmOther(): Promise<void>;
   /** Writes a kernel image and reads it back. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_WRITE */
@@ -60,7 +50,7 @@ export interface SlotPlace {
 
 /** Facts of the machine and of the running release. */
 export interface UpdateFacts {
-  readonly arch: string;
+  readonly arch: BundleManifest['arch'];
   bootId(): Promise<string>;
   /** Bytes of the running image's trust file; undefined when it has none. */
   trustBytes(): Promise<Uint8Array | undefined>;
@@ -72,19 +62,24 @@ export interface UpdateFacts {
 
 /** Everything that installing touches. */
 export interface InstallerPorts
-  extends Pick<AgentPorts, 'clock' | 'state' | 'log' | 'random' | 'verifyImage'> {
+  extends Pick<
+    AgentPorts,
+    | 'clock'
+    | 'state'
+    | 'log'
+    | 'random'
+    | 'verifyImage'
+    | 'openDevice'
+    | 'readBundle'
+    | 'readTrust'
+  > {
   readonly boot: BootControl;
   readonly facts: UpdateFacts;
-  readonly openDevice: OpenBlockDevice;
   /** Backup table, flush, primary table, flush. */
   readonly setSlotGuid: (
     disk: BlockDevice,
     slot: { readonly partitionNumber: number; readonly guid: string },
   ) => Promise<void>;
-  /** @throws KeelError E_BUNDLE_… */
-  readonly readBundle: (tail: Uint8Array, sizeBytes: number) => Promise<BundleTail>;
-  /** @throws KeelError E_BUNDLE_MALFORMED */
-  readonly readTrust: (bytes: Uint8Array) => Promise<TrustFile>;
 }
 
 /** Everything that judging a trial touches. */
@@ -95,9 +90,7 @@ export interface CommitterPorts
   readonly health: () => Promise<readonly CheckResult[]>;
   /** Empty, or why the API does not answer to another process. */
   readonly apiProblem: () => Promise<string>;
-  /** What is left of a boot that failed: kernel messages, console lines. */
-  readonly evidence: () => Promise<readonly string[]>;
-  /** Compares the ladder of firmware boot options with what is committed, and mends it. */
+  /** Compares the ladder of firmware boot options with what is committed and runs, and mends it. */
   readonly mendLadder: (committed: SlotRelease) => Promise<void>;
   /** Waits; ends early, with the signal's reason, when it is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;

@@ -19,9 +19,6 @@ import {
 } from '../core/update-record-shapes.ts';
 import type { AgentPorts } from '../ports.ts';
 
-/** Longest line of PID 1 that is read. */
-const GIVEN_UP_CHARS_MAX = 1024;
-
 /** Where records are. */
 export type RecordPorts = Pick<AgentPorts, 'state' | 'log'>;
 
@@ -121,21 +118,4 @@ export function forgiveRoot(ports: RecordPorts, rootHash: string): void {
   const roots = all.filter((one) => one.rootHash !== rootHash);
   if (roots.length === all.length) return;
   ports.state.replace(UPDATE_PATHS.failedRoots, encodeRecord(FAILED_ROOTS_RECORD, { roots }));
-}
-
-/** What PID 1 wrote when it gave up on a trial; empty when it did not. */
-export function givenUpLine({ state, log }: RecordPorts): string {
-  try {
-    const bytes = state.read(UPDATE_PATHS.trialGivenUp) ?? new Uint8Array();
-    return Buffer.from(bytes).toString('utf8', 0, GIVEN_UP_CHARS_MAX).trim();
-  } catch (cause) {
-    if (!(cause instanceof KeelError)) throw cause;
-    log(`what PID 1 wrote about the trial not read: ${cause.message}`);
-    return '';
-  }
-}
-
-/** @throws KeelError E_STATE_UNAVAILABLE */
-export function forgetGivenUpLine({ state }: RecordPorts): void {
-  state.remove(UPDATE_PATHS.trialGivenUp);
 }

@@ -1,0 +1,143 @@
+/** Reads the end of a bundle and decides whether it is installed. Nothing is written. */
+import type { TrustFile } from '@keelos/proto/bundle.ts';
+import { TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
+import { judgeSignatures } from '@keelos/proto/bundle-signature.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
+import { judgeAcceptance, kernelImageProblem } from '../core/acceptance.ts';
+import type { BootPicture } from '../core/boot-state.ts';
+import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import { isTrialEntry } from '../core/trial.ts';
+import type { UpdateSource } from '../sys/update-source.ts';
+import { exactly } from './root-copy.ts';
+import type { AcceptedBundle, CourseTarget, UpdateCourse } from './update-course.ts';
+import type { InstallerPorts } from './update-ports.ts';
+import { epochFloor, failedRoots, trialRecord } from './update-records.ts';
+
+/** What the running image trusts. @throws KeelError E_NO_TRUST when it has no trust file, E_IMAGE_INVALID */
+export async function runningTrust(
+  ports: Pick<InstallerPorts, 'facts' | 'readTrust'>,
+): Promise<TrustFile> {
+  const bytes = await ports.facts.trustBytes();
+  if (bytes !== undefined) return ports.readTrust(bytes);
+  throw new KeelError('E_NO_TRUST', 'Cannot accept bundles: the running image has no trust file');
+}
+
+/** @throws KeelError E_UPDATE_UNSETTLED while a release is armed or on trial */
+export function demandSettled(ports: Pick<InstallerPorts, 'state' | 'log'>): void {
+  const trial = trialRecord(ports);
+  if (trial === undefined) return;
+  throw new KeelError(
+    'E_UPDATE_UNSETTLED',
+    `Cannot begin: ${trial.to.version} in slot ${trial.to.slot} is armed or on trial`,
+    { details: { id: trial.id, version: trial.to.version } },
+  );
+}
+
+/** @throws KeelError E_UPDATE_UNSETTLED while the running release is on trial, whatever records say */
+export function demandCommitted({ running }: BootPicture): void {
+  if (running.entry === undefined || !isTrialEntry(running.entry.name)) return;
+  throw new KeelError(
+    'E_UPDATE_UNSETTLED',
+    `Cannot begin: the running release ${running.version} is on trial`,
+  );
+}
+
+/**
+ * Checks the bundle of a course in the order in which its bytes may be believed: form, signatures, then what they say.
+ * Tells the course its target as soon as the signatures count, so that a refusal after that is in the history.
+ *
+ * @throws KeelError of the source, E_BUNDLE_…, E_SIGNATURE_…, and as judgeAcceptance
+ */
+export async function checkBundle(
+  ports: InstallerPorts,
+  course: UpdateCourse,
+  signal: AbortSignal,
+): Promise<void> {
+  const { source, retryFailed } = course.wish;
+  if (source === undefined) throw new TypeError('a course without a source');
+  demandSettled(ports);
+  const trust = await runningTrust(ports);
+  const bundle = await readEnd(ports, source, signal);
+  judgeSignatures({ tail: bundle, trust, nowMs: ports.clock.nowMs() });
+  const { manifest } = bundle;
+  const picture = await ports.boot.read();
+  demandCommitted(picture);
+  const place = await ports.facts.otherSlot();
+  course.target = targetOf(bundle, { running: picture.running, place });
+  judgeAcceptance({
+    ...{ manifest, trust, picture, retryFailed, slotBytes: place.sizeBytes },
+    arch: ports.facts.arch,
+    epochFloor: epochFloor(ports),
+    espRoomBytes: await ports.boot.roomAfterDisarm(),
+    failedRoots: failedRoots(ports),
+  });
+  const commandLine = await commandLineOf(bundle, source, signal);
+  const problem = kernelImageProblem(commandLine, manifest);
+  if (problem === '') return;
+  throw new KeelError(
+    'E_BUNDLE_MALFORMED',
+    `Cannot install ${manifest.version}: its kernel image does not start its root: ${problem}`,
+  );
+}
+
+async function readEnd(
+  ports: InstallerPorts,
+  source: UpdateSource,
+  signal: AbortSignal,
+): Promise<AcceptedBundle> {
+  const { sizeBytes } = await source.open(signal);
+  const lengthBytes = Math.min(sizeBytes, TAIL_BYTES_MAX);
+  const tail = await readPiece(source, { offsetBytes: sizeBytes - lengthBytes, lengthBytes }, signal);
+  const bundle = await ports.readBundle(tail, sizeBytes, signal);
+  const { uki } = bundle.manifest;
+  const restBytes = sizeBytes - uki.offset - uki.size;
+  return { ...bundle, rest: tail.subarray(tail.length - restBytes) };
+}
+
+/** A short range in one piece. */
+async function readPiece(
+  source: UpdateSource,
+  range: { readonly offsetBytes: number; readonly lengthBytes: number },
+  signal: AbortSignal,
+): Promise<Buffer> {
+  if (range.lengthBytes === 0) return Buffer.alloc(0);
+  const pieces: Uint8Array[] = [];
+  for await (const piece of exactly(source.read(range, signal), range.lengthBytes)) {
+    // A source may use its memory again for the next piece.
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces);
+}
+
+async function commandLineOf(
+  { manifest: { uki } }: AcceptedBundle,
+  source: UpdateSource,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const lengthBytes = Math.min(uki.size, KERNEL_IMAGE_HEADER_BYTES);
+  const header = await readPiece(source, { offsetBytes: uki.offset, lengthBytes }, signal);
+  const place = commandLinePlace(header);
+  if (place === undefined || place.offsetBytes + place.lengthBytes > uki.size) return undefined;
+  const range = { offsetBytes: uki.offset + place.offsetBytes, lengthBytes: place.lengthBytes };
+  const text = await readPiece(source, range, signal);
+  return text.toString('latin1').replace(/\0+$/, '');
+}
+
+function targetOf(
+  bundle: AcceptedBundle,
+  of: Pick<CourseTarget, 'place'> & { readonly running: CourseTarget['from'] },
+): CourseTarget {
+  const { version, root } = bundle.manifest;
+  const { slot, version: fromVersion, rootHash } = of.running;
+  const blocks = root.dataBytes / VERITY_BLOCK_BYTES;
+  return {
+    place: of.place,
+    from: { slot, version: fromVersion, rootHash },
+    to: { slot: of.place.slot, version, rootHash: root.rootHash },
+    table: {
+      ...{ dataBlocks: blocks, hashStartBlock: blocks, salt: root.salt, rootHash: root.rootHash },
+    },
+    bundle,
+  };
+}
