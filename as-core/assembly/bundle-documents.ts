@@ -14,6 +14,7 @@ import {
   HEX,
   isBefore,
   key,
+  lengthIn,
   NAME,
   number,
   numberIn,
@@ -118,6 +119,7 @@ function judgePlaces(partsEnd: u64): i32 {
   const data: u64 = numberIn(ROOT_DATA);
   const root: u64 = numberIn(ROOT_SIZE);
   const uki: u64 = numberIn(UKI_SIZE);
+  if ((lengthIn(ROOT_SALT) & 1) != 0) return STATUS_BUNDLE_TEXT;
   if (root > ROOT_BYTES_MAX || uki > UKI_BYTES_MAX) return STATUS_BUNDLE_PART_TOO_LARGE;
   if (data == 0 || data % BLOCK_BYTES != 0 || data > root || uki == 0) return STATUS_BUNDLE_PLACES;
   if (root - data != treeBytes(data / BLOCK_BYTES)) return STATUS_BUNDLE_PLACES;

@@ -219,3 +219,8 @@ export function isBefore(a: u32, b: u32): bool {
 export function numberIn(cell: u32): u64 {
   return load<u64>(cellAt(cell));
 }
+
+/** The length of the text in a cell. */
+export function lengthIn(cell: u32): u32 {
+  return load<u32>(cellAt(cell), 4);
+}

@@ -1,12 +1,11 @@
 /** `keel-image keys`: keys that sign bundles, and trust files that say which of them count. */
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { TrustedKey, TrustFile } from '@keelos/proto/bundle.ts';
 import { encodeTrust } from '@keelos/proto/bundle-writer.ts';
 import { Command, InvalidArgumentError } from 'commander';
 import { collected } from '../core/collected.ts';
 import { makeTrust, parseNotAfter, rotateTrust } from '../core/trust.ts';
-import { makeKeyFiles, readPublicKey, readTrust, writeTrust } from '../sys/key-files.ts';
+import { makeKeyFiles, readKeys, readPublicKey, readTrust, writeTrust } from '../sys/key-files.ts';
 
 const MAKE_HELP = `
 Writes <name>.key, the private key (PKCS #8 in PEM, mode 0600), and <name>.pub, which goes into trust files. Keep the first
@@ -73,12 +72,6 @@ function makeKeysCommand(): Command {
     });
 }
 
-async function keysIn(path: string): Promise<readonly TrustedKey[]> {
-  const start = await readFile(path, 'latin1');
-  if (!start.includes('"keelos-trust/')) return [await readPublicKey(path)];
-  return (await readTrust(path)).keys;
-}
-
 function showKeysCommand(): Command {
   return new Command('show')
     .description('Show the keys in files: id, public key, name, end.')
@@ -86,7 +79,7 @@ function showKeysCommand(): Command {
     .option('--json', 'a JSON list on stdout')
     .addHelpText('after', SHOW_HELP)
     .action(async (files: string[], options: { json?: boolean }) => {
-      const keys = (await Promise.all(files.map(keysIn))).flat();
+      const keys = (await Promise.all(files.map(readKeys))).flat();
       const text =
         options.json === true ? JSON.stringify(keys, null, 2) : keys.map(lineOf).join('\n');
       process.stdout.write(`${text}\n`);

@@ -4,7 +4,7 @@ import { SquashfsImage, type VerifyReport } from '@keelos/as-core/squashfs.ts';
 import { CoreError } from '@keelos/as-core/status.ts';
 import { verifyImage } from '@keelos/as-core/verity.ts';
 import type { BundleManifest, BundleTail, TrustFile } from '@keelos/proto/bundle.ts';
-import { judgeFit } from '@keelos/proto/bundle-fit.ts';
+import { type Fit, judgeFit } from '@keelos/proto/bundle-fit.ts';
 import { judgeSignatures } from '@keelos/proto/bundle-signature.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { parseVerityTable, VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
@@ -23,17 +23,22 @@ export interface BundleReport {
  * Checks a bundle as a node with `trust` would, and what a node leaves to its first boot as well. Without `trust` nobody
  * asks who signed it.
  *
- * @throws KeelError E_BUNDLE_…, E_SIGNATURE…, E_KEY_EXPIRED, E_NO_TRUST, E_EPOCH_TOO_LOW
+ * @throws KeelError E_BUNDLE_…, E_SIGNATURE…, E_KEY_EXPIRED, E_NO_TRUST, E_EPOCH_TOO_LOW, and those of `fit`
  */
 export async function checkBundle(
   file: FileHandle,
-  options: { readonly trust: TrustFile | undefined; readonly nowMs: number },
+  options: {
+    readonly trust: TrustFile | undefined;
+    readonly nowMs: number;
+    /** The machine that it is for. */
+    readonly fit?: Fit;
+  },
 ): Promise<BundleReport> {
   const { trust, nowMs } = options;
   const tail = await readTail(file);
   const { manifest } = tail;
   const judged = trust === undefined ? {} : judgeSignatures({ tail, trust, nowMs });
-  if (trust !== undefined) judgeFit(manifest, { epoch: trust.epoch });
+  judgeFit(manifest, { ...(trust === undefined ? {} : { epoch: trust.epoch }), ...options.fit });
   await checkHash(file, manifest, 'root');
   await checkHash(file, manifest, 'uki');
   checkKernelImage(manifest, await readPart(file, manifest.uki));

@@ -1,6 +1,6 @@
 /** Signing keys on disk: `<name>.key` (PKCS #8 in PEM, for nobody else to read) and `<name>.pub` (JSON). */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readTrustFile } from '@keelos/as-core/bundle.ts';
 import type { TrustedKey, TrustFile } from '@keelos/proto/bundle.ts';
@@ -89,6 +89,12 @@ export async function readPublicKey(path: string): Promise<TrustedKey> {
   return trustedKey({ name, notAfter: 0, raw: rawPublicKey(await readPrivateKey(path)) });
 }
 
+/** All keys in a file: of a trust file, or the one of a .pub or .key file. @throws KeelError E_IMAGE_INVALID */
+export async function readKeys(path: string): Promise<readonly TrustedKey[]> {
+  const isTrust = (await readSmall(path)).includes('"keelos-trust/');
+  return isTrust ? (await readTrust(path)).keys : [await readPublicKey(path)];
+}
+
 /** A trust file. @throws KeelError E_IMAGE_INVALID when it is not in its one form */
 export async function readTrust(path: string): Promise<TrustFile> {
   return readTrustFile(await readSmall(path));
@@ -100,7 +106,8 @@ export async function writeTrust(path: string, bytes: Uint8Array): Promise<void>
 }
 
 async function readSmall(path: string): Promise<Buffer> {
-  const bytes = await readFile(path);
-  if (bytes.length <= KEY_BYTES_MAX) return bytes;
-  throw new KeelError('E_IMAGE_INVALID', `Cannot read ${path}: ${bytes.length} bytes`);
+  const { size } = await stat(path);
+  if (size <= KEY_BYTES_MAX) return readFile(path);
+  const reason = `${size} bytes, at most ${KEY_BYTES_MAX} expected`;
+  throw new KeelError('E_IMAGE_INVALID', `Cannot read ${path}: ${reason}`);
 }

@@ -1,4 +1,6 @@
 /** docs/reference/errors.md from the error table. */
+import type { BundleFault } from '../bundle-faults.data.ts';
+import { BUNDLE_FAULTS } from '../bundle-faults.data.ts';
 import type { ErrorRow } from '../errors.ts';
 import { ERRORS, ExitCode, GrpcStatus } from '../errors.ts';
 import { EXIT_MEANING } from '../exit-meaning.ts';
@@ -29,6 +31,12 @@ export function errorsPage(): string {
         codesOf(ExitCode[name]).join(' '),
       ]),
     ),
+    '## Bundles that are refused',
+    '',
+    'Nothing that touches boot state happens before these are found; what is written of a damaged part lies in a slot',
+    'that no boot-loader entry names. `keel-image verify --trust` finds all but the last two on the build server.',
+    '',
+    ...table(['What is wrong with the bundle', 'Error', 'Exit code'], Object.values(BUNDLE_FAULTS).map(faultRow)),
     '## Codes',
     '',
     ...rows.flatMap(([code, row]) => [
@@ -41,6 +49,11 @@ export function errorsPage(): string {
       '',
     ]),
   ].join('\n');
+}
+
+function faultRow({ fault, codes }: BundleFault): string[] {
+  const links = codes.map((code) => `[${code}](#${code.toLowerCase()})`);
+  return [fault, links.join(' or '), codes.map((code) => ERRORS[code].exit).join(' or ')];
 }
 
 function exitNames(): (keyof typeof ExitCode)[] {
