@@ -39,6 +39,13 @@ describe('QEMU command line', () => {
     assert.match(qemuCommand(OPTIONS).join(' '), /file=\/tmp\/a,, b\/disk\.img/);
   });
 
+  it('writes down every write of the disk when it is to', () => {
+    const line = qemuCommand({ ...OPTIONS, writeLog: '/tmp/a, b/writes' }).join(' ');
+    assert.match(line, /driver=blklogwrites,file\.driver=raw,file\.file\.driver=file/);
+    assert.match(line, /file\.file\.filename=\/tmp\/a,, b\/disk\.img/);
+    assert.match(line, /log\.filename=\/tmp\/a,, b\/writes /);
+  });
+
   it('passes on what the caller adds', () => {
     const command = qemuCommand({ ...OPTIONS, rtc: '2099-01-01T00:00:00' });
     assert.equal(command.at(-1), '-S');

@@ -31,12 +31,24 @@ export interface QemuOptions {
   readonly noReboot: boolean;
   /** The machine has a hardware watchdog. */
   readonly watchdog: boolean;
+  /** Every write and flush of the disk goes into this file, too (QEMU's blklogwrites), which must be there. */
+  readonly writeLog?: string;
   readonly extraArgs: readonly string[];
 }
 
 /** QEMU reads a comma as the end of a value; two are one. */
 function escaped(value: string): string {
   return value.replaceAll(',', ',,');
+}
+
+function diskDrive({ disk, diskFormat, writeLog }: QemuOptions): string {
+  const name = 'if=none,id=disk';
+  if (writeLog === undefined) return `${name},format=${diskFormat},file=${escaped(disk)}`;
+  return [
+    `${name},driver=blklogwrites`,
+    `file.driver=${diskFormat},file.file.driver=file,file.file.filename=${escaped(disk)}`,
+    `log.driver=file,log.filename=${escaped(writeLog)}`,
+  ].join();
 }
 
 /** Program and arguments. */
@@ -53,7 +65,7 @@ export function qemuCommand(options: QemuOptions): string[] {
     ...['-smp', String(options.cpus), '-m', String(options.memoryMiB)],
     ...['-drive', `${pflash}0,readonly=on,file=${escaped(options.firmwareCode)}`],
     ...['-drive', `${pflash}1,file=${escaped(options.firmwareVars)}`],
-    ...['-drive', `if=none,id=disk,format=${options.diskFormat},file=${escaped(options.disk)}`],
+    ...['-drive', diskDrive(options)],
     ...['-device', 'virtio-blk-pci,drive=disk,bootindex=0'],
     ...['-netdev', `user,id=net,${forward}`],
     // Without a boot ROM the firmware does not try to boot from the network.

@@ -25,6 +25,7 @@ import {
   ensureOverlay,
   FIRMWARE_CODE,
   fileSize,
+  makeEmptyFile,
   readState,
   readTail,
   removeSocket,
@@ -69,6 +70,8 @@ export interface VmOptions {
   readonly rtc?: string;
   /** The machine has a hardware watchdog; true when absent. */
   readonly watchdog?: boolean;
+  /** A new file that gets every write and flush of the disk (dm-log-writes format). */
+  readonly writeLog?: string;
   /** QEMU ends where the machine would restart. */
   readonly noReboot?: boolean;
   readonly extraArgs?: readonly string[];
@@ -234,6 +237,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   const sizeBytes = options.diskSizeBytes ?? DISK_BYTES_DEFAULT;
   if (options.overlay) await ensureOverlay(join(dir, VM_FILES.disk), { base: disk, sizeBytes });
   await ensureFirmwareVars(join(dir, VM_FILES.vars), options.firmwareVars);
+  if (options.writeLog !== undefined) await makeEmptyFile(resolve(options.writeLog));
   const accelerator = options.accelerator ?? (await chooseAccelerator());
   const apiPort =
     options.apiPort === undefined || options.apiPort === 0 ? await freePort() : options.apiPort;
@@ -254,6 +258,7 @@ export async function startVm(options: VmOptions): Promise<Vm> {
     ...(options.rtc === undefined ? {} : { rtc: options.rtc }),
     noReboot: options.noReboot ?? false,
     watchdog: options.watchdog ?? true,
+    ...(options.writeLog === undefined ? {} : { writeLog: resolve(options.writeLog) }),
     extraArgs: options.extraArgs ?? [],
   });
   await writeCommand(dir, shellQuoted(command));

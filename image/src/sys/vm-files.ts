@@ -151,6 +151,11 @@ export async function readTail(path: string, offset: number): Promise<string> {
   }
 }
 
+/** Makes a file of no bytes. @throws when there is one */
+export async function makeEmptyFile(path: string): Promise<void> {
+  await writeFile(path, '', { flag: 'wx' });
+}
+
 /** Makes the folder of a machine. */
 export async function ensureFolder(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true });
