@@ -9,6 +9,7 @@ import { sha256 } from './sha256.ts';
 import { size } from './size.ts';
 import { squashfsRead } from './squashfs-read.ts';
 import { squashfsWrite } from './squashfs-write.ts';
+import { update } from './update.ts';
 import { verity } from './verity.ts';
 import { zstd } from './zstd.ts';
 
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure
   size,
   'squashfs-read': squashfsRead,
   'squashfs-write': squashfsWrite,
+  update: ({ runs }) => update(runs),
   verity,
   zstd,
 };
@@ -38,6 +40,7 @@ Subjects:
   size             bytes of each part of the image
   squashfs-read    every block of the root verified on one core, against sqfs2tar and unsquashfs
   squashfs-write   the root packed, against mksquashfs: time and bytes
+  update           install against dd and sha256sum on the same machine; memory at its peak; time until committed
   verity           dm-verity hash tree with 1 and 2 workers, against veritysetup, hash-wasm and node:crypto
   zstd             blocks of 128 KiB, against node:zlib, the command zstd, zstd-codec and fzstd
 

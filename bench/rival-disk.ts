@@ -1,9 +1,9 @@
 /**
  * A disk that is a node in everything but what runs: same firmware path, loader, kernel, command line and verified
- * root, with an init that powers off at once.
+ * root, with an init of the rival's own.
  */
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { CoreWorkers } from '@keelos/as-core/workers.ts';
 import { osRelease } from '@keelos/image/core/boot-files.ts';
 import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
@@ -22,18 +22,41 @@ import { exec } from '../scripts/lib/exec.mjs';
 import { createProgress } from '../scripts/lib/progress.mjs';
 import { folderEntries } from './folder-entries.ts';
 
-const SOURCE = join(import.meta.dirname, 'rivals/empty-init.c');
+const RIVALS = join(import.meta.dirname, 'rivals');
 const LOADER = 'usr/lib/systemd/boot/efi/systemd-bootx64.efi';
 const STUB = 'usr/lib/systemd/boot/efi/linuxx64.efi.stub';
 const VERSION = '0.0.0';
 const EPOCH_SECONDS = 1_793_491_200;
 
-async function buildInto(dir: string, bzImage: string): Promise<void> {
+/** What runs on the disk. */
+interface Rival {
+  /** C source in rivals/, without its ending. */
+  readonly name: string;
+  /** Options of the compiler. */
+  readonly defines?: readonly string[];
+  /** Programs of this machine that it starts, with the libraries that they need. */
+  readonly programs?: readonly string[];
+}
+
+/** Copies a program and every library that ldd names to the same places under `root`. */
+async function addProgram(root: string, program: string): Promise<void> {
+  const { stdout } = await exec('ldd', [program]);
+  const libraries = [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path = '']) => path);
+  for (const path of [program, ...libraries]) {
+    await mkdir(join(root, dirname(path)), { recursive: true });
+    await copyFile(path, join(root, path));
+  }
+}
+
+async function buildInto(dir: string, bzImage: string, rival: Rival): Promise<void> {
   const root = join(dir, 'root');
   for (const folder of ['sbin', 'dev', 'proc', 'sys', 'run']) {
     await mkdir(join(root, folder), { recursive: true });
   }
-  await exec('gcc', ['-static', '-Os', '-s', '-o', join(root, 'sbin/init'), SOURCE]);
+  const source = join(RIVALS, `${rival.name}.c`);
+  const options = ['-static', '-Os', '-s', ...(rival.defines ?? [])];
+  await exec('gcc', [...options, '-o', join(root, 'sbin/init'), source]);
+  for (const program of rival.programs ?? []) await addProgram(root, program);
   const workers = new CoreWorkers(1);
   const tree = await folderEntries(root);
   const squashfs = await writeSquashfs({
@@ -66,17 +89,22 @@ async function buildInto(dir: string, bzImage: string): Promise<void> {
   await writeSparse(join(dir, 'disk.img'), extents);
 }
 
-/** Path of the rival's disk, built when it is not in the cache. */
-export async function rivalDisk(): Promise<string> {
+/** Path of the disk of a rival, built when it is not in the cache. */
+export async function diskOf(rival: Rival): Promise<string> {
   const { bzImage } = await provideKernel(createProgress());
   const inputs = await hashInputs({
-    files: [SOURCE, import.meta.filename, bzImage],
-    values: { version: VERSION },
+    files: [join(RIVALS, `${rival.name}.c`), import.meta.filename, bzImage],
+    values: { version: VERSION, ...rival },
   });
   const { dir } = await product({
-    name: 'bench-rival',
+    name: `bench-rival/${rival.name}`,
     inputs,
-    build: (folder) => buildInto(folder, bzImage),
+    build: (folder) => buildInto(folder, bzImage, rival),
   });
   return join(dir, 'disk.img');
+}
+
+/** The rival of `boot`: an init that powers off at once. */
+export function rivalDisk(): Promise<string> {
+  return diskOf({ name: 'empty-init' });
 }

@@ -14,6 +14,7 @@ Whatever is done already is not done again: the second run takes under a minute.
 
 Options:
   --once      power the node off at the end
+  --update    build a second version as well; update the node to it, go back with a reason, and show the history
   --json      print one JSON object on standard output at the end; progress goes to standard error as JSON lines
   -h, --help  this text
 
@@ -32,6 +33,7 @@ async function main() {
   const { values } = parseArgs({
     options: {
       once: { type: 'boolean', default: false },
+      update: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },

@@ -17,6 +17,8 @@ Options:
   --grep PATTERN   only tests whose title matches; stages without titles are left out
   --no-qemu        leave out what boots a node
   --only-qemu      only what boots a node
+  --file NAME      of what boots a node only this file, without .test.ts; may be given more than once
+  --long           instead of all this the sweeps that take hours: crash simulation, power cuts, broken releases
   --verbose        a line for every test that passes, not for slow ones alone
   -h, --help       this text
 
@@ -24,6 +26,9 @@ Environment:
   KEEL_CACHE     where everything that is built is kept (default: ~/.cache/keelos)
   KEEL_SLOW=1    also what takes a quarter of an hour: a token is left to expire
   KEEL_CYCLES=N  how often a node is switched off and on (default: 2)
+  KEEL_CUTS=N    how often --long cuts the power during an update (default: 50)
+  KEEL_POINTS=N  how many flushes of an update --long boots from (default: 30)
+  KEEL_SEED=N    what --long draws from: the same number, the same moments (default: 1)
 
 Exit code: 0 when every test passed and at least one ran, 1 otherwise, 2 for a wrong command line.
 Logs of nodes that failed a test: .vm/failed/
@@ -36,6 +41,8 @@ async function main() {
       grep: { type: 'string' },
       'no-qemu': { type: 'boolean', default: false },
       'only-qemu': { type: 'boolean', default: false },
+      file: { type: 'string', multiple: true, default: [] },
+      long: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -55,6 +62,8 @@ async function main() {
     qemu: !values['no-qemu'],
     host: !values['only-qemu'],
     verbose: values.verbose,
+    long: values.long,
+    files: values.file,
     // Two emulated machines at a time keep two cores busy; more only make each slower than its time limits allow.
     nodesMax: Math.max(1, Math.min(2, availableParallelism())),
   });

@@ -70,11 +70,14 @@ function portIsFree(port) {
   });
 }
 
-/** Runs osctl of this checkout with the caller's own contexts file. @param {readonly string[]} args */
-export function osctl(args) {
+/**
+ * Runs osctl of this checkout with the caller's own contexts file.
+ * @param {readonly string[]} args @param {{ timeoutMs?: number }} [options]
+ */
+export function osctl(args, { timeoutMs = OSCTL_TIMEOUT_MS } = {}) {
   const program = join(CHECKOUT, 'node_modules/.bin/node');
   return exec(program, [join(CHECKOUT, 'osctl/bin/osctl.mjs'), ...args], {
-    timeoutMs: OSCTL_TIMEOUT_MS,
+    timeoutMs,
     anyExit: true,
   });
 }

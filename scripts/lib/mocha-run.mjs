@@ -11,7 +11,17 @@ import { endPrograms, guardFolder } from './left-behind.mjs';
 /** @typedef {import('./test-run.mjs').Counts} Counts */
 
 /** Files that take longest start first, so that no core waits for one of them at the end. */
-const LONGEST_FIRST = ['lifecycle', 'docs', 'state-faults', 'disk-faults', 'image-run', 'node'];
+const LONGEST_FIRST = [
+  'update',
+  'broken-images',
+  'loader',
+  'lifecycle',
+  'docs',
+  'state-faults',
+  'disk-faults',
+  'image-run',
+  'node',
+];
 const STAGE_TIMEOUT_MS = 10 * 60_000;
 /** What runs too long gets SIGTERM, and SIGKILL this much later. */
 const GRACE_MS = 10_000;
@@ -43,10 +53,12 @@ export async function runCommand([program = '', ...args], cwd, options = {}) {
 /**
  * Runs mocha on the Node that ships in the image, and reads what it counted from the reporter's file.
  * @param {RunOptions} options @param {string} label
- * @param {{ files: readonly string[], imageDir?: string, timeoutMs?: number }} what
+ * @param {{ files: readonly string[], imageDir?: string, timeoutMs?: number, isLong?: boolean }} what
+ *   `isLong`: tests see KEEL_LONG=1 and do all of what is else a sample
  * @returns {Promise<Counts>}
  */
-export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS }) {
+export async function mocha(options, label, what) {
+  const { files, imageDir, timeoutMs = STAGE_TIMEOUT_MS, isLong = false } = what;
   const folder = await mkdtemp(join(tmpdir(), 'keel-test-'));
   await chmod(folder, 0o711); // some tests run a program as nobody
   const guard = guardFolder(folder);
@@ -69,6 +81,7 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
         KEEL_TEST_SUMMARY: summary,
         KEEL_TEST_LABEL: label,
         ...(imageDir === undefined ? {} : { KEEL_IMAGE_DIR: imageDir }),
+        ...(isLong ? { KEEL_LONG: '1' } : {}),
         ...(options.verbose ? { KEEL_TEST_VERBOSE: '1' } : {}),
         NODE_OPTIONS: '--disable-warning=ExperimentalWarning',
       },
@@ -96,15 +109,25 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
 }
 
 /**
+ * Name of a test file without its ending.
+ * @param {string} file
+ */
+export function fileLabel(file) {
+  return basename(file).replace(/\.test\.(ts|mjs)$/, '');
+}
+
+/**
  * One mocha process a file, `nodesMax` at a time.
- * @param {RunOptions} options @param {{ files: readonly string[], imageDir: string }} what
+ * @param {RunOptions} options
+ * @param {{ files: readonly string[], imageDir: string, timeoutMs?: number, isLong?: boolean }} what
+ *   `timeoutMs`: for one file
  * @returns {Promise<Counts>}
  */
-export async function mochaEach(options, { files, imageDir }) {
+export async function mochaEach(options, what) {
+  const { files, imageDir, timeoutMs = NODE_FILE_TIMEOUT_MS, isLong = false } = what;
   await mkdir(join(options.checkout, '.vm'), { recursive: true });
-  const labelOf = (/** @type {string} */ file) => basename(file).replace(/\.test\.(ts|mjs)$/, '');
   const rank = (/** @type {string} */ file) => {
-    const at = LONGEST_FIRST.indexOf(labelOf(file));
+    const at = LONGEST_FIRST.indexOf(fileLabel(file));
     return at < 0 ? LONGEST_FIRST.length : at;
   };
   const queue = files.toSorted((a, b) => rank(a) - rank(b));
@@ -112,10 +135,11 @@ export async function mochaEach(options, { files, imageDir }) {
   const total = { passed: 0, failed: 0, failures: [] };
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const counts = await mocha(options, labelOf(file), {
+      const counts = await mocha(options, fileLabel(file), {
         files: [file],
         imageDir,
-        timeoutMs: NODE_FILE_TIMEOUT_MS,
+        timeoutMs,
+        isLong,
       });
       total.passed += counts.passed;
       total.failed += counts.failed;

@@ -5,6 +5,7 @@ import { endCommands } from './children.mjs';
 import { createLocalNode } from './local-node.mjs';
 import { buildNode } from './node-image.mjs';
 import { createProgress } from './progress.mjs';
+import { showUpdate } from './quickstart-update.mjs';
 
 const CONTEXT = 'quickstart';
 const ANNOUNCE_TIMEOUT_MS = 240_000;
@@ -17,6 +18,7 @@ const RENEW_BEFORE_MS = 3_600_000;
 
 const isJson = process.argv.includes('--json');
 const isOnce = process.argv.includes('--once');
+const isUpdate = process.argv.includes('--update');
 const progress = createProgress({ json: isJson });
 /** @type {Timing[]} */
 const earlier = JSON.parse(process.env.KEEL_SETUP_TIMINGS ?? '[]');
@@ -67,9 +69,12 @@ async function enrol(node) {
   throw new Error('The node printed no enrolment token on its console');
 }
 
-/** @param {string} command @param {LocalNode} node @param {readonly string[]} args */
-async function show(command, node, args) {
-  const ended = await node.osctl(args);
+/**
+ * @param {string} command @param {LocalNode} node @param {readonly string[]} args
+ * @param {{ timeoutMs?: number }} [options]
+ */
+async function show(command, node, args, options) {
+  const ended = await node.osctl(args, options);
   print(`\n$ npx ${command}\n${(ended.stdout + ended.stderr).trimEnd()}`);
   return ended;
 }
@@ -102,6 +107,7 @@ async function main() {
   await show('osctl version', node, ['version']);
   await show('osctl health', node, ['health']);
   const version = await node.osctl(['version', '-o', 'json']);
+  const update = isUpdate && isHealthy ? await showUpdate({ node, progress, show }) : null;
   if (isOnce) {
     await progress.step('power the node off', { estimateSeconds: 5 }, () => node.stop());
   } else {
@@ -111,7 +117,7 @@ async function main() {
     print('  npm run vm -- stop          power it off; `npm run vm -- start` brings it back');
   }
   return {
-    ok: isHealthy,
+    ok: isHealthy && (update?.ok ?? true),
     steps: steps(),
     endpoint: node.endpoint,
     fingerprint: announcement.fingerprint,
@@ -120,6 +126,7 @@ async function main() {
     accelerator: node.accelerator,
     version: parse(version.stdout),
     health: parse(health.stdout),
+    update,
     console: node.consoleLog,
     running: !isOnce,
   };

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { filesBelow } from './files-below.mjs';
 import { guardFolder } from './left-behind.mjs';
-import { failure, mocha, mochaEach, runCommand } from './mocha-run.mjs';
+import { failure, fileLabel, mocha, mochaEach, runCommand } from './mocha-run.mjs';
 import { createProgress } from './progress.mjs';
 
 /** Folders with unit tests in `<package>/test`. */
@@ -24,6 +24,10 @@ export const PACKAGES = [
 
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
+/** Folder of tests/ with the sweeps of `npm run test:long`. */
+const LONG_FOLDER = 'long';
+/** For a file of sweeps, and for what the crash simulation does beyond its sample. */
+const LONG_TIMEOUT_MS = 8 * 3_600_000;
 const BUILD_TIMEOUT_MS = 60 * 60_000;
 const SETUP = 'setup';
 const BUILD = 'kernel and image';
@@ -42,6 +46,8 @@ const BUILD = 'kernel and image';
  * @property {boolean} qemu
  * @property {boolean} host
  * @property {boolean} verbose
+ * @property {boolean} long the sweeps that take hours instead of everything else
+ * @property {readonly string[]} files names of test files that boot nodes, without ".test.ts"; none: all
  * @property {number} nodesMax how many test files that boot nodes run at the same time
  */
 
@@ -88,6 +94,10 @@ async function prepare() {
  * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
  */
 async function runStages(options, stage) {
+  if (options.long) {
+    await runSweeps(options, stage);
+    return;
+  }
   const isWhole = options.package === undefined && options.grep === undefined;
   if (options.host && isWhole) {
     const checks = /** @type {const} */ ([
@@ -116,6 +126,34 @@ async function runStages(options, stage) {
 }
 
 /**
+ * Every cut of the simulated disk, and the sweeps on nodes.
+ * @param {RunOptions} options
+ * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
+ */
+async function runSweeps(options, stage) {
+  const crash = await testFiles(join(options.checkout, 'tests'), 'crash');
+  if (crash.length > 0 && options.files.length === 0) {
+    await stage('crash simulation, every cut', () =>
+      mocha(options, 'crash', { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
+    );
+  }
+  await withImage(options, stage, async (imageDir) => {
+    const files = wanted(options, await testFiles(join(options.checkout, 'tests'), LONG_FOLDER));
+    await stage('sweeps on nodes in QEMU', () =>
+      mochaEach(options, { files, imageDir, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
+    );
+  });
+}
+
+/**
+ * Those that were asked for by name.
+ * @param {RunOptions} options @param {readonly string[]} files
+ */
+function wanted({ files: names }, files) {
+  return files.filter((file) => names.length === 0 || names.includes(fileLabel(file)));
+}
+
+/**
  * A command that the packages brought along.
  * @param {RunOptions} options @param {string} name
  */
@@ -139,6 +177,16 @@ async function runImageStages(options, stage) {
       (name === 'oracle' ? options.host : options.qemu),
   );
   if (folders.length === 0) return;
+  await withImage(options, stage, (imageDir) => runOnImage(options, { folders, imageDir, stage }));
+}
+
+/**
+ * Builds the image that all tests look at, or takes it from the cache, and runs `use` on it.
+ * @param {RunOptions} options
+ * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
+ * @param {(imageDir: string) => Promise<void>} use
+ */
+async function withImage(options, stage, use) {
   const vmDir = join(options.checkout, '.vm');
   await mkdir(vmDir, { recursive: true });
   const imageDir = await mkdtemp(join(vmDir, 'image-under-test-'));
@@ -152,7 +200,7 @@ async function runImageStages(options, stage) {
     }),
   );
   try {
-    if (built) await runOnImage(options, { folders, imageDir, stage });
+    if (built) await use(imageDir);
   } finally {
     await rm(imageDir, { recursive: true, force: true });
     guard.close();
@@ -174,8 +222,9 @@ async function runOnImage(options, { folders, imageDir, stage }) {
   for (const folder of ['qemu', 'docs'].filter((name) => folders.includes(name))) {
     files.push(...(await testFiles(join(options.checkout, 'tests'), folder)));
   }
-  if (files.length > 0)
-    await stage('tests on nodes in QEMU', () => mochaEach(options, { files, imageDir }));
+  const chosen = wanted(options, files);
+  if (chosen.length > 0)
+    await stage('tests on nodes in QEMU', () => mochaEach(options, { files: chosen, imageDir }));
 }
 
 /**

@@ -27,6 +27,7 @@ export const CHECKOUT = resolve(import.meta.dirname, '../..');
 const CONTEXT = 'test';
 const BOOT_TIMEOUT_MS = 180_000;
 const POWER_OFF_TIMEOUT_MS = 60_000;
+const OSCTL_TIMEOUT_MS = 200_000;
 const POLL_MS = 100;
 const GIB = 1024 ** 3;
 const API_PORT = 50051;
@@ -54,6 +55,12 @@ export interface NodeOptions {
   readonly watchdog?: boolean;
   /** Do not wait for the node: it is not expected to come up. */
   readonly isBroken?: boolean;
+  /** Disk to begin with; the image's own when absent. It is copied. */
+  readonly disk?: string;
+  /** A node that ran before on that disk: this one has its operator, its port and its firmware variables. */
+  readonly after?: TestNode;
+  /** Every start makes a new file of all writes and flushes of the disk: {@link TestNode.writeLog}. */
+  readonly hasWriteLog?: boolean;
 }
 
 /** A node under test. */
@@ -69,6 +76,7 @@ export class TestNode {
   #announcement: Announcement | undefined;
   #apiPort = 0;
   #guestAddress = '';
+  #starts = 0;
 
   private constructor(name: string, of: { dir: string; image: BuiltImage; options: NodeOptions }) {
     this.name = name;
@@ -83,8 +91,9 @@ export class TestNode {
     const dir = await mkdtemp(join(tmpdir(), `keel-${name}-`));
     const node = new TestNode(name, { dir, image, options });
     try {
-      await tool('cp', '--sparse=always', image.disk, node.disk);
+      await tool('cp', '--sparse=always', options.disk ?? image.disk, node.disk);
       await tool('chmod', 'u+w', node.disk);
+      if (options.after !== undefined) await node.#continue(options.after);
       if (options.diskGiB !== undefined) await truncate(node.disk, options.diskGiB * GIB);
       await options.prepareDisk?.(node.disk);
       await node.start();
@@ -105,6 +114,14 @@ export class TestNode {
   get endpoint(): string {
     return `127.0.0.1:${this.#apiPort}`;
   }
+  /** Variables of the firmware; there after the first start. */
+  get firmwareVars(): string {
+    return join(this.dir, VM_FILES.vars);
+  }
+  /** Log of the writes since the last start. */
+  get writeLog(): string {
+    return join(this.dir, `writes-${this.#starts}.log`);
+  }
   /** What the console of the present boot said. */
   get announcement(): Announcement {
     if (this.#announcement === undefined) throw new Error(`${this.name} has not announced itself`);
@@ -118,8 +135,16 @@ export class TestNode {
     return join(this.dir, 'osctl.yaml');
   }
 
+  /** Takes over what belongs to a node beside its disk. Both must not run at the same time. */
+  async #continue(other: TestNode): Promise<void> {
+    this.#apiPort = other.#apiPort;
+    await copyFile(other.#contexts, this.#contexts);
+    await copyFile(other.firmwareVars, this.firmwareVars);
+  }
+
   /** Starts the machine and waits for the announcement, unless the node is meant to be broken. */
-  async start(): Promise<void> {
+  async start(timeoutMs = BOOT_TIMEOUT_MS): Promise<void> {
+    this.#starts += 1;
     this.#vm = await startVm({
       dir: this.dir,
       disk: this.disk,
@@ -127,18 +152,18 @@ export class TestNode {
       apiPort: this.#apiPort,
       ...(this.#options.rtc === undefined ? {} : { rtc: this.#options.rtc }),
       watchdog: this.#options.watchdog ?? true,
+      ...(this.#options.hasWriteLog === true ? { writeLog: this.writeLog } : {}),
     });
     this.#apiPort = this.#vm.apiPort;
     if (this.#guestAddress !== '') await this.forwardTo(this.#guestAddress);
-    if (this.#options.isBroken !== true) await this.awaitAnnouncement(this.#vm.consoleOffset);
+    if (this.#options.isBroken === true) return;
+    await this.awaitAnnouncement(this.#vm.consoleOffset, timeoutMs);
   }
 
   /** Waits until the node has announced itself behind `mark`. */
-  async awaitAnnouncement(mark: number): Promise<void> {
-    this.#announcement = await this.#running.announcement({
-      timeoutMs: BOOT_TIMEOUT_MS,
-      fromOffset: mark,
-    });
+  async awaitAnnouncement(mark: number, timeoutMs = BOOT_TIMEOUT_MS): Promise<void> {
+    const announced = { timeoutMs, fromOffset: mark };
+    this.#announcement = await this.#running.announcement(announced);
   }
 
   /** Size of the console log now: a mark for what comes after. */
@@ -174,10 +199,15 @@ export class TestNode {
 
   /** Runs osctl with this node's own contexts. */
   osctl(...args: string[]): Promise<Ended> {
+    return this.osctlWithin(OSCTL_TIMEOUT_MS, ...args);
+  }
+
+  /** The same for a command that may take long. */
+  osctlWithin(timeoutMs: number, ...args: string[]): Promise<Ended> {
     return runProgram(
       join(CHECKOUT, 'node_modules/.bin/node'),
       [join(CHECKOUT, 'osctl/bin/osctl.mjs'), ...args],
-      { env: { OSCTL_CONFIG: this.#contexts } },
+      { env: { OSCTL_CONFIG: this.#contexts }, timeoutMs },
     );
   }
 

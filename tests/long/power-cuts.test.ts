@@ -1,0 +1,35 @@
+/** The plug pulled at random moments of updates and trials. KEEL_CUTS: how often; KEEL_SEED: the same moments again. */
+import { cutDuringUpdates } from '@keelos/tests/power-cuts.ts';
+import { keepEvidence } from '@keelos/tests/test-node.ts';
+import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
+import { Random } from '../fuzz/random.ts';
+
+const CUTS = Number(process.env.KEEL_CUTS ?? '50');
+const SEED = Number(process.env.KEEL_SEED ?? '1');
+/** An update, a boot and a trial. */
+const CUT_TIMEOUT_MS = UPDATE_TIMEOUT_MS;
+
+describe('a node whose power fails during updates', () => {
+  let lab: UpdateLab;
+
+  before(async function () {
+    this.timeout(UPDATE_TIMEOUT_MS);
+    lab = await UpdateLab.open('power-cuts');
+  });
+  afterEach(async function () {
+    await keepEvidence(lab?.node, this.currentTest);
+  });
+  after(() => lab?.close());
+
+  it(`is well after each of ${CUTS} cuts, seed ${SEED}`, async function () {
+    this.timeout((CUTS + 2) * CUT_TIMEOUT_MS);
+    const { cuts, stayed, seconds } = await cutDuringUpdates(lab, {
+      count: CUTS,
+      random: new Random(SEED, 0),
+    });
+    const minutes = (seconds / 60).toFixed(0);
+    process.stdout.write(
+      `    ${cuts} cuts in ${minutes} min: ${stayed} on the old release, 0 bricks\n`,
+    );
+  });
+});

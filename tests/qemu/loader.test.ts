@@ -1,0 +1,118 @@
+/**
+ * What the firmware and the boot loader do by themselves, with releases that were put on the disk by other people's
+ * tools: no part of this depends on the code that installs.
+ */
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import type { EntryName } from '@keelos/proto/boot-entry.ts';
+import { BundleFactory } from '@keelos/tests/bundle-factory.ts';
+import { installByHand, listEsp, putOnEsp, removeFromEsp } from '@keelos/tests/by-hand.ts';
+import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
+import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
+import { bootsSince, runningNow, slotsOf } from '@keelos/tests/update-view.ts';
+
+const CASE_TIMEOUT_MS = 420_000;
+const BOOTS_MAX = 3;
+const TRIAL: EntryName = { sequence: 2, counter: { left: 1, done: 0 } };
+const COMMITTED: EntryName = { sequence: 2, counter: { left: 9, done: 0 } };
+
+describe('firmware and boot loader', () => {
+  let factory: BundleFactory;
+  let first: TestNode;
+  let node: TestNode | undefined;
+  let disk: string;
+
+  before(async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    factory = await BundleFactory.open();
+    first = await TestNode.boot('loader');
+    assert.equal((await first.bootstrap()).exitCode, 0);
+    // The firmware's boot options are in order: the node has made them.
+    await first.until(TestNode.bootTimeoutMs, async () => {
+      const { bootOptions } = await slotsOf(first);
+      return bootOptions.length > 0 && bootOptions.every(({ correct }) => correct)
+        ? true
+        : undefined;
+    });
+    await first.osctl('shutdown');
+    await first.awaitPowerOff();
+    disk = first.disk;
+  });
+  afterEach(async function () {
+    await keepEvidence(node, this.currentTest);
+    await node?.destroy();
+    node = undefined;
+  });
+  after(async () => {
+    await first?.destroy();
+    await factory?.close();
+  });
+
+  /** A copy of the first node's machine, changed while it is off, and started. */
+  const started = async (change: (disk: string) => Promise<void>): Promise<TestNode> => {
+    node = await TestNode.boot('loader-case', { disk, after: first, prepareDisk: change });
+    return node;
+  };
+  const withRelease = (name: ReleaseName, entry: EntryName) =>
+    started(async (copy) => installByHand(copy, await factory.parts(name), entry));
+  const runs = async (machine: TestNode) =>
+    (await machine.until(TestNode.bootTimeoutMs, () => runningNow(machine))).rootHash;
+
+  it('starts the newest committed entry, and the same after the power was off', async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    const machine = await withRelease('good', COMMITTED);
+    const { rootHash } = factory.second.manifest;
+    assert.equal(await runs(machine), rootHash);
+    await machine.cutPower();
+    await machine.start();
+    assert.equal(await runs(machine), rootHash);
+  });
+
+  const broken: readonly ReleaseName[] = [
+    'kernel-panic',
+    'kernel-image-random',
+    'kernel-image-cut',
+  ];
+  for (const name of broken) {
+    it(`goes back by itself from a trial that is: ${name}`, async function () {
+      this.timeout(CASE_TIMEOUT_MS);
+      const machine = await withRelease(name, TRIAL);
+      assert.equal(await runs(machine), first.image.rootHash);
+      const boots = await bootsSince(machine, 0);
+      assert.ok(boots <= BOOTS_MAX, `${boots} boots`);
+    });
+  }
+
+  it('starts from the second copy when the first loader is damaged', async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    const machine = await started((copy) =>
+      putOnEsp(copy, 'EFI/BOOT/BOOTX64.EFI', Buffer.alloc(65_536, 0xa5)),
+    );
+    assert.equal(await runs(machine), first.image.rootHash);
+    assert.equal(await bootsSince(machine, 0), 1);
+  });
+
+  it('starts the committed kernel image itself when no entry is left', async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    const machine = await started(async (copy) => {
+      for (const entry of await listEsp(copy, 'loader/entries')) {
+        await removeFromEsp(copy, `loader/entries/${entry}`);
+      }
+    });
+    assert.equal(await runs(machine), first.image.rootHash);
+  });
+
+  it('starts without any firmware variable, and has its boot options again afterwards', async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    const machine = await started(async () => {});
+    await machine.cutPower();
+    await rm(machine.firmwareVars);
+    await machine.start();
+    assert.equal(await runs(machine), first.image.rootHash);
+    await machine.until(TestNode.bootTimeoutMs, async () => {
+      const { bootOptions } = await slotsOf(machine);
+      const areRight = bootOptions.length > 0 && bootOptions.every(({ correct }) => correct);
+      return areRight ? true : undefined;
+    });
+  });
+});

@@ -1,0 +1,131 @@
+/**
+ * A node that is updated: by URL and by push, gated by its health, back on request, and the same after the power was off.
+ */
+import assert from 'node:assert/strict';
+import { SlotState, UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { keepEvidence } from '@keelos/tests/test-node.ts';
+import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
+import { assertWell, historyOf, slotsOf } from '@keelos/tests/update-view.ts';
+
+const REASON = 'the new shop is too slow';
+
+describe('a node that is updated', () => {
+  let lab: UpdateLab;
+  let first: string;
+
+  before(async function () {
+    this.timeout(UPDATE_TIMEOUT_MS);
+    lab = await UpdateLab.open('update');
+    first = lab.node.image.rootHash;
+  });
+  beforeEach(function () {
+    this.timeout(2 * UPDATE_TIMEOUT_MS);
+  });
+  afterEach(async function () {
+    await keepEvidence(lab?.node, this.currentTest);
+  });
+  after(() => lab?.close());
+
+  it('counts its boots and has its firmware boot options in order from the first boot on', async () => {
+    const slots = await slotsOf(lab.node);
+    assert.equal(slots.bootCounting, true);
+    assert.deepEqual(
+      slots.bootOptions.filter(({ correct }) => !correct),
+      [],
+    );
+    assert.equal(slots.bootOptions.length, 3);
+    const [running] = slots.slots.filter((slot) => slot.running);
+    assert.deepEqual(
+      [running?.state, running?.rootHash, running?.triesLeft],
+      [SlotState.COMMITTED, first, 9],
+    );
+  });
+
+  it('checks a bundle without writing', async () => {
+    const { exitCode, stderr } = await lab.update('good', '--dry-run');
+    assert.equal(exitCode, 0, stderr);
+    const [other] = (await slotsOf(lab.node)).slots.filter((slot) => !slot.running);
+    assert.equal(other?.state, SlotState.EMPTY);
+  });
+
+  it('refuses what has another hash than the operator said, and stays as it is', async () => {
+    const { exitCode } = await lab.update('good', '--sha256', 'ab'.repeat(32), '--wait');
+    assert.notEqual(exitCode, 0);
+    assert.equal((await lab.running()).rootHash, first);
+    await assertWell(lab.node, 'after a refusal');
+  });
+
+  it('installs, proves and commits a release from a URL', async () => {
+    const bundle = await lab.factory.bundle('good');
+    const { ended, after, boots, entry, seconds } = await lab.watch(() =>
+      lab.update('good', '--sha256', bundle.sha256, '--wait', '--timeout', '9m'),
+    );
+    assert.equal(ended.exitCode, 0, ended.stderr + ended.stdout);
+    assert.deepEqual(after, { version: bundle.version, rootHash: bundle.rootHash });
+    assert.equal(boots, 1);
+    assert.equal(entry?.outcome, UpdateOutcome.COMMITTED);
+    assert.deepEqual([entry?.kind, entry?.automatic], ['update', false]);
+    assert.notEqual(entry?.who, '');
+    process.stdout.write(`    from osctl update to committed in ${seconds.toFixed(1)} s\n`);
+  });
+
+  it('runs it again after a cold start', async () => {
+    const off = await lab.node.osctl('shutdown');
+    assert.equal(off.exitCode, 0, off.stderr);
+    await lab.node.awaitPowerOff();
+    await lab.node.start();
+    const { rootHash } = await lab.factory.bundle('good');
+    assert.equal((await lab.running()).rootHash, rootHash);
+    await assertWell(lab.node, 'after a cold start');
+  });
+
+  it('keeps it through three power cuts in a row', async () => {
+    for (let cut = 0; cut < 3; cut++) {
+      const mark = await lab.node.consoleSize();
+      await lab.node.cutPower();
+      await lab.node.start();
+      await lab.node.awaitConsole((text) => text.includes('Linux version'), mark);
+    }
+    const { rootHash } = await lab.factory.bundle('good');
+    assert.equal((await lab.running()).rootHash, rootHash);
+    const tries = await lab.node.until(60_000, async () => {
+      const slot = (await slotsOf(lab.node)).slots.find((each) => each.running);
+      return slot?.triesLeft === 9 ? slot.triesLeft : undefined;
+    });
+    assert.equal(tries, 9);
+  });
+
+  it('goes back when it is told to, and writes down why', async () => {
+    const { ended, after, entry } = await lab.watch(() =>
+      lab.node.osctlWithin(
+        UPDATE_TIMEOUT_MS,
+        ...['rollback', 'trigger', '--reason', REASON, '--wait', '--timeout', '9m'],
+      ),
+    );
+    assert.equal(ended.exitCode, 0, ended.stderr);
+    assert.equal(after.rootHash, first);
+    assert.deepEqual(
+      [entry?.kind, entry?.automatic, entry?.reason, entry?.outcome],
+      ['rollback', false, REASON, UpdateOutcome.COMMITTED],
+    );
+  });
+
+  it('installs a file that the operator pushes', async () => {
+    const bundle = await lab.factory.bundle('good-again');
+    const { ended, after } = await lab.watch(() =>
+      lab.node.osctlWithin(
+        UPDATE_TIMEOUT_MS,
+        ...['update', '--source', bundle.path, '--enable-auto-rollback', '--min-healthy', '5'],
+        ...['--wait', '--timeout', '9m'],
+      ),
+    );
+    assert.equal(ended.exitCode, 0, ended.stderr + ended.stdout);
+    assert.equal(after.rootHash, bundle.rootHash);
+    const kinds = (await historyOf(lab.node)).map(({ kind, outcome }) => [kind, outcome]);
+    assert.deepEqual(kinds.slice(0, 3), [
+      ['update', UpdateOutcome.COMMITTED],
+      ['rollback', UpdateOutcome.COMMITTED],
+      ['update', UpdateOutcome.COMMITTED],
+    ]);
+  });
+});

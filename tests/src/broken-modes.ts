@@ -1,0 +1,189 @@
+/** Every way in which a release or a boot partition is broken in tests, and how a node must come out of it. */
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { HOST_FROM_GUEST } from './bundle-server.ts';
+import { listEsp, putOnEsp, removeFromEsp } from './by-hand.ts';
+import { PARTITION, partition, readBytes, writeBytes } from './disk.ts';
+import type { Ended } from './program.ts';
+import type { ReleaseName } from './release-variants.data.ts';
+import type { UpdateLab } from './update-lab.ts';
+import { slotsOf } from './update-view.ts';
+
+/** Starts that a node may need: the trial, one more for firmware that stumbles, and the old release. */
+const BOOTS_MAX = 3;
+/** Nine tries of a committed root, and the old release. */
+const BOOTS_ROTTED_MAX = 10;
+/** Nine starts of the firmware and of a kernel that restarts at once, and one of a node. */
+const ROTTED_TIMEOUT_MS = 600_000;
+const SQUASHFS_USED_AT = 40;
+const LOADER_BYTES_LOST = 65_536;
+
+/** How it must end. */
+export interface Expected {
+  /** Exit code of the command, where one waits for the end. */
+  readonly exitCode: number;
+  readonly bootsMax: number;
+  /** In the cause or the evidence of the history; absent when nothing is written there. */
+  readonly recorded?: RegExp;
+}
+
+/** One way of being broken. */
+export interface BrokenMode {
+  readonly name: string;
+  readonly expected: Expected;
+  /** Also in the short run of `npm test`. */
+  readonly isShort: boolean;
+  /** Breaks it, and returns when the node has come to rest. */
+  readonly run: (lab: UpdateLab) => Promise<Ended>;
+}
+
+const DONE: Ended = { exitCode: 0, stdout: '', stderr: '' };
+
+function release(
+  name: ReleaseName,
+  expected: Partial<Expected> & { readonly isShort?: boolean },
+): BrokenMode {
+  const { isShort = false, ...more } = expected;
+  return {
+    name,
+    isShort,
+    expected: { exitCode: 37, bootsMax: BOOTS_MAX, ...more },
+    run: async (lab) => lab.update(name, '--wait', '--timeout', '9m'),
+  };
+}
+
+/** The byte in a slot that every mount reads: the last one of the file system's tables. */
+async function rotSlot(lab: UpdateLab, number: number): Promise<void> {
+  const { offsetBytes } = await partition(lab.node.disk, number);
+  const used = await readBytes(lab.node.disk, offsetBytes + SQUASHFS_USED_AT, 8);
+  const at = offsetBytes + Number(used.readBigUInt64LE()) - 1;
+  const [byte = 0] = await readBytes(lab.node.disk, at, 1);
+  await writeBytes(lab.node.disk, at, Uint8Array.of(byte ^ 0x01));
+}
+
+/** Number of the partition that the node runs from, or of the other one. */
+async function slotNumber(lab: UpdateLab, isRunning: boolean): Promise<number> {
+  const { slots } = await slotsOf(lab.node);
+  const at = slots.findIndex(({ running }) => running === isRunning);
+  return at === 0 ? PARTITION.slotA : PARTITION.slotB;
+}
+
+async function rotInTrial(lab: UpdateLab): Promise<Ended> {
+  const armed = await lab.update('rots-later', '--no-reboot');
+  assert.equal(armed.exitCode, 0, armed.stderr);
+  await rotSlot(lab, await slotNumber(lab, false));
+  const { exitCode, stderr } = await lab.node.osctl('reboot');
+  assert.equal(exitCode, 0, stderr);
+  await lab.settled();
+  return DONE;
+}
+
+async function rotCommitted(lab: UpdateLab): Promise<Ended> {
+  const updated = await lab.update('rots-committed', '--wait', '--timeout', '9m');
+  assert.equal(updated.exitCode, 0, updated.stderr);
+  const number = await slotNumber(lab, true);
+  await lab.node.cutPower();
+  await rotSlot(lab, number);
+  await lab.node.start(ROTTED_TIMEOUT_MS);
+  await lab.settled();
+  return DONE;
+}
+
+/** A probe that is green before the trial and red in it: its server goes away when the node goes down. */
+async function probeRed(lab: UpdateLab): Promise<Ended> {
+  const probed = createServer((socket) => socket.end());
+  await new Promise<void>((done) => {
+    probed.listen(0, '127.0.0.1', done);
+  });
+  const address = probed.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const file = join(lab.node.dir, 'probe.yaml');
+  const tcp = `{ host: ${HOST_FROM_GUEST}, port: ${port} }`;
+  await writeFile(
+    file,
+    `apiVersion: keel/v1\nprobes:\n  - name: shop\n    tcp: ${tcp}\n    timeoutSeconds: 2\n`,
+  );
+  const applied = await lab.node.osctl('apply', '-f', file);
+  assert.equal(applied.exitCode, 0, applied.stderr);
+  const mark = await lab.node.consoleSize();
+  const update = lab.update('probe-red', '--wait', '--timeout', '9m');
+  await Promise.race([
+    update,
+    lab.node.until(600_000, async () =>
+      (await lab.node.consoleText(mark)).includes('Linux version') ? true : undefined,
+    ),
+  ]);
+  await new Promise<void>((done) => {
+    probed.close(() => done());
+  });
+  const ended = await update;
+  await writeFile(file, 'apiVersion: keel/v1\n');
+  const restored = await lab.node.osctl('apply', '-f', file);
+  assert.equal(restored.exitCode, 0, restored.stderr);
+  return ended;
+}
+
+/** Something that is changed while the machine is off. */
+function below(
+  name: string,
+  change: (lab: UpdateLab) => Promise<void>,
+  isShort = false,
+): BrokenMode {
+  return {
+    name,
+    isShort,
+    expected: { exitCode: 0, bootsMax: BOOTS_MAX },
+    async run(lab) {
+      const off = await lab.node.osctl('shutdown');
+      assert.equal(off.exitCode, 0, off.stderr);
+      await lab.node.awaitPowerOff();
+      await change(lab);
+      await lab.node.start();
+      return DONE;
+    },
+  };
+}
+
+async function emptyEntries(lab: UpdateLab): Promise<void> {
+  const names = await listEsp(lab.node.disk, 'loader/entries');
+  assert.notDeepEqual(names, []);
+  for (const name of names) await removeFromEsp(lab.node.disk, `loader/entries/${name}`);
+}
+
+/** The table. */
+export const BROKEN_MODES: readonly BrokenMode[] = [
+  release('kernel-panic', { recorded: /panic/i, isShort: true }),
+  release('init-throws', { recorded: /throws on purpose|PID 1 failed|panic/i }),
+  release('init-hangs', { recorded: /\S/ }),
+  release('agent-dies', { recorded: /agent|API|in time|deadline/i }),
+  release('agent-unhealthy', { recorded: /network/i, isShort: true }),
+  release('kernel-image-random', { recorded: /\S/ }),
+  release('kernel-image-cut', { recorded: /\S/ }),
+  { ...release('other-arch', { exitCode: 28, bootsMax: 0 }), isShort: true },
+  {
+    name: 'root rots in its trial',
+    isShort: false,
+    expected: { exitCode: 0, bootsMax: BOOTS_MAX, recorded: /\S/ },
+    run: rotInTrial,
+  },
+  {
+    name: 'root rots once committed',
+    isShort: false,
+    // The update itself boots once.
+    expected: { exitCode: 0, bootsMax: 1 + BOOTS_ROTTED_MAX, recorded: /\S/ },
+    run: rotCommitted,
+  },
+  {
+    name: 'a user probe stays red',
+    isShort: false,
+    expected: { exitCode: 37, bootsMax: BOOTS_MAX, recorded: /shop/ },
+    run: probeRed,
+  },
+  below('first loader damaged', (lab) =>
+    putOnEsp(lab.node.disk, 'EFI/BOOT/BOOTX64.EFI', Buffer.alloc(LOADER_BYTES_LOST, 0xa5)),
+  ),
+  below('entries emptied', emptyEntries),
+  below('firmware variables lost', (lab) => rm(lab.node.firmwareVars)),
+];

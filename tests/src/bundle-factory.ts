@@ -1,0 +1,181 @@
+/**
+ * Makes signed bundles for tests, out of one second build of the image: see release-variants.data.ts. A bundle takes a
+ * second or two, a build takes a minute.
+ */
+import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { BuiltImage } from '@keelos/image/shell/build.ts';
+import { appendHashTree } from '@keelos/image/sys/verity.ts';
+import type { BundleManifest } from '@keelos/proto/bundle.ts';
+import { bundleFileName } from '@keelos/proto/bundle.ts';
+import { signManifest } from '@keelos/proto/bundle-signature.ts';
+import { encodeManifest, encodeTail } from '@keelos/proto/bundle-writer.ts';
+import { buildNode, nextVersion } from '../../scripts/lib/node-image.mjs';
+import { createProgress } from '../../scripts/lib/progress.mjs';
+import { testKeys } from '../../scripts/lib/test-keys.mjs';
+import { faultyRoot } from './faulty-root.ts';
+import { forRoot, withCommandLine } from './kernel-image-edit.ts';
+import {
+  RELEASE_VARIANTS,
+  type ReleaseName,
+  type ReleaseVariant,
+} from './release-variants.data.ts';
+
+/** Time of the file system in a SquashFS superblock. */
+const SQUASHFS_TIME_AT = 8;
+const SQUASHFS_USED_AT = 40;
+const BLOCK_BYTES = 4096;
+
+/** A release as its parts, to be put on a disk by hand. */
+export interface ReleaseParts {
+  readonly version: string;
+  readonly rootHash: string;
+  /** Root with its hash tree. */
+  readonly root: Buffer;
+  readonly dataBytes: number;
+  readonly salt: string;
+  readonly kernelImage: Buffer;
+}
+
+/** A bundle in a file. */
+export interface TestBundle {
+  readonly path: string;
+  readonly fileName: string;
+  readonly version: string;
+  readonly rootHash: string;
+  readonly sizeBytes: number;
+  /** Of the whole file. */
+  readonly sha256: string;
+  readonly manifest: BundleManifest;
+}
+
+/** Signs what it makes with the key that test nodes trust. */
+export class BundleFactory {
+  /** Folder of the bundles. */
+  readonly dir: string;
+  /** The second build. */
+  readonly second: BuiltImage;
+  readonly #key: KeyObject;
+  readonly #made = new Map<ReleaseName, Promise<TestBundle>>();
+
+  private constructor(of: { dir: string; second: BuiltImage; key: KeyObject }) {
+    this.dir = of.dir;
+    this.second = of.second;
+    this.#key = of.key;
+  }
+
+  /** Builds the second image, or takes it from the cache. */
+  static async open(): Promise<BundleFactory> {
+    const second = await buildNode(createProgress({ write: () => {} }), {
+      version: await nextVersion(),
+    });
+    const { keyFile } = await testKeys();
+    return new BundleFactory({
+      dir: await mkdtemp(join(tmpdir(), 'keel-bundles-')),
+      second,
+      key: createPrivateKey(await readFile(keyFile)),
+    });
+  }
+
+  /** The parts of a release. */
+  async parts(name: ReleaseName): Promise<ReleaseParts> {
+    const variant: ReleaseVariant = RELEASE_VARIANTS[name];
+    const { version, parts } = this.second.manifest;
+    const kernelImage = await readFile(this.second.uki);
+    if (variant.root === 'second' && variant.age === 0) {
+      const root = await readFile(this.second.root);
+      const { rootHash, salt } = this.second.manifest;
+      const facts = { version, rootHash, salt, root, dataBytes: parts.root.dataBytes };
+      return { ...facts, kernelImage: changed(kernelImage, variant, name) };
+    }
+    const data =
+      variant.root === 'faulty'
+        ? await faultyRoot(this.second)
+        : (await readFile(this.second.root)).subarray(0, parts.root.dataBytes);
+    const { image: root, verity } = await appendHashTree(aged(data, variant.age));
+    const { rootHash, salt, dataBytes } = verity;
+    return {
+      ...{ version, rootHash, salt, root, dataBytes },
+      kernelImage: changed(forRoot(kernelImage, verity), variant, name),
+    };
+  }
+
+  /** The bundle of a release; made once. */
+  bundle(name: ReleaseName): Promise<TestBundle> {
+    const known = this.#made.get(name);
+    if (known !== undefined) return known;
+    const made = this.#make(name);
+    this.#made.set(name, made);
+    return made;
+  }
+
+  async #make(name: ReleaseName): Promise<TestBundle> {
+    const { version, rootHash, salt, root, dataBytes, kernelImage } = await this.parts(name);
+    const variant: ReleaseVariant = RELEASE_VARIANTS[name];
+    const { buildEpochSeconds, kernelVersion, variant: flavour, trust } = this.second.manifest;
+    const manifest: BundleManifest = {
+      format: 'keelos-bundle/1',
+      version,
+      arch: variant.arch ?? 'x86_64',
+      variant: flavour,
+      buildEpochSeconds,
+      epoch: trust.epoch,
+      kernelVersion,
+      root: { offset: 0, size: root.length, sha256: sha256(root), dataBytes, rootHash, salt },
+      uki: { offset: root.length, size: kernelImage.length, sha256: sha256(kernelImage) },
+    };
+    const signature = signManifest(encodeManifest(manifest), this.#key);
+    const bytes = Buffer.concat([root, kernelImage, encodeTail(manifest, [signature])]);
+    const fileName = `${name}-${bundleFileName(manifest)}`;
+    const path = join(this.dir, fileName);
+    await writeFile(path, bytes);
+    const facts = { path, fileName, version, rootHash, manifest };
+    return { ...facts, sizeBytes: bytes.length, sha256: sha256(bytes) };
+  }
+
+  /** Removes the bundles. */
+  async close(): Promise<void> {
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** The same file system with another time in its superblock: other bytes, the same files. */
+function aged(data: Buffer, seconds: number): Buffer {
+  const copy = Buffer.from(data);
+  if (copy.length % BLOCK_BYTES !== 0) throw new RangeError('the file system is not padded');
+  if (Number(copy.readBigUInt64LE(SQUASHFS_USED_AT)) > copy.length) {
+    throw new RangeError('the file system is cut short');
+  }
+  copy.writeUInt32LE(copy.readUInt32LE(SQUASHFS_TIME_AT) + seconds, SQUASHFS_TIME_AT);
+  return copy;
+}
+
+/** The kernel image as a variant has it. */
+function changed(kernelImage: Buffer, variant: ReleaseVariant, name: string): Buffer {
+  if (variant.kernelImage === 'random') return noise(kernelImage.length, name);
+  if (variant.kernelImage === 'cut-short') {
+    return Buffer.from(kernelImage.subarray(0, kernelImage.length >> 1));
+  }
+  const { commandLine = (line: string) => line, fault } = variant;
+  if (fault === undefined && variant.commandLine === undefined) return kernelImage;
+  return withCommandLine(kernelImage, (line) =>
+    [commandLine(line), ...(fault === undefined ? [] : [`KEEL_FAULT=${fault}`])].join(' '),
+  );
+}
+
+/** Bytes that look random and are the same in every run. */
+function noise(sizeBytes: number, seed: string): Buffer {
+  const out = Buffer.alloc(sizeBytes);
+  let block = createHash('sha256').update(seed).digest();
+  for (let at = 0; at < sizeBytes; at += block.length) {
+    block.copy(out, at);
+    block = createHash('sha256').update(block).digest();
+  }
+  return out;
+}

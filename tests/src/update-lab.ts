@@ -1,0 +1,113 @@
+/** One enrolled node, bundles to give it, and a server that it fetches them from: what every test of updates begins with. */
+import assert from 'node:assert/strict';
+import type { UpdateHistoryEntry } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { BundleFactory } from './bundle-factory.ts';
+import { BundleServer } from './bundle-server.ts';
+import type { Ended } from './program.ts';
+import type { ReleaseName } from './release-variants.data.ts';
+import { type NodeOptions, TestNode } from './test-node.ts';
+import { awaitSettled, bootsSince, historyOf, type Running, runningNow } from './update-view.ts';
+
+/** An update with its trial on two emulated machines at a time. */
+export const UPDATE_TIMEOUT_MS = 600_000;
+/** Enough for a node that is well; a trial that fails for lack of health lasts as long. */
+const HEALTH_TIMEOUT_SECONDS = 120;
+const MIN_HEALTHY_SECONDS = 5;
+
+/** How a try at an update went, seen from outside. */
+export interface Try {
+  readonly ended: Ended;
+  /** What ran before and what runs now. */
+  readonly before: Running;
+  readonly after: Running;
+  /** How often a kernel began. */
+  readonly boots: number;
+  readonly seconds: number;
+  /** Newest entry of the history; absent when it is the one that was there before. */
+  readonly entry: UpdateHistoryEntry | undefined;
+}
+
+/** Node, bundles, server. */
+export class UpdateLab {
+  readonly node: TestNode;
+  readonly factory: BundleFactory;
+  readonly server: BundleServer;
+
+  private constructor(of: { node: TestNode; factory: BundleFactory; server: BundleServer }) {
+    this.node = of.node;
+    this.factory = of.factory;
+    this.server = of.server;
+  }
+
+  /** Boots a node and enrols an operator. The second image is built when it is not in the cache. */
+  static async open(name: string, options: NodeOptions = {}): Promise<UpdateLab> {
+    const [factory, server] = [await BundleFactory.open(), await BundleServer.open()];
+    try {
+      const node = await TestNode.boot(name, options);
+      const lab = new UpdateLab({ node, factory, server });
+      const { exitCode, stderr } = await node.bootstrap();
+      assert.equal(exitCode, 0, stderr);
+      return lab;
+    } catch (error) {
+      await server.close();
+      await factory.close();
+      throw error;
+    }
+  }
+
+  /** URL of a release for the node. */
+  async urlOf(name: ReleaseName): Promise<string> {
+    return this.server.add((await this.factory.bundle(name)).path);
+  }
+
+  /** Runs `osctl update` with a gated trial. */
+  async update(name: ReleaseName, ...more: readonly string[]): Promise<Ended> {
+    return this.node.osctlWithin(
+      UPDATE_TIMEOUT_MS,
+      ...['update', '--source', await this.urlOf(name), '--enable-auto-rollback'],
+      ...['--health-check-timeout', String(HEALTH_TIMEOUT_SECONDS)],
+      ...['--min-healthy', String(MIN_HEALTHY_SECONDS), ...more],
+    );
+  }
+
+  /** What answers; fails when nothing does. */
+  async running(): Promise<Running> {
+    const running = await runningNow(this.node);
+    assert.ok(running !== undefined, `${this.node.name} does not answer`);
+    return running;
+  }
+
+  /** Runs `act`, which must leave a node that answers, and tells what came of it. */
+  async watch(act: () => Promise<Ended>): Promise<Try> {
+    const before = await this.running();
+    const [known] = await historyOf(this.node);
+    const mark = await this.node.consoleSize();
+    const startMs = performance.now();
+    const ended = await act();
+    const after = await this.node.until(UPDATE_TIMEOUT_MS, () => runningNow(this.node));
+    const seconds = (performance.now() - startMs) / 1000;
+    const [newest] = await historyOf(this.node);
+    return {
+      ...{ ended, before, after, seconds },
+      boots: await bootsSince(this.node, mark),
+      entry: newest?.id === known?.id ? undefined : newest,
+    };
+  }
+
+  /** `osctl update --wait`. */
+  async tryRelease(name: ReleaseName): Promise<Try> {
+    return this.watch(() => this.update(name, '--wait', '--timeout', '9m'));
+  }
+
+  /** Waits for the end of what an earlier command began. */
+  settled(): Promise<UpdateHistoryEntry> {
+    return awaitSettled(this.node, UPDATE_TIMEOUT_MS);
+  }
+
+  /** Ends the node and removes everything. */
+  async close(): Promise<void> {
+    await this.node.destroy();
+    await this.server.close();
+    await this.factory.close();
+  }
+}

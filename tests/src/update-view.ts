@@ -1,0 +1,101 @@
+/** A node's updates as its API tells them, and waiting for how they end. */
+import assert from 'node:assert/strict';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import {
+  type ListSlotsResponse,
+  type UpdateHistoryEntry,
+  UpdateOutcome,
+  UpdateService,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { ApiClient } from './api-client.ts';
+import type { TestNode } from './test-node.ts';
+
+/** The kernel's first line on the console. */
+const KERNEL_START = /\] Linux version \d/g;
+
+/** What runs on a node. */
+export interface Running {
+  readonly version: string;
+  readonly rootHash: string;
+}
+
+/** Runs `ask` with a client of the enrolled operator. */
+export async function withApi<T>(
+  node: TestNode,
+  ask: (client: ApiClient) => Promise<T>,
+): Promise<T> {
+  const client = await node.enrolledClient();
+  try {
+    return await ask(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** Release that answers; undefined while nothing does. */
+export async function runningNow(node: TestNode): Promise<Running | undefined> {
+  return withApi(node, (client) => client.unary(SystemService.method.getStatus)).then(
+    ({ version, rootHash }) => ({ version, rootHash }),
+    () => undefined, // down, or on its way up
+  );
+}
+
+/** The newest first. */
+export async function historyOf(node: TestNode): Promise<readonly UpdateHistoryEntry[]> {
+  const answer = await withApi(node, (client) =>
+    client.unary(UpdateService.method.listRollbackHistory),
+  );
+  return answer.entries;
+}
+
+/** What is in the slots and what would boot. */
+export function slotsOf(node: TestNode): Promise<ListSlotsResponse> {
+  return withApi(node, (client) => client.unary(UpdateService.method.listSlots));
+}
+
+/** Waits until the newest entry of the history has ended and the root that it ended with runs. */
+export function awaitSettled(node: TestNode, timeoutMs: number): Promise<UpdateHistoryEntry> {
+  return node.until(timeoutMs, async () => {
+    const [newest, running] = await Promise.all([
+      historyOf(node).then(
+        ([first]) => first,
+        () => undefined, // it reboots
+      ),
+      runningNow(node),
+    ]);
+    if (newest === undefined || newest.outcome === UpdateOutcome.OPEN) return undefined;
+    const isNew = newest.outcome === UpdateOutcome.COMMITTED;
+    const expected = (isNew ? newest.to : newest.from)?.rootHash;
+    return running?.rootHash === expected ? newest : undefined;
+  });
+}
+
+/** Waits until the node answers and no update is open: whatever was going on has ended. */
+export function awaitRest(node: TestNode, timeoutMs: number): Promise<Running> {
+  return node.until(timeoutMs, async () => {
+    const running = await runningNow(node);
+    if (running === undefined) return undefined;
+    const isOpen = await historyOf(node).then(
+      ([newest]) => newest?.outcome === UpdateOutcome.OPEN,
+      () => true, // it reboots
+    );
+    return isOpen ? undefined : running;
+  });
+}
+
+/** How often a kernel began on the console from byte `mark` on. */
+export async function bootsSince(node: TestNode, mark: number): Promise<number> {
+  return (await node.consoleText(mark)).match(KERNEL_START)?.length ?? 0;
+}
+
+/** Names of checks that fail. */
+export async function failingChecks(node: TestNode): Promise<string[]> {
+  const { checks } = await node.health();
+  return checks.filter(({ state }) => state === 'failing').map(({ name }) => name);
+}
+
+/** The node answers, nothing fails in its health, and its history can be read. */
+export async function assertWell(node: TestNode, what: string): Promise<void> {
+  assert.deepEqual(await failingChecks(node), [], what);
+  await historyOf(node);
+}
