@@ -57,7 +57,16 @@ export type InitRequest =
   /** Host name from a newly applied configuration. */
   | { readonly op: 'setHostname'; readonly hostname: string }
   /** A moment of the boot that only the agent knows, for the boot report. */
-  | { readonly op: 'markBoot'; readonly step: string };
+  | { readonly op: 'markBoot'; readonly step: string }
+  /**
+   * The agent has judged the trial of this boot. "committed": PID 1 drops its deadline. "given-up": PID 1 keeps the
+   * reason with the last lines of the console, and restarts the machine itself if nobody asks for it soon.
+   */
+  | {
+      readonly op: 'settleTrial';
+      readonly outcome: 'committed' | 'given-up';
+      readonly reason?: string;
+    };
 
 /** Answers. Exactly one `ok`, `services` or `error` ends an exchange; `log` lines come before `ok`. */
 export type InitReply =

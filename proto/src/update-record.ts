@@ -16,6 +16,10 @@ export const UPDATE_PATHS = {
   epoch: `${UPDATE_DIR}/epoch.rec`,
   /** Written by PID 1 when it gives up on a trial: plain text, one line. */
   trialGivenUp: `${UPDATE_DIR}/trial-given-up.txt`,
+  /** Last lines of kernel log and agent in a trial, kept by PID 1 while it runs: plain text. */
+  trialConsole: `${UPDATE_DIR}/trial-console.txt`,
+  /** What the kernel left when it crashed, found by PID 1 at the next boot; see trial-traces.ts. */
+  crashReport: `${UPDATE_DIR}/crash-report.txt`,
 } as const;
 
 export const TRIAL_RECORD: RecordKind = { kind: 'trial', version: 1 };
@@ -114,7 +118,12 @@ export interface FailedRoot {
 
 /** When a scheduled update may begin. */
 export type ScheduleTime =
-  | { readonly kind: 'at'; readonly atMs: number }
+  | {
+      readonly kind: 'at';
+      readonly atMs: number;
+      /** It was given as a duration: when the clock is set, the time moves with it. */
+      readonly isRelative: boolean;
+    }
   /** Weekly windows; days are 0 (Sunday) to 6, minutes are of the day in UTC. */
   | {
       readonly kind: 'window';
@@ -132,6 +141,8 @@ export interface Schedule {
   readonly time: ScheduleTime;
   /** It begins up to this much later, drawn once. */
   readonly jitterSeconds: number;
+  /** What was drawn. */
+  readonly drawnSeconds: number;
   /** A start missed by more than this is not made up for. */
   readonly lateSecondsMax: number;
   readonly policy: TrialPolicy;

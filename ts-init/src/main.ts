@@ -7,6 +7,7 @@ import { runInit } from './shell/init.ts';
 import { linuxBlockDevices } from './sys/block-device.ts';
 import { linuxClock } from './sys/clock.ts';
 import { linuxFiles } from './sys/files.ts';
+import { kernelLogReader } from './sys/kernel-log-reader.ts';
 import { createKernelLog } from './sys/kmsg.ts';
 import { serveLines } from './sys/line-server.ts';
 import { linuxLogFiles } from './sys/log-file.ts';
@@ -17,7 +18,7 @@ import { freshRandom } from './sys/random.ts';
 import { listenBugs, listenSignals } from './sys/signals.ts';
 import { linuxSyscalls } from './sys/syscalls.ts';
 import { blockHasher } from './sys/verity-hash.ts';
-import { armWatchdog } from './sys/watchdog.ts';
+import { armWatchdogs } from './sys/watchdog.ts';
 
 /** Boots the node and keeps it alive. Never rejects, and never lets the process end. */
 export async function main(): Promise<void> {
@@ -30,8 +31,9 @@ export async function main(): Promise<void> {
     processes,
     clock: linuxClock,
     log: createKernelLog(),
+    kernelLogReader: kernelLogReader(),
     openNetlink,
-    armWatchdog,
+    armWatchdog: armWatchdogs,
     listenPowerButton,
     hashBlocks: blockHasher({
       processes,

@@ -6,6 +6,10 @@ import type { Machine } from '../src/shell/machine.ts';
 import { createFakeBlockDevices, type FakeBlockDevices } from '../src/sys/block-device.fake.ts';
 import { createFakeClock, type FakeClock } from '../src/sys/clock.fake.ts';
 import { createFakeFiles, type FakeFiles } from '../src/sys/files.fake.ts';
+import {
+  createFakeKernelLogReader,
+  type FakeKernelLogReader,
+} from '../src/sys/kernel-log-reader.fake.ts';
 import { createFakeKernelLog, type FakeKernelLog } from '../src/sys/kmsg.fake.ts';
 import { createFakeLogFiles, type FakeLogFiles } from '../src/sys/log-file.fake.ts';
 import { createFakeNetlink, type FakeNetlink } from '../src/sys/netlink-socket.fake.ts';
@@ -21,6 +25,7 @@ export interface FakeMachine extends Machine {
   readonly processes: FakeProcesses;
   readonly clock: FakeClock;
   readonly log: FakeKernelLog;
+  readonly kernelLogReader: FakeKernelLogReader;
   /** Answers of the netlink sockets that are opened. */
   netlink: FakeNetlink;
   /** Longest time-out that the watchdog grants. */
@@ -40,6 +45,7 @@ export function createFakeMachine(files: Readonly<Record<string, string>> = {}):
     processes: createFakeProcesses(),
     clock: createFakeClock(),
     log: createFakeKernelLog(),
+    kernelLogReader: createFakeKernelLogReader(),
     netlink: createFakeNetlink({ links: [], addresses: [] }),
     watchdogSecondsMax: 60,
     feeds: 0,

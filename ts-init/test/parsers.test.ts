@@ -14,6 +14,8 @@ describe('control requests', () => {
     { op: 'raiseClock', timeMs: 5, source: 'ntp' },
     { op: 'setHostname', hostname: 'node-1' },
     { op: 'markBoot', step: 'api-listening' },
+    { op: 'settleTrial', outcome: 'committed', reason: '' },
+    { op: 'settleTrial', outcome: 'given-up', reason: 'a probe is red' },
   ];
   for (const request of good) {
     it(`takes ${JSON.stringify(request)}`, () => {
@@ -38,6 +40,8 @@ describe('control requests', () => {
     '{"op":"raiseClock","timeMs":5,"source":"me"}',
     '{"op":"setHostname","hostname":"A b"}',
     '{"op":"markBoot","step":"a b"}',
+    '{"op":"settleTrial","outcome":"done"}',
+    '{"op":"settleTrial","outcome":"committed","reason":1}',
   ];
   for (const line of bad) {
     it(`refuses ${line}`, () => {

@@ -207,6 +207,7 @@ describe('control requests', () => {
     clock.setAtBoot();
     services.start();
     const left: string[] = [];
+    const settled: string[] = [];
     const names: string[] = [];
     const ask = (request: unknown, room = Number.POSITIVE_INFINITY) => {
       const replies: InitReply[] = [];
@@ -230,21 +231,25 @@ describe('control requests', () => {
           services,
           clock,
           ledger,
+          trial: { settle: (outcome, reason) => void settled.push(`${outcome} ${reason}`) },
           leave: (kind, reason) => left.push(`${kind} ${reason}`),
           setHostname: (name) => names.push(name),
         },
       );
       return { replies, state };
     };
-    return { machine, ledger, ask, left, names };
+    return { machine, ledger, ask, left, names, settled };
   }
 
   it('answers each kind of request and closes', () => {
-    const { machine, ledger, ask, left, names } = talk();
+    const { machine, ledger, ask, left, names, settled } = talk();
     assert.deepEqual(ask({ op: 'reboot', reason: 'test' }).replies, [{ type: 'ok' }]);
     assert.deepEqual(left, ['reboot test']);
     assert.deepEqual(ask({ op: 'setHostname', hostname: 'node-7' }).replies, [{ type: 'ok' }]);
     assert.deepEqual(names, ['node-7']);
+    const settle = { op: 'settleTrial', outcome: 'given-up', reason: 'a probe is red' };
+    assert.deepEqual(ask(settle).replies, [{ type: 'ok' }]);
+    assert.deepEqual(settled, ['given-up a probe is red']);
     assert.deepEqual(ask({ op: 'markBoot', step: 'api-listening' }).replies, [{ type: 'ok' }]);
     assert.equal(ledger.report().steps.at(-1)?.name, 'api-listening');
     assert.ok(machine.files.readText('/run/keel/boot-report.json').includes('api-listening'));

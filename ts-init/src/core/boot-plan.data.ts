@@ -4,6 +4,7 @@
  * (proto/src/init-control.ts).
  */
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { UPDATE_DIR } from '@keelos/proto/update-record.ts';
 import type { BootStep, FailurePolicy, MountFlag, MountStep, WriteStep } from './boot-plan.ts';
 import { SYSCTLS } from './sysctl.data.ts';
 
@@ -127,6 +128,7 @@ const WHILE_AGENT_LOADS: readonly BootStep[] = [
   },
   directory(NODE_PATHS.stateDir, 0o700, "KeelOS's own records"),
   directory('/var/lib/keel/config', 0o700, 'node configuration'),
+  directory(UPDATE_DIR, 0o700, 'records of updates'),
   {
     kind: 'action',
     name: 'node configuration',
@@ -149,6 +151,26 @@ const WHILE_AGENT_LOADS: readonly BootStep[] = [
     action: 'set-identity',
     onFailure: 'record',
     why: 'host name, machine id, hosts and resolv.conf',
+  },
+  virtual({
+    type: 'pstore',
+    target: '/sys/fs/pstore',
+    onlyIf: '/sys/fs/pstore',
+    why: 'the last words of a kernel that crashed; the agent asks for them as soon as it is up',
+  }),
+  {
+    kind: 'action',
+    name: 'crash reports',
+    action: 'keep-crash-reports',
+    onFailure: 'record',
+    why: 'the agent finishes the history of a failed trial with them',
+  },
+  {
+    kind: 'action',
+    name: 'trial',
+    action: 'look-for-trial',
+    onFailure: 'record',
+    why: 'the deadline holds from here on, whatever else hangs',
   },
   {
     kind: 'action',
@@ -210,17 +232,18 @@ const REST: readonly BootStep[] = [
     why: 'network plugins pin their programs here',
   }),
   virtual({
-    type: 'pstore',
-    target: '/sys/fs/pstore',
-    onlyIf: '/sys/fs/pstore',
-    why: 'the last words of a kernel that crashed',
-  }),
-  virtual({
     type: 'efivarfs',
     target: '/sys/firmware/efi/efivars',
     onlyIf: '/sys/firmware/efi/efivars',
-    why: 'firmware boot options',
+    why: 'firmware boot options, and which entry the loader has started',
   }),
+  {
+    kind: 'action',
+    name: 'trial by the loader',
+    action: 'look-for-trial',
+    onFailure: 'record',
+    why: 'a trial whose record is lost with the state partition has its deadline, too',
+  },
   {
     kind: 'mount',
     name: 'share mounts',

@@ -75,6 +75,8 @@ export type BootAction =
   | 'set-clock'
   | 'set-identity'
   | 'start-services'
+  | 'keep-crash-reports'
+  | 'look-for-trial'
   | 'open-control-socket'
   | 'configure-network'
   | 'load-random-seed'

@@ -74,6 +74,14 @@ export function parseRequest(line: string): InitRequest {
     }
     case 'markBoot':
       return { op: 'markBoot', step: text(fields, 'step', STEP) };
+    case 'settleTrial': {
+      const { outcome, reason = '' } = fields;
+      if (outcome !== 'committed' && outcome !== 'given-up') {
+        refuse('outcome is not committed or given-up');
+      }
+      if (typeof reason !== 'string') refuse('reason is not a string');
+      return { op: 'settleTrial', outcome, reason: reason.slice(0, REASON_CHARS_MAX) };
+    }
     default:
       return refuse('unknown op');
   }

@@ -8,6 +8,7 @@ export type ShutdownKind = 'reboot' | 'powerOff';
 /** The steps' names; the shell has one function for each. */
 export type ShutdownAction =
   | 'stop-services'
+  | 'keep-trial-traces'
   | 'save-clock-floor'
   | 'save-random-seed'
   | 'close-logs'
@@ -26,6 +27,9 @@ export interface ShutdownStep {
 /** Room for signals to be noticed and processes to be collected, beside the services' own grace. */
 const STOP_SLACK_MS = 4_000;
 
+/** Two writes on the state partition, one on the EFI system partition, each with a bound of its own. */
+const TRACES_MS = 14_000;
+
 /**
  * The plan, in order.
  *
@@ -34,6 +38,7 @@ const STOP_SLACK_MS = 4_000;
 export function shutdownPlan(stopGraceMs: number): readonly ShutdownStep[] {
   return [
     { action: 'stop-services', boundMs: stopGraceMs + STOP_SLACK_MS },
+    { action: 'keep-trial-traces', boundMs: TRACES_MS },
     { action: 'save-clock-floor', boundMs: 2_000 },
     { action: 'save-random-seed', boundMs: 2_000 },
     { action: 'close-logs', boundMs: 2_000 },

@@ -22,17 +22,26 @@ export interface PartitionChoice {
   readonly problem: string;
 }
 
-/**
- * Finds the state partition by its GPT name. The disk that the root file system is on wins; otherwise the first by
- * name, with a problem when there are several.
- */
+/** Finds the state partition, see {@link choosePartition}. */
 export function chooseStatePartition(
   partitions: readonly PartitionFacts[],
   rootDisk: string | undefined,
 ): PartitionChoice | undefined {
+  return choosePartition(partitions, { name: PARTITION_NAMES.state, rootDisk });
+}
+
+/**
+ * Finds a partition by its GPT name. The disk that the root file system is on wins; otherwise the first by name, with a
+ * problem when there are several.
+ */
+export function choosePartition(
+  partitions: readonly PartitionFacts[],
+  which: { readonly name: string; readonly rootDisk: string | undefined },
+): PartitionChoice | undefined {
+  const { name, rootDisk } = which;
   const candidates = partitions
     .map((one) => ({ ...one, facts: parseUevent(one.uevent) }))
-    .filter((one) => one.facts.get('PARTNAME') === PARTITION_NAMES.state)
+    .filter((one) => one.facts.get('PARTNAME') === name)
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const onRoot = candidates.find((one) => one.disk === rootDisk);
   const chosen = onRoot ?? candidates[0];
@@ -43,7 +52,7 @@ export function chooseStatePartition(
     disk: chosen.disk,
     partitionNumber: Number(chosen.facts.get('PARTN') ?? 0),
     problem: ambiguous
-      ? `There are ${candidates.length} partitions named ${PARTITION_NAMES.state}: ${chosen.name} is used`
+      ? `There are ${candidates.length} partitions named ${name}: ${chosen.name} is used`
       : '',
   };
 }

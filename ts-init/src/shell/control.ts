@@ -9,12 +9,14 @@ import type { LineReply } from '../sys/line-server.ts';
 import type { BootLedger } from './boot-ledger.ts';
 import type { ClockKeeper } from './clock-keeper.ts';
 import type { ServiceRunner } from './service-runner.ts';
+import type { TrialGuard } from './trial-guard.ts';
 
 /** What requests act upon. */
 export interface ControlTargets {
   readonly services: ServiceRunner;
   readonly clock: ClockKeeper;
   readonly ledger: BootLedger;
+  readonly trial: Pick<TrialGuard, 'settle'>;
   setHostname(hostname: string): void;
   /** Begins to go down; returns at once. */
   leave(kind: ShutdownKind, reason: string): void;
@@ -64,6 +66,9 @@ function perform(
     case 'markBoot':
       targets.ledger.mark(request.step);
       targets.ledger.write();
+      return { type: 'ok' };
+    case 'settleTrial':
+      targets.trial.settle(request.outcome, request.reason ?? '');
       return { type: 'ok' };
   }
 }

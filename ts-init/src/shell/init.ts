@@ -18,6 +18,7 @@ import { checkImage } from './check-image.ts';
 import { type ClockKeeper, createClockKeeper } from './clock-keeper.ts';
 import { configureNetwork } from './configure-network.ts';
 import { answerRequest } from './control.ts';
+import { keepCrashReports } from './crash-reports.ts';
 import { growState } from './grow-state.ts';
 import { setHostname, setIdentity } from './identity.ts';
 import { leaveForGood } from './last-resort.ts';
@@ -29,6 +30,8 @@ import { readConfig } from './read-config.ts';
 import { reapOrphans, sweepRegularly } from './reaper.ts';
 import { createServiceRunner, type ServiceRunner } from './service-runner.ts';
 import { performShutdown, type ShutdownActions, unmountOrFreeze } from './shutdown.ts';
+import { createTrialGuard, type TrialGuard } from './trial-guard.ts';
+import { createTrialTraces } from './trial-traces.ts';
 import { createWatchdogFeeder, type WatchdogFeeder } from './watchdog-feeder.ts';
 
 /** Ways in which the outside world reaches PID 1; real ones in main.ts. */
@@ -63,6 +66,7 @@ interface Node {
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
   readonly watchdog: WatchdogFeeder;
+  readonly trial: TrialGuard;
   /** Settles when the agent has told {@link AGENT_READY_STEP}. */
   readonly agentAnswers: Promise<void>;
   agentAnswered(): void;
@@ -73,7 +77,13 @@ interface Node {
 export async function runInit(inputs: InitInputs): Promise<void> {
   const { machine } = inputs;
   const watchdog = createWatchdogFeeder(machine);
-  const lastWords = createLastWords(machine, watchdog);
+  const services = createServiceRunner(machine, SERVICES);
+  const trial = createTrialGuard({
+    machine,
+    traces: createTrialTraces(machine, (count) => agentLines(services, count)),
+    restartMachine: (reason) => leave('reboot', reason),
+  });
+  const lastWords = createLastWords(machine, watchdog, (reason) => trial.leaving(reason));
   inputs.listenBugs(lastWords);
   const ledger = createBootLedger(machine);
   ledger.mark('init-started');
@@ -81,10 +91,9 @@ export async function runInit(inputs: InitInputs): Promise<void> {
     ledger.set({ clock });
   };
   const clock = createClockKeeper(machine, setClock);
-  const services = createServiceRunner(machine, SERVICES);
-  const leave = createLeaver({ machine, clock, services, watchdog, lastWords });
+  const leave = createLeaver({ machine, clock, services, watchdog, trial, lastWords });
   const { promise: agentAnswers, resolve: agentAnswered } = Promise.withResolvers<void>();
-  const more = { watchdog, leave, agentAnswers, agentAnswered };
+  const more = { watchdog, trial, leave, agentAnswers, agentAnswered };
   const node: Node = { machine, ledger, clock, services, ...more };
   inputs.listenSignals({
     leave: (reason) => leave('reboot', reason),
@@ -121,6 +130,8 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
       ledger.set({ configProblem: stored.problem });
     },
     'set-clock': () => clock.setAtBoot(),
+    'keep-crash-reports': () => keepCrashReports(machine, ledger.report().state.mode),
+    'look-for-trial': () => node.trial.look(),
     'set-identity': () => setIdentity(machine, config),
     'start-services'() {
       services.start();
@@ -162,6 +173,7 @@ function openControlSocket(node: Node, inputs: InitInputs): void {
   const { machine, ledger, clock, services } = node;
   const targets = {
     services,
+    trial: node.trial,
     clock: {
       ...clock,
       raise(request: Parameters<ClockKeeper['raise']>[0]) {
@@ -194,9 +206,10 @@ function createLeaver(of: {
   readonly clock: ClockKeeper;
   readonly services: ServiceRunner;
   readonly watchdog: WatchdogFeeder;
+  readonly trial: TrialGuard;
   readonly lastWords: (error: unknown) => Promise<void>;
 }): Node['leave'] {
-  const { machine, clock, services, watchdog, lastWords } = of;
+  const { machine, clock, services, watchdog, trial, lastWords } = of;
   let leaving = false;
   return (kind, reason) => {
     if (leaving) return;
@@ -207,6 +220,7 @@ function createLeaver(of: {
       mountFlagBits(['remount', 'ro', 'nosuid', 'nodev', ...more]);
     const actions: ShutdownActions = {
       'stop-services': () => services.stop(),
+      'keep-trial-traces': () => trial.leaving(`the machine was restarted: ${reason}`),
       'save-clock-floor': () => clock.saveFloor(),
       'save-random-seed': () => saveRandomSeed(machine),
       'close-logs': () => services.closeLogs(),
@@ -222,6 +236,10 @@ function createLeaver(of: {
     const using = { machine, actions, kind, watchdog };
     performShutdown(shutdownPlan(graceMs), using).catch(lastWords);
   };
+}
+
+function agentLines(services: ServiceRunner, count: number): readonly string[] {
+  return (services.log(AGENT_NAME)?.tail(count) ?? []).map(({ line }) => line);
 }
 
 function summary(report: BootReport): string {

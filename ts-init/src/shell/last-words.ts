@@ -5,7 +5,7 @@ import { leaveForGood } from './last-resort.ts';
 import { bounded, type Machine } from './machine.ts';
 import type { WatchdogFeeder } from './watchdog-feeder.ts';
 
-/** Time to flush disks. */
+/** Time to write the reason down where the next boot finds it, and to flush disks. */
 const SYNC_BOUND_MS = 3_000;
 /** Time in which the console can be read. */
 const READ_MS = 5_000;
@@ -17,6 +17,7 @@ const READ_MS = 5_000;
 export function createLastWords(
   machine: Machine,
   watchdog: WatchdogFeeder,
+  leaving: (reason: string) => Promise<void> = async () => {},
 ): (error: unknown) => Promise<void> {
   let dying = false;
   return async (error) => {
@@ -27,6 +28,8 @@ export function createLastWords(
     machine.clock.after(READ_MS, () => leaveForGood(machine, 'reboot'));
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     machine.log.error(`PID 1 failed, restarting in ${READ_MS / 1000} s: ${text}`);
+    const reason = `PID 1 failed: ${error instanceof Error ? error.message : String(error)}`;
+    await bounded(machine.clock, SYNC_BOUND_MS, leaving(reason));
     await bounded(machine.clock, SYNC_BOUND_MS, machine.syscalls.sync());
   };
 }

@@ -4,6 +4,7 @@
 import type { BlockDevices } from '../sys/block-device.ts';
 import type { Clock } from '../sys/clock.ts';
 import type { Files } from '../sys/files.ts';
+import type { KernelLogReader } from '../sys/kernel-log-reader.ts';
 import type { KernelLog } from '../sys/kmsg.ts';
 import type { LogFiles } from '../sys/log-file.ts';
 import type { Netlink } from '../sys/netlink-socket.ts';
@@ -21,6 +22,7 @@ export interface Machine {
   readonly processes: Processes;
   readonly clock: Clock;
   readonly log: KernelLog;
+  readonly kernelLogReader: KernelLogReader;
   openNetlink(): Netlink;
   armWatchdog(timeoutSeconds: number): Watchdog;
   /** Names of the devices listened to. */

@@ -15,11 +15,11 @@ import {
   chooseStatePartition,
   type MountAttempt,
   type PartitionChoice,
-  type PartitionFacts,
   READ_ONLY,
   READ_WRITE,
 } from '../core/state-partition.ts';
 import { type Machine, reasonOf } from './machine.ts';
+import { listPartitions, rootDiskName } from './partitions.ts';
 
 /** Where /var is. */
 export interface MountedState {
@@ -28,7 +28,6 @@ export interface MountedState {
   readonly partition: PartitionChoice | undefined;
 }
 
-const CLASS = '/sys/class/block';
 const MOUNT_POINT = '/var';
 const MOUNTS = '/proc/self/mounts';
 const WAIT_MS = 3_000;
@@ -141,27 +140,4 @@ async function findPartition(machine: Machine): Promise<PartitionChoice | undefi
     if (choice !== undefined || waitedMs >= WAIT_MS) return choice;
     await new Promise<void>((resolve) => void machine.clock.after(POLL_MS, resolve));
   }
-}
-
-function listPartitions(machine: Machine): PartitionFacts[] {
-  const { files } = machine;
-  return files
-    .list(CLASS)
-    .filter((name) => files.exists(`${CLASS}/${name}/partition`))
-    .map((name) => ({
-      name,
-      disk: diskOf(machine, name),
-      uevent: files.readText(`${CLASS}/${name}/uevent`),
-    }));
-}
-
-/** /sys/class/block/vda2 points to …/block/vda/vda2. */
-function diskOf(machine: Machine, partition: string): string {
-  return machine.files.readLink(`${CLASS}/${partition}`).split('/').at(-2) ?? '';
-}
-
-/** Disk below the verity device that the root file system is on. */
-function rootDiskName(machine: Machine): string | undefined {
-  const [slave] = machine.files.list(`${CLASS}/dm-0/slaves`);
-  return slave === undefined ? undefined : diskOf(machine, slave);
 }

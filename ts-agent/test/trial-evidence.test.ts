@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { crashReportText } from '@keelos/proto/trial-traces.ts';
+import { type TrialRecord, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import { judgeTraces } from '@keelos/ts-agent/core/trial-evidence.ts';
+import {
+  collectEvidence,
+  discardTrialEvidence,
+  findTrialEvidence,
+} from '@keelos/ts-agent/shell/trial-evidence.ts';
+import { keepTrial } from '@keelos/ts-agent/shell/update-records.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+
+const TRIAL: TrialRecord = {
+  id: 'u-1',
+  kind: 'update',
+  sequence: 2,
+  from: { slot: 'a', version: '0.1.0', rootHash: 'ab'.repeat(32) },
+  to: { slot: 'b', version: '0.2.0', rootHash: 'cd'.repeat(32) },
+  policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
+  who: 'anna',
+  reason: '',
+  armedMs: 1,
+  armedBootId: 'b-1',
+};
+const NOTHING = { givenUp: '', crash: '', console: '' };
+const panic = (text: string, before = '[    1.0] x') =>
+  `${before}\n[   21.500000] Kernel panic - not syncing: ${text}\n[   21.6] ---[ end Kernel panic`;
+
+describe('why a trial has failed', () => {
+  const cases: readonly (readonly [name: string, traces: Partial<typeof NOTHING>, RegExp])[] = [
+    ['nothing was left', {}, /^The release left no trace: its kernel image was not loaded/],
+    ['PID 1 was up, then silence', { console: '[ 9.0] up' }, /^The machine was reset while/],
+    [
+      'PID 1 gave up',
+      { givenUp: '2026-05-28T20:26:40.000Z probe "shop" is red\n', console: 'x' },
+      /^The trial was ended: probe "shop" is red\.$/,
+    ],
+    [
+      'a panic',
+      { crash: panic('sysrq triggered crash') },
+      /^The kernel panicked: sysrq trig.*crash\.$/,
+    ],
+    [
+      'a panic counts before a line of PID 1',
+      { crash: panic('boom'), givenUp: 'x' },
+      /^The kernel panicked: boom\.$/,
+    ],
+    [
+      'PID 1 ended',
+      { crash: panic('Attempted to kill init! exitcode=0x00000100') },
+      /^PID 1 ended: Attempted to kill init! exitcode=0x00000100\.$/,
+    ],
+    [
+      'a hang',
+      { crash: panic('Software Watchdog Timer expired') },
+      /^The system hung until its watchdog bit: Software Watchdog Timer expired\.$/,
+    ],
+    [
+      'the slot is not there',
+      {
+        crash: panic(
+          'Software Watchdog Timer expired',
+          '[    1.2] device-mapper: init: waiting for device PARTUUID=1-2 ...',
+        ),
+      },
+      /^The kernel waited for its slot: device-mapper: init: waiting for device PARTUUID=1-2\.$/,
+    ],
+    [
+      'a damaged root',
+      {
+        crash: panic(
+          'dm-verity device has I/O error',
+          '[    5.5] [   T1] device-mapper: verity: 254:2: data block 7 is corrupted',
+        ),
+      },
+      /^The root is damaged: device-mapper: verity: 254:2: data block 7 is corrupted\.$/,
+    ],
+    [
+      'an oops without a panic',
+      { crash: '[ 1.0] a\n[ 2.0] RIP: b\n' },
+      /^The kernel crashed: RIP: b\.$/,
+    ],
+  ];
+  for (const [name, traces, cause] of cases) {
+    it(name, () => assert.match(judgeTraces({ ...NOTHING, ...traces }).cause, cause));
+  }
+
+  it('shows the end of long texts in pieces that the history takes', () => {
+    const lines = (word: string) =>
+      Array.from({ length: 5_000 }, (_, index) => `${word} line ${index}`).join('\n');
+    const { evidence, cause } = judgeTraces({
+      givenUp: 'x'.repeat(10_000),
+      crash: panic('p'.repeat(10_000), lines('crash')),
+      console: lines('console'),
+    });
+    assert.ok(cause.length <= 402);
+    assert.ok(evidence.length <= 16);
+    for (const piece of evidence) assert.ok(piece.length <= 4_096, `${piece.length}`);
+    const text = evidence.join('\n');
+    assert.match(text, /crash line 4999\n/);
+    assert.match(text, /console line 4998\nconsole line 4999$/);
+    assert.doesNotMatch(text, /console line 10\n/);
+    const order = evidence.map((piece) => /console line (\d+)/.exec(piece)?.[1]).filter(Boolean);
+    assert.deepEqual(
+      order,
+      order.toSorted((a, b) => Number(a) - Number(b)),
+    );
+  });
+
+  it('says nothing where nothing was left', () => {
+    assert.deepEqual(judgeTraces(NOTHING).evidence, []);
+    assert.deepEqual(judgeTraces({ ...NOTHING, console: '\n\n' }).evidence, []);
+  });
+});
+
+describe('gathering the traces', () => {
+  function world() {
+    const state = new MemoryStateStore();
+    const logged: string[] = [];
+    const ports = { state, log: (line: string) => void logged.push(line) };
+    const put = (path: string, text: string) => state.replace(path, Buffer.from(text));
+    return { state, logged, ports, put };
+  }
+
+  it('takes what PID 1 has put on the state partition, and leaves it there until told', async () => {
+    const { state, ports, put } = world();
+    put(UPDATE_PATHS.trialGivenUp, '2026-01-01T00:00:00.000Z too late\n');
+    put(UPDATE_PATHS.trialConsole, 'last words');
+    put(UPDATE_PATHS.crashReport, crashReportText({ foundInBoot: 'b-3', text: panic('boom') }));
+    const findings = findTrialEvidence(ports);
+    assert.equal(findings.cause, 'The kernel panicked: boom.');
+    assert.equal(findings.evidence.length, 3);
+    assert.deepEqual(await collectEvidence(ports), findings.evidence);
+    discardTrialEvidence(ports);
+    assert.equal(state.files.size, 0);
+    assert.deepEqual(await collectEvidence(ports), []);
+  });
+
+  it('does not blame a trial for a crash that is older', () => {
+    const { ports, put } = world();
+    put(UPDATE_PATHS.crashReport, crashReportText({ foundInBoot: 'b-1', text: panic('boom') }));
+    assert.match(findTrialEvidence(ports).cause, /boom/);
+    for (const [armedBootId, cause] of [
+      ['b-1', /left no trace/],
+      ['b-0', /boom/],
+    ] as const) {
+      keepTrial(ports, { ...TRIAL, armedBootId });
+      assert.match(findTrialEvidence(ports).cause, cause);
+    }
+  });
+
+  it('goes without what cannot be read or removed', () => {
+    const { state, ports, put, logged } = world();
+    put(UPDATE_PATHS.crashReport, 'torn');
+    assert.deepEqual(findTrialEvidence(ports).evidence, []);
+    state.readFailure = 'EIO';
+    assert.match(findTrialEvidence(ports).cause, /left no trace/);
+    assert.match(logged.join('\n'), /trace of a trial not read: .*EIO/);
+  });
+});
