@@ -9,7 +9,7 @@ import { createLastWords } from '../src/shell/last-words.ts';
 import { performShutdown, type ShutdownActions } from '../src/shell/shutdown.ts';
 import { createWatchdogFeeder } from '../src/shell/watchdog-feeder.ts';
 import { SystemCallError } from '../src/sys/native.ts';
-import { armWatchdog, openWatchdog } from '../src/sys/watchdog.ts';
+import { armWatchdog, armWatchdogs, openWatchdog } from '../src/sys/watchdog.ts';
 import { createFakeMachine } from './fake-machine.ts';
 
 const SET = 0xc0045706;
@@ -76,6 +76,49 @@ describe('watchdog device', () => {
     const missing = join(import.meta.dirname, 'no-watchdog');
     assert.throws(() => armWatchdog(60, () => openWatchdog(missing)), { code: 'ENOENT' });
     assert.equal(existsSync(missing), false, 'no file is made where a device should be');
+  });
+});
+
+describe('all watchdogs of a machine', () => {
+  const hardware = () => device(new Map([[SET, (value) => value]]));
+  const software = () => device(new Map([[SET, (value) => value]]), 'Software Watchdog');
+  const missing = () => {
+    throw Object.assign(new Error('ENOENT'), { code: 'ENOENT' });
+  };
+
+  it('are fed as one; the software one bites first', () => {
+    const cases: readonly (readonly [
+      name: string,
+      devices: readonly ReturnType<typeof device>[],
+      expected: readonly [kind: string, seconds: number],
+    ])[] = [
+      ['both', [hardware(), software()], ['hardware', 50]],
+      ['both, the other way round', [software(), hardware()], ['hardware', 50]],
+      ['hardware alone', [hardware()], ['hardware', 60]],
+      ['software alone', [software()], ['software', 50]],
+    ];
+    for (const [name, devices, expected] of cases) {
+      const watchdog = armWatchdogs(60, [missing, ...devices.map(({ open }) => open)]);
+      assert.deepEqual([watchdog.kind, watchdog.timeoutSeconds], expected, name);
+      watchdog.feed();
+      for (const { calls } of devices) {
+        assert.equal(calls.filter((call) => call === 'feed').length, 2, name);
+      }
+    }
+  });
+
+  it('one that fails does not starve the others, and is told', () => {
+    const good = hardware();
+    const feed = () => {
+      throw new Error('EIO');
+    };
+    const watchdog = armWatchdogs(60, [() => ({ ...hardware().open(), feed }), good.open]);
+    assert.throws(() => watchdog.feed(), /EIO/);
+    assert.equal(good.calls.filter((call) => call === 'feed').length, 2);
+  });
+
+  it('are missed when there is none', () => {
+    assert.throws(() => armWatchdogs(60, [missing]), { code: 'ENOENT' });
   });
 });
 

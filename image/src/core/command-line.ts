@@ -46,6 +46,15 @@ export const KERNEL_OPTIONS: readonly { readonly option: string; readonly reason
   { option: 'MALLOC_TRIM_THRESHOLD_=65536', reason: 'freed memory of PID 1 goes back at once' },
   { option: 'lockdown=integrity', reason: 'even root cannot change the running kernel' },
   { option: 'panic=10', reason: 'a panic reboots, after ten seconds to read it' },
+  {
+    option: 'softdog.soft_active_on_boot=1',
+    reason: 'a hang before PID 1 ends too, for example the wait for a slot that is not there',
+  },
+  { option: 'softdog.soft_panic=1', reason: 'a hang leaves the traces of a crash' },
+  {
+    option: 'softdog.soft_margin=120',
+    reason: 'so many seconds the kernel has to start PID 1, which feeds it from then on',
+  },
   { option: 'ip=dhcp', reason: 'first address without a DHCP client of our own' },
   { option: 'console=tty0', reason: 'screen, for a person at the machine' },
   { option: 'console=ttyS0,115200', reason: 'serial line, and /dev/console: it comes last' },

@@ -1,10 +1,12 @@
 /**
- * The first watchdog, which is the hardware's where there is one (Documentation/watchdog/watchdog-api.rst).
+ * Every watchdog of the machine (Documentation/watchdog/watchdog-api.rst): the hardware's where there is one, and the
+ * kernel's own, which counts since the kernel started (command line: softdog.soft_active_on_boot, softdog.soft_margin)
+ * and ends a hang before PID 1 has begun.
  *
- * The descriptor is never closed in order ("magic close"), so once it is armed only feeding keeps the machine alive:
- * also while the node goes down.
+ * The descriptors are never closed in order ("magic close"), so once they are armed only feeding keeps the machine
+ * alive: also while the node goes down.
  */
-import { constants, openSync, writeSync } from 'node:fs';
+import { constants, existsSync, openSync, writeSync } from 'node:fs';
 import { checked, libcFunction } from './native.ts';
 
 /** A watchdog that counts. */
@@ -25,7 +27,8 @@ export interface WatchdogDevice {
   identity(): string;
 }
 
-const DEVICE = '/dev/watchdog0';
+const DEVICE = '/dev/watchdog';
+const DEVICES_MAX = 8;
 /** _IOWR('W', 6, int). */
 const WDIOC_SETTIMEOUT = 0xc0045706;
 /** _IOR('W', 7, int). */
@@ -36,20 +39,63 @@ const IDENTITY_OFFSET = 8;
 const INFO_BYTES = 40;
 /** What drivers/watchdog/softdog.c calls itself. */
 const SOFTWARE_IDENTITY = 'Software Watchdog';
+/** The software one bites first: it panics, which leaves traces; the hardware resets without a word. */
+export const SOFTWARE_EARLIER_SECONDS = 10;
 /** Assumed of a device that says nothing: shorter than any that is known, so that it is fed often enough. */
 const ASSUMED_SECONDS = 10;
 
 const ioctl = libcFunction('int ioctl(int descriptor, unsigned long request, void *argument)');
 
 /**
- * Arms the watchdog. A device that refuses the time-out keeps its own.
+ * Arms every watchdog, to be fed as one: "hardware" when one of them is.
  *
- * @throws Node's error with `code` when there is none. Once it counts nothing is thrown: somebody has to feed it.
+ * @throws Node's error with `code` when there is none.
  */
-export function armWatchdog(
+export function armWatchdogs(
   timeoutSeconds: number,
-  open: () => WatchdogDevice = () => openWatchdog(DEVICE),
+  opens: readonly (() => WatchdogDevice)[] = presentDevices(),
 ): Watchdog {
+  const armed: Watchdog[] = [];
+  let failure: unknown;
+  for (const open of opens) {
+    try {
+      armed.push(armWatchdog(timeoutSeconds, open));
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  if (armed.length === 0) throw failure;
+  return {
+    kind: armed.some(({ kind }) => kind === 'hardware') ? 'hardware' : 'software',
+    timeoutSeconds: Math.min(...armed.map((one) => one.timeoutSeconds)),
+    feed() {
+      const failures: unknown[] = [];
+      for (const one of armed) {
+        try {
+          one.feed();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      // One that fails must not starve the others.
+      if (failures.length > 0) throw failures[0];
+    },
+  };
+}
+
+function presentDevices(): readonly (() => WatchdogDevice)[] {
+  const paths = Array.from({ length: DEVICES_MAX }, (_, index) => `${DEVICE}${index}`);
+  const present = paths.filter((path) => existsSync(path));
+  // Where there is none, opening the first says so.
+  return (present.length > 0 ? present : paths.slice(0, 1)).map((path) => () => openWatchdog(path));
+}
+
+/**
+ * Arms a watchdog. A device that refuses the time-out keeps its own.
+ *
+ * @throws Node's error with `code` when it cannot be opened. Once it counts nothing is thrown: somebody has to feed it.
+ */
+export function armWatchdog(timeoutSeconds: number, open: () => WatchdogDevice): Watchdog {
   const device = open();
   try {
     // It counts from here on, with whatever time-out it was left with.
@@ -57,10 +103,13 @@ export function armWatchdog(
   } catch {
     // The regular feeding meets the same failure, and tells it.
   }
+  const kind = kindOf(device);
+  const wantedSeconds =
+    kind === 'software' ? timeoutSeconds - SOFTWARE_EARLIER_SECONDS : timeoutSeconds;
   return {
-    kind: kindOf(device),
+    kind,
     timeoutSeconds:
-      granted(device, WDIOC_SETTIMEOUT, timeoutSeconds) ??
+      granted(device, WDIOC_SETTIMEOUT, wantedSeconds) ??
       granted(device, WDIOC_GETTIMEOUT, 0) ??
       ASSUMED_SECONDS,
     feed: () => device.feed(),
