@@ -1,0 +1,266 @@
+/**
+ * Keeps scheduled updates on the state partition and begins each when its time has come.
+ */
+import type { ErrorCode } from '@keelos/proto/errors.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import type { HistoryEntry, Schedule } from '@keelos/proto/update-record.ts';
+import { SCHEDULES_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import {
+  afterClockStep,
+  compareSchedules,
+  hasEnded,
+  judgeSchedule,
+  movesWithClock,
+  OPEN_SCHEDULES_MAX,
+  retriesUntilMs,
+  withinBounds,
+} from '../core/schedule.ts';
+import { outcomeOf, schedulesFrom } from '../core/schedule-record.ts';
+import type { ScheduleRequest } from '../core/schedule-request.ts';
+import { scheduleFrom } from '../core/schedule-request.ts';
+import type { AgentPorts } from '../ports.ts';
+import { bootReport } from './node-facts.ts';
+import { readRecord } from './update-records.ts';
+
+/** What the scheduler touches. */
+export type SchedulerPorts = Pick<AgentPorts, 'state' | 'clock' | 'log' | 'random' | 'files'>;
+
+/** The part of the update engine that it asks. */
+export interface ScheduledInstalls {
+  /** Begins the install in the name of the schedule; settles once it has been accepted. @throws KeelError */
+  start(schedule: Schedule): Promise<void>;
+  /** The newest first. @throws KeelError E_STATE_UNAVAILABLE */
+  history(): readonly HistoryEntry[];
+}
+
+/** How often the clock is looked at: a start is late by at most this. */
+export const LOOK_EVERY_MS = 5_000;
+/** Between two attempts of a start that fails for a passing reason. */
+export const RETRY_MS = 120_000;
+const ID_BYTES = 4;
+const SHARE_BYTES = 6;
+
+/** Reasons that may be gone in a while. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'E_UPDATE_RUNNING',
+  'E_UPDATE_UNSETTLED',
+  'E_SOURCE_UNREACHABLE',
+  'E_STATE_FULL',
+  'E_STATE_UNAVAILABLE',
+]);
+
+/** The scheduler. */
+export class Scheduler {
+  readonly #ports: SchedulerPorts;
+  readonly #installs: ScheduledInstalls;
+  #schedules: readonly Schedule[];
+  #timer: NodeJS.Timeout | undefined;
+  #looking: Promise<void> = Promise.resolve();
+  /** Wall clock minus monotonic clock: changes only when the clock is set. */
+  #offsetMs: number;
+  readonly #retryAtMs = new Map<string, number>();
+  #reported = '';
+
+  constructor(ports: SchedulerPorts, installs: ScheduledInstalls) {
+    this.#ports = ports;
+    this.#installs = installs;
+    this.#offsetMs = ports.clock.nowMs() - ports.clock.monotonicMs();
+    const form = { path: UPDATE_PATHS.schedules, kind: SCHEDULES_RECORD, from: schedulesFrom };
+    this.#schedules = readQuietly(ports, () => readRecord(ports, form)) ?? [];
+  }
+
+  /** Looks now, and from now on. What was running when the agent ended is judged first. */
+  start(): void {
+    this.#looking = this.#looking.then(() => this.#resume());
+    const look = (): void => void this.look();
+    look();
+    this.#timer = setInterval(look, LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends the timer. An install that has begun goes on. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  /** What runs, then the next one first, then what has ended. */
+  list(): readonly Schedule[] {
+    this.#noticeClockStep();
+    return this.#schedules.toSorted(compareSchedules);
+  }
+
+  /** Adds a schedule. @throws KeelError E_INVALID_ARGUMENT, E_LIMIT_EXCEEDED, E_STATE_FULL, E_STATE_UNAVAILABLE */
+  add(request: ScheduleRequest): Schedule {
+    this.#noticeClockStep();
+    if (this.#schedules.filter((one) => !hasEnded(one)).length >= OPEN_SCHEDULES_MAX) {
+      throw new KeelError(
+        'E_LIMIT_EXCEEDED',
+        `Cannot schedule the update: ${OPEN_SCHEDULES_MAX} are waiting already`,
+      );
+    }
+    const { random, clock } = this.#ports;
+    const id = Buffer.from(random(ID_BYTES)).toString('hex');
+    const drawn = Buffer.from(random(SHARE_BYTES)).readUIntBE(0, SHARE_BYTES);
+    const share = drawn / 2 ** (8 * SHARE_BYTES);
+    const schedule = scheduleFrom(request, { id, share, nowMs: clock.nowMs() });
+    this.#save([...this.#schedules, schedule]);
+    this.#ports.log(`update scheduled by "${schedule.who}": ${id}`);
+    return schedule;
+  }
+
+  /** Gives up a schedule that waits. @throws KeelError E_NOT_FOUND, E_INVALID_ARGUMENT, E_STATE_FULL, E_STATE_UNAVAILABLE */
+  cancel(id: string, who: string): Schedule {
+    const found = this.#schedules.find((one) => one.id === id);
+    if (found === undefined) {
+      throw new KeelError('E_NOT_FOUND', `Cannot cancel the schedule: there is none with id ${id}`);
+    }
+    if (found.state !== 'waiting') {
+      throw new KeelError(
+        'E_INVALID_ARGUMENT',
+        `Cannot cancel the schedule: it is ${found.state}`,
+        {
+          hint:
+            found.state === 'running'
+              ? 'End the install with osctl update --cancel.'
+              : 'It has ended: there is nothing to do.',
+        },
+      );
+    }
+    return this.#replace({ ...found, state: 'cancelled', result: `By "${who}".`, nextMs: 0 });
+  }
+
+  /** Does what is due. Never rejects; one look at a time. */
+  look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#guarded(() => this.#look()));
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    this.#noticeClockStep();
+    const open = this.#schedules.filter((one) => !hasEnded(one)).toSorted(compareSchedules);
+    if (open.length === 0) return;
+    for (const schedule of open.filter(({ state }) => state === 'running')) this.#settle(schedule);
+    const { clock } = await bootReport(this.#ports.files);
+    if (!clock.trusted) {
+      this.#report('scheduled updates wait: the clock of the node is not believed');
+      return;
+    }
+    const waiting = open.filter(({ state }) => state === 'waiting');
+    for (const { id } of waiting) await this.#advance(id);
+    this.#report('');
+  }
+
+  async #advance(id: string): Promise<void> {
+    // Anew from the list: a caller may have cancelled it while another one was started.
+    const schedule = this.#schedules.find((one) => one.id === id);
+    if (schedule?.state !== 'waiting') return;
+    const decision = judgeSchedule(schedule, this.#ports.clock.nowMs());
+    if (decision.kind === 'missed' || decision.kind === 'moved') {
+      this.#replace(decision.next);
+      this.#ports.log(`scheduled update ${id}: ${decision.next.result || 'moved with the clock'}`);
+    }
+    if (decision.kind !== 'start') return;
+    if (this.#ports.clock.monotonicMs() < (this.#retryAtMs.get(id) ?? 0)) return;
+    await this.#begin(schedule);
+  }
+
+  async #begin(schedule: Schedule): Promise<void> {
+    const { id } = schedule;
+    // On the disk first: a start that the disk does not know of might come again and again.
+    this.#replace({ ...schedule, state: 'running', result: '' });
+    this.#ports.log(`scheduled update ${id} begins`);
+    try {
+      await this.#installs.start(schedule);
+      this.#retryAtMs.delete(id);
+    } catch (cause) {
+      if (!(cause instanceof KeelError)) throw cause;
+      this.#refused(schedule, cause);
+    }
+  }
+
+  #refused(schedule: Schedule, cause: KeelError): void {
+    const { clock, log } = this.#ports;
+    const isPassing = PASSING.has(cause.code);
+    const isTimeLeft = clock.nowMs() + RETRY_MS <= retriesUntilMs(schedule);
+    log(`scheduled update ${schedule.id} not begun: ${cause.code} ${cause.message}`);
+    if (isPassing && isTimeLeft) {
+      this.#retryAtMs.set(schedule.id, clock.monotonicMs() + RETRY_MS);
+      this.#replace({ ...schedule, result: `It is tried again: ${cause.message}.` });
+    } else {
+      const result = `${cause.message} (${cause.code}).`;
+      this.#replace({ ...schedule, state: 'failed', result, nextMs: 0 });
+    }
+  }
+
+  /** Looks up what has come of a schedule that runs. */
+  #settle(schedule: Schedule): void {
+    const outcome = outcomeOf(this.#installs.history(), schedule.id);
+    if (outcome.kind !== 'done' && outcome.kind !== 'failed') return;
+    this.#replace({ ...schedule, state: outcome.kind, result: outcome.result, nextMs: 0 });
+  }
+
+  /** What ran when the agent ended: without an entry in the history its install had not begun, so it waits again. */
+  async #resume(): Promise<void> {
+    await this.#guarded(async () => {
+      const entries = this.#installs.history();
+      for (const schedule of this.#schedules.filter(({ state }) => state === 'running')) {
+        if (outcomeOf(entries, schedule.id).kind !== 'unknown') continue;
+        this.#ports.log(`scheduled update ${schedule.id} was cut off at its start: it waits again`);
+        this.#replace({ ...schedule, state: 'waiting', result: 'It was cut off at its start.' });
+      }
+    });
+  }
+
+  /** A duration goes by on the monotonic clock: when the time is set, what was asked for as one moves with it. */
+  #noticeClockStep(): void {
+    const { clock } = this.#ports;
+    const offsetMs = clock.nowMs() - clock.monotonicMs();
+    const stepMs = offsetMs - this.#offsetMs;
+    const moved = this.#schedules.map((one) => afterClockStep(one, stepMs));
+    if (moved.every((one, index) => one === this.#schedules[index])) {
+      // Small steps add up: the offset is kept until it is worth moving something, if there is something to move.
+      if (!this.#schedules.some(movesWithClock)) this.#offsetMs = offsetMs;
+      return;
+    }
+    this.#offsetMs = offsetMs;
+    this.#save(moved);
+  }
+
+  #replace(schedule: Schedule): Schedule {
+    this.#save(this.#schedules.map((one) => (one.id === schedule.id ? schedule : one)));
+    return schedule;
+  }
+
+  #save(schedules: readonly Schedule[]): void {
+    const bounded = withinBounds(schedules);
+    const record = encodeRecord(SCHEDULES_RECORD, { schedules: bounded });
+    this.#ports.state.replace(UPDATE_PATHS.schedules, record);
+    this.#schedules = bounded;
+  }
+
+  /** The world may fail; the next look tries again. */
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (cause) {
+      if (!(cause instanceof KeelError)) throw cause;
+      this.#report(`scheduled updates wait: ${cause.message}`);
+    }
+  }
+
+  #report(line: string): void {
+    if (line !== this.#reported && line !== '') this.#ports.log(line);
+    this.#reported = line;
+  }
+}
+
+function readQuietly<T>({ log }: SchedulerPorts, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (cause) {
+    if (!(cause instanceof KeelError)) throw cause;
+    log(`schedules not read: ${cause.message}`);
+    return undefined;
+  }
+}
