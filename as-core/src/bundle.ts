@@ -185,7 +185,9 @@ function errorOf(status: number, action: string, place: string, given?: unknown)
   } catch (cause) {
     if (!(cause instanceof CoreError)) return cause as Error;
     const code =
-      action === 'read trust file' ? 'E_IMAGE_INVALID' : (CODES.get(status) ?? 'E_BUNDLE_MALFORMED');
+      action === 'read trust file'
+        ? 'E_IMAGE_INVALID'
+        : (CODES.get(status) ?? 'E_BUNDLE_MALFORMED');
     const details = { reason: cause.code };
     return new KeelError(code, cause.message, { cause: given ?? cause, details });
   }

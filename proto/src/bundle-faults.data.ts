@@ -13,7 +13,10 @@ export interface BundleFault {
 
 /** The table; the names are for the test. */
 export const BUNDLE_FAULTS = {
-  rootFlipped: { fault: 'One byte of the root file system is another', codes: ['E_BUNDLE_DAMAGED'] },
+  rootFlipped: {
+    fault: 'One byte of the root file system is another',
+    codes: ['E_BUNDLE_DAMAGED'],
+  },
   treeFlipped: { fault: 'One byte of the hash tree is another', codes: ['E_BUNDLE_DAMAGED'] },
   ukiFlipped: { fault: 'One byte of the kernel image is another', codes: ['E_BUNDLE_DAMAGED'] },
   manifestFlipped: {

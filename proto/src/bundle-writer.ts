@@ -84,10 +84,7 @@ export function encodeFooter(places: {
   footer.writeBigUInt64LE(BigInt(manifestOffset), FOOTER_FIELDS.manifestOffset);
   footer.writeUInt32LE(manifestBytes, FOOTER_FIELDS.manifestBytes);
   footer.writeUInt32LE(signaturesBytes, FOOTER_FIELDS.signaturesBytes);
-  footer.writeUInt32LE(
-    crc32(footer.subarray(0, FOOTER_FIELDS.checksum)),
-    FOOTER_FIELDS.checksum,
-  );
+  footer.writeUInt32LE(crc32(footer.subarray(0, FOOTER_FIELDS.checksum)), FOOTER_FIELDS.checksum);
   return footer;
 }
 

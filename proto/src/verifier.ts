@@ -8,7 +8,6 @@
  */
 import type { BundleTail, TrustFile } from './bundle.ts';
 
-
 /** Name under which `keel` is this process. */
 export const VERIFIER_NAME = 'keel-verifier';
 /** Bound on a request. */

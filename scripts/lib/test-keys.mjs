@@ -4,9 +4,9 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeTrust } from '../../proto/src/bundle-writer.ts';
 import { makeTrust } from '../../image/src/core/trust.ts';
 import { makeKeyFiles, writeTrust } from '../../image/src/sys/key-files.ts';
+import { encodeTrust } from '../../proto/src/bundle-writer.ts';
 import { cacheRoot, withLock } from './cache.mjs';
 
 const NAMES = /** @type {const} */ (['test-1', 'test-2']);

@@ -1,10 +1,12 @@
 /** The fuzzer itself: what it runs comes again, what is right passes, and what is planted is found. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import type { BundleReader } from '@keelos/as-core/bundle.ts';
 import type { SquashfsImage } from '@keelos/as-core/squashfs.ts';
 import { type VerityReport, verifyImage } from '@keelos/as-core/verity.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
 import { exec } from '../../scripts/lib/exec.mjs';
+import { type BundleSubject, bundleTarget } from './bundle-target.ts';
 import { type Campaign, inputOf, runCampaign } from './campaign.ts';
 import { type SquashfsSubject, squashfsTarget } from './squashfs-target.ts';
 import type { Target } from './target.ts';
@@ -170,6 +172,35 @@ describe('bugs that are planted', function () {
     }));
     assert.match(await firstFinding(target), /holds 1073741824 bytes/);
   });
+
+  const bundleBugs: Readonly<Record<string, (reader: BundleReader) => BundleSubject['readTail']>> =
+    {
+      'a refusal is forgotten': (reader) => {
+        let last = reader.readTail.bind(reader);
+        return (tail, sizeBytes) => {
+          try {
+            const read = reader.readTail(tail, sizeBytes);
+            last = () => read;
+            return read;
+          } catch {
+            return last(tail, sizeBytes);
+          }
+        };
+      },
+      'the epoch is read wrong': (reader) => (tail, sizeBytes) => {
+        const read = reader.readTail(tail, sizeBytes);
+        return { ...read, manifest: { ...read.manifest, epoch: read.manifest.epoch + 1 } };
+      },
+      'a byte less is signed': (reader) => (tail, sizeBytes) => {
+        const read = reader.readTail(tail, sizeBytes);
+        return { ...read, manifestBytes: read.manifestBytes.fill(0x20, 0, 1) };
+      },
+    };
+  for (const [name, bug] of Object.entries(bundleBugs)) {
+    it(`bundle: ${name}`, async () => {
+      await firstFinding(await bundleTarget((reader) => ({ readTail: bug(reader) })));
+    });
+  }
 
   const verityBugs: Readonly<Record<string, (report: VerityReport) => VerityReport>> = {
     'one bad block is forgiven': (report) =>

@@ -1,4 +1,5 @@
 /** Targets by name. */
+import { bundleTarget } from './bundle-target.ts';
 import { squashfsTarget } from './squashfs-target.ts';
 import type { Target } from './target.ts';
 import { verityTarget } from './verity-target.ts';
@@ -6,6 +7,7 @@ import { zstdTarget } from './zstd-target.ts';
 
 /** What `npm run fuzz -- NAME` takes. */
 export const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
+  bundle: () => bundleTarget(),
   squashfs: () => squashfsTarget(),
   verity: () => verityTarget(),
   zstd: () => zstdTarget(),

@@ -36,7 +36,10 @@ export function buildCommand(): Command {
     )
     .requiredOption('--version <version>', 'version of the image, for example 0.1.0')
     .option('--out <dir>', 'copy the results into this folder')
-    .option('--trust <file>', 'trust file with the keys whose updates it takes: keel-image keys trust')
+    .option(
+      '--trust <file>',
+      'trust file with the keys whose updates it takes: keel-image keys trust',
+    )
     .option('--json', 'one JSON object on stdout at the end')
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {

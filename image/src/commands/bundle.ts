@@ -16,7 +16,9 @@ Examples:
 /** The command. */
 export function bundleCommand(): Command {
   return new Command('bundle')
-    .description('Make the bundle that a node installs as an update, from a folder of keel-image build.')
+    .description(
+      'Make the bundle that a node installs as an update, from a folder of keel-image build.',
+    )
     .argument('<image-dir>', 'folder with root.squashfs, keel.efi and manifest.json')
     .option('--key <file>', 'private key that signs; may be given more than once', collected, [])
     .requiredOption('--out <dir>', 'folder for the bundle')

@@ -44,7 +44,9 @@ function wholeNumber(text: string): number {
 function notAfter(text: string): number {
   const seconds = parseNotAfter(text);
   if (seconds === undefined) {
-    throw new InvalidArgumentError('It is a date like 2027-12-31, or a time like 2027-12-31T12:00:00Z.');
+    throw new InvalidArgumentError(
+      'It is a date like 2027-12-31, or a time like 2027-12-31T12:00:00Z.',
+    );
   }
   return seconds;
 }
@@ -55,7 +57,9 @@ function lineOf({ id, name, notAfter: end, publicKey }: TrustedKey): string {
 }
 
 function summary(path: string, { keys, threshold, epoch }: TrustFile): string {
-  return [`${path}: ${threshold} of ${keys.length}, epoch ${epoch}`, ...keys.map(lineOf)].join('\n');
+  return [`${path}: ${threshold} of ${keys.length}, epoch ${epoch}`, ...keys.map(lineOf)].join(
+    '\n',
+  );
 }
 
 function makeKeysCommand(): Command {
@@ -94,12 +98,10 @@ function trustKeysCommand(): Command {
     .option('--epoch <number>', 'lowest security epoch that is taken', wholeNumber, 1)
     .requiredOption('--out <file>', 'the trust file')
     .addHelpText('after', TRUST_HELP)
-    .action(
-      async (options: { key: string[]; threshold: number; epoch: number; out: string }) => {
-        const keys = await Promise.all(options.key.map(readPublicKey));
-        await write(options.out, makeTrust({ ...options, keys }));
-      },
-    );
+    .action(async (options: { key: string[]; threshold: number; epoch: number; out: string }) => {
+      const keys = await Promise.all(options.key.map(readPublicKey));
+      await write(options.out, makeTrust({ ...options, keys }));
+    });
 }
 
 interface RotateOptions {
@@ -114,8 +116,18 @@ function rotateKeysCommand(): Command {
   return new Command('rotate')
     .description('Write the next trust file: with other keys, another threshold or a higher epoch.')
     .argument('<trust>', 'trust file of the present release')
-    .option('--add <file>', '.pub file of a key to trust; may be given more than once', collected, [])
-    .option('--remove <key>', 'id or name of a key to drop; may be given more than once', collected, [])
+    .option(
+      '--add <file>',
+      '.pub file of a key to trust; may be given more than once',
+      collected,
+      [],
+    )
+    .option(
+      '--remove <key>',
+      'id or name of a key to drop; may be given more than once',
+      collected,
+      [],
+    )
     .option('--threshold <count>', 'different keys that must have signed', wholeNumber)
     .option('--epoch <number>', 'lowest security epoch that is taken', wholeNumber)
     .requiredOption('--out <file>', 'the new trust file')

@@ -113,7 +113,8 @@ export const ROOTFS_MANIFEST: readonly ManifestEntry[] = [
     mode: 0o644,
     source: { kind: 'built', component: 'trust' },
     licence: 'Apache-2.0',
-    reason: 'public keys whose updates a node takes, how many must have signed, and the lowest epoch',
+    reason:
+      'public keys whose updates a node takes, how many must have signed, and the lowest epoch',
   },
   own('passwd', 'the one user: root, no password, no shell'),
   own('group', 'the one group'),

@@ -110,7 +110,8 @@ export interface Rotation {
  */
 export function rotateTrust(old: TrustFile, rotation: Rotation): TrustFile {
   const { add, remove, threshold = old.threshold, epoch = old.epoch } = rotation;
-  if (epoch < old.epoch) refuse(`epoch ${epoch}`, `the trust file has ${old.epoch}, it never falls`);
+  if (epoch < old.epoch)
+    refuse(`epoch ${epoch}`, `the trust file has ${old.epoch}, it never falls`);
   for (const wanted of remove) {
     const found = old.keys.filter(({ id, name }) => id === wanted || name === wanted);
     if (found.length !== 1) refuse(`key ${wanted}`, `${found.length} of that id or name are there`);

@@ -1,7 +1,7 @@
 /** Makes bundles of built images, and adds signatures to them. */
 import { open, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bundleFileName, type BundleManifest, SIGNATURES_MAX } from '@keelos/proto/bundle.ts';
+import { type BundleManifest, bundleFileName, SIGNATURES_MAX } from '@keelos/proto/bundle.ts';
 import { signManifest } from '@keelos/proto/bundle-signature.ts';
 import { encodeManifest } from '@keelos/proto/bundle-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';

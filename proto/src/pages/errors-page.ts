@@ -33,10 +33,14 @@ export function errorsPage(): string {
     ),
     '## Bundles that are refused',
     '',
-    'Nothing that touches boot state happens before these are found; what is written of a damaged part lies in a slot',
-    'that no boot-loader entry names. `keel-image verify --trust` finds all but the last two on the build server.',
+    'All but a damaged part is found before anything is written. What is written of a damaged part lies in a slot that no',
+    'boot-loader entry names: the running release stays what boots. `keel-image verify --trust` finds all but the last two',
+    'on the build server.',
     '',
-    ...table(['What is wrong with the bundle', 'Error', 'Exit code'], Object.values(BUNDLE_FAULTS).map(faultRow)),
+    ...table(
+      ['What is wrong with the bundle', 'Error', 'Exit code'],
+      Object.values(BUNDLE_FAULTS).map(faultRow),
+    ),
     '## Codes',
     '',
     ...rows.flatMap(([code, row]) => [
