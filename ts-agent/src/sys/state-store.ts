@@ -62,31 +62,95 @@ function stateError(verb: string, path: string, cause: unknown): KeelError {
   );
 }
 
-/** The state partition. Files have mode 0600, directories 0700. */
-export const diskStateStore: StateStore = {
-  read(path) {
-    try {
-      if (statSync(path).size > STATE_FILE_BYTES_MAX) {
-        throw new KeelError('E_RECORD_DAMAGED', `Cannot read ${path}: larger than any record`);
+/** The calls that a store makes, as node:fs has them: a crash test gives a file system that can be cut. */
+export interface FileCalls {
+  sizeOf(path: string): number;
+  read(path: string): Uint8Array;
+  list(directory: string): readonly string[];
+  makeDirectory(path: string): void;
+  /** For writing, empty; a symbolic link is not followed. */
+  create(path: string): number;
+  write(file: number, bytes: Uint8Array): number;
+  sync(file: number): void;
+  close(file: number): void;
+  openDirectory(path: string): number;
+  rename(from: string, to: string): void;
+  /** One that is not there is fine. */
+  remove(path: string): void;
+}
+
+const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_RDONLY, O_DIRECTORY } = constants;
+
+/** The calls of this machine. Files have mode 0600, directories 0700. */
+const nodeCalls: FileCalls = {
+  sizeOf: (path) => statSync(path).size,
+  read: (path) => readFileSync(path),
+  list: (directory) => readdirSync(directory),
+  makeDirectory: (path) => mkdirSync(path, { recursive: true, mode: 0o700 }),
+  create: (path) => openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600),
+  write: (file, bytes) => writeSync(file, bytes),
+  sync: fsyncSync,
+  close: closeSync,
+  openDirectory: (path) => openSync(path, O_RDONLY | O_DIRECTORY),
+  rename: renameSync,
+  remove: (path) => rmSync(path, { force: true }),
+};
+
+/** A store over a file system. */
+export function createStateStore(calls: FileCalls): Omit<StateStore, 'probe'> {
+  return {
+    read(path) {
+      try {
+        if (calls.sizeOf(path) > STATE_FILE_BYTES_MAX) {
+          throw new KeelError('E_RECORD_DAMAGED', `Cannot read ${path}: larger than any record`);
+        }
+        return calls.read(path);
+      } catch (cause) {
+        if (codeOf(cause) === 'ENOENT') return undefined;
+        throw cause instanceof KeelError ? cause : stateError('read', path, cause);
       }
-      return readFileSync(path);
-    } catch (cause) {
-      if (codeOf(cause) === 'ENOENT') return undefined;
-      throw cause instanceof KeelError ? cause : stateError('read', path, cause);
-    }
-  },
-  replace(path, bytes) {
-    const temporary = path + TEMPORARY_SUFFIX;
-    try {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-      writeSynced(temporary, bytes);
-      renameSync(temporary, path);
-      syncDirectory(dirname(path));
-    } catch (cause) {
-      removeQuietly(temporary);
-      throw stateError('write', path, cause);
-    }
-  },
+    },
+    replace(path, bytes) {
+      const temporary = path + TEMPORARY_SUFFIX;
+      try {
+        calls.makeDirectory(dirname(path));
+        writeSynced(calls, temporary, bytes);
+        calls.rename(temporary, path);
+        syncDirectory(calls, dirname(path));
+      } catch (cause) {
+        removeQuietly(calls, temporary);
+        throw stateError('write', path, cause);
+      }
+    },
+    list(directory) {
+      try {
+        return calls.list(directory).filter((name) => !name.endsWith(TEMPORARY_SUFFIX));
+      } catch {
+        // Not there, or not readable: either way there is nothing to show.
+        return [];
+      }
+    },
+    remove(path) {
+      try {
+        calls.remove(path);
+      } catch (cause) {
+        throw stateError('remove', path, cause);
+      }
+    },
+    setAside(path) {
+      try {
+        calls.rename(path, path + DAMAGED_SUFFIX);
+        syncDirectory(calls, dirname(path));
+      } catch (cause) {
+        if (codeOf(cause) !== 'ENOENT') throw stateError('rename', path, cause);
+      }
+    },
+  };
+}
+
+/** The state partition. */
+export const diskStateStore: StateStore = {
+  ...createStateStore(nodeCalls),
   async probe(path) {
     try {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -95,55 +159,31 @@ export const diskStateStore: StateStore = {
       throw stateError('write', path, cause);
     }
   },
-  list(directory) {
-    try {
-      return readdirSync(directory).filter((name) => !name.endsWith(TEMPORARY_SUFFIX));
-    } catch {
-      // Not there, or not readable: either way there is nothing to show.
-      return [];
-    }
-  },
-  remove(path) {
-    try {
-      rmSync(path, { force: true });
-    } catch (cause) {
-      throw stateError('remove', path, cause);
-    }
-  },
-  setAside(path) {
-    try {
-      renameSync(path, path + DAMAGED_SUFFIX);
-      syncDirectory(dirname(path));
-    } catch (cause) {
-      if (codeOf(cause) !== 'ENOENT') throw stateError('rename', path, cause);
-    }
-  },
 };
 
-function writeSynced(path: string, bytes: Uint8Array): void {
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
-  const file = openSync(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
+function writeSynced(calls: FileCalls, path: string, bytes: Uint8Array): void {
+  const file = calls.create(path);
   try {
     let written = 0;
-    while (written < bytes.length) written += writeSync(file, bytes, written);
-    fsyncSync(file);
+    while (written < bytes.length) written += calls.write(file, bytes.subarray(written));
+    calls.sync(file);
   } finally {
-    closeSync(file);
+    calls.close(file);
   }
 }
 
-function syncDirectory(directory: string): void {
-  const handle = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+function syncDirectory(calls: FileCalls, directory: string): void {
+  const handle = calls.openDirectory(directory);
   try {
-    fsyncSync(handle);
+    calls.sync(handle);
   } finally {
-    closeSync(handle);
+    calls.close(handle);
   }
 }
 
-function removeQuietly(path: string): void {
+function removeQuietly(calls: FileCalls, path: string): void {
   try {
-    rmSync(path, { force: true });
+    calls.remove(path);
   } catch {
     // The first error is the one to report; the next replacement truncates what is left.
   }

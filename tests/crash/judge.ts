@@ -1,0 +1,149 @@
+/** What must be true of a machine at any moment, and of one that has come to rest. */
+
+import { slotGuid } from '@keelos/image/core/command-line.ts';
+import { compareEntries } from '@keelos/proto/boot-entry.ts';
+import { decodeRecord, type RecordKind } from '@keelos/proto/state-record.ts';
+import {
+  EPOCH_RECORD,
+  FAILED_ROOTS_RECORD,
+  HISTORY_RECORD,
+  type HistoryEntry,
+  RESUME_RECORD,
+  SCHEDULES_RECORD,
+  TRIAL_RECORD,
+  UPDATE_DIR,
+  UPDATE_PATHS,
+} from '@keelos/proto/update-record.ts';
+import { checkFat } from './fat-check.ts';
+import type { FileNames } from './file-names.ts';
+import { FirmwareFat } from './firmware-fat.ts';
+import { DEVICES, EXTENTS, extentOf, FIRMWARE_DEVICE } from './fresh-medium.ts';
+import { Hardware } from './hardware.ts';
+import { type LoaderEntry, loaderEntries, readTable } from './machine.ts';
+import type { Medium } from './medium.ts';
+import type { Release } from './releases.ts';
+import { SECTOR_BYTES } from './sectors.ts';
+
+/** Every release that was ever signed, by root hash. */
+export type Releases = ReadonlyMap<string, Release>;
+
+/** Kinds of the records, by path. */
+const KINDS: ReadonlyMap<string, RecordKind> = new Map([
+  [UPDATE_PATHS.trial, TRIAL_RECORD],
+  [UPDATE_PATHS.resume, RESUME_RECORD],
+  [UPDATE_PATHS.history, HISTORY_RECORD],
+  [UPDATE_PATHS.failedRoots, FAILED_ROOTS_RECORD],
+  [UPDATE_PATHS.schedules, SCHEDULES_RECORD],
+  [UPDATE_PATHS.epoch, EPOCH_RECORD],
+]);
+
+/** The medium as the firmware sees it. */
+export function espOf(medium: Medium): FirmwareFat {
+  const hardware = new Hardware(medium, EXTENTS);
+  return new FirmwareFat(hardware.device(FIRMWARE_DEVICE), extentOf(DEVICES.esp).offsetBytes);
+}
+
+/**
+ * What is wrong at the moment of a cut. An entry is a promise: its kernel image is whole, and so is the root that the
+ * kernel image starts. The records can be read. There is something to start.
+ */
+export function problemsAtCut(medium: Medium, releases: Releases): string[] {
+  const problems = recordProblems(medium.files);
+  const hardware = new Hardware(medium, EXTENTS);
+  const device = hardware.device(FIRMWARE_DEVICE);
+  const { partitions } = readTable(device);
+  const fat = espOf(medium);
+  for (const { fileName, uki } of loaderEntries(fat)) {
+    const bytes = fat.read(uki);
+    const release = [...releases.values()].find((each) => bytes?.equals(each.uki) === true);
+    if (release === undefined) {
+      problems.push(`${fileName}: its kernel image ${uki} is not whole`);
+      continue;
+    }
+    const guid = slotGuid(release.rootHash);
+    const partition = partitions.find((each) => each.guid === guid);
+    if (partition === undefined) {
+      problems.push(`${fileName}: no partition has the GUID of ${release.version}`);
+      continue;
+    }
+    const offset = partition.firstLba * SECTOR_BYTES;
+    if (!device.read(offset, release.root.length).equals(release.root)) {
+      problems.push(`${fileName}: the root of ${release.version} is not whole`);
+    }
+  }
+  const { errors } = checkFat(fat);
+  return [...problems, ...errors.map((error) => `EFI system partition: ${error}`)];
+}
+
+/** Records that cannot be read, and leftovers of such. */
+function recordProblems(files: FileNames): string[] {
+  const problems: string[] = [];
+  for (const [path, kind] of KINDS) {
+    const bytes = files.read(path);
+    if (bytes === undefined) continue;
+    try {
+      decodeRecord(kind, bytes);
+    } catch (cause) {
+      problems.push(String(cause));
+    }
+  }
+  const damaged = files.list(UPDATE_DIR).filter((name) => name.endsWith('.damaged'));
+  return [...problems, ...damaged.map((name) => `${name} was set aside`)];
+}
+
+/** The history on a medium, the newest first. */
+export function historyOf({ files }: Pick<Medium, 'files'>): readonly HistoryEntry[] {
+  const bytes = files.read(UPDATE_PATHS.history);
+  if (bytes === undefined) return [];
+  const { entries } = decodeRecord(HISTORY_RECORD, bytes) as { readonly entries: HistoryEntry[] };
+  return entries;
+}
+
+/** What is wrong with a machine that runs `running`, has settled, and has nothing left to do. */
+export function problemsAtRest(
+  medium: Medium,
+  running: Release,
+  of: { readonly releases: Releases; readonly first: Release },
+): string[] {
+  const problems = problemsAtCut(medium, of.releases);
+  if (running.behaviour !== 'healthy') problems.push(`${running.version} runs, and is not healthy`);
+  if (medium.files.read(UPDATE_PATHS.trial) !== undefined) problems.push('a trial record is left');
+  const history = historyOf(medium);
+  for (const { id, outcome, to } of history.filter((entry) => entry.outcome === 'open')) {
+    problems.push(`history ${id} to ${to.version} is ${outcome}`);
+  }
+  const told = runningByHistory(history, of.first.rootHash);
+  if (told !== running.rootHash) {
+    const version = of.releases.get(told)?.version ?? told;
+    problems.push(`${running.version} runs, the history says ${version}`);
+  }
+  const fat = espOf(medium);
+  problems.push(...entryProblems(loaderEntries(fat), fat, running));
+  const { lostClusters, areTablesDifferent } = checkFat(fat);
+  if (lostClusters > 0) problems.push(`${lostClusters} clusters of the ESP are lost`);
+  if (areTablesDifferent) problems.push('the allocation tables of the ESP differ');
+  return problems;
+}
+
+/** Root that runs, if the history is true: only what was committed ran for good, a fallback included. */
+function runningByHistory(history: readonly HistoryEntry[], first: string): string {
+  return history.find(({ outcome }) => outcome === 'committed')?.to.rootHash ?? first;
+}
+
+function entryProblems(
+  entries: readonly LoaderEntry[],
+  fat: FirmwareFat,
+  running: Release,
+): string[] {
+  const [next] = entries.toSorted((a, b) => compareEntries(a.name, b.name));
+  if (next === undefined) return ['the loader has no entry'];
+  const problems: string[] = [];
+  if (fat.read(next.uki)?.equals(running.uki) !== true) {
+    problems.push(`${next.fileName} is next, and does not start ${running.version}`);
+  }
+  const { counter } = next.name;
+  if (counter !== undefined && (counter.left !== 9 || counter.done !== 0)) {
+    problems.push(`${next.fileName} has not got its tries back`);
+  }
+  return problems;
+}

@@ -1,0 +1,132 @@
+/** Switches a node on after its power was cut, and demands of it all that must be true then. */
+import { Random } from '../fuzz/random.ts';
+import { cutPoint, eventText, markBefore, type Recording } from './cut-points.ts';
+import { problemsAtCut, problemsAtRest } from './judge.ts';
+import type { Medium } from './medium.ts';
+import { Node, type Rest, type World } from './node.ts';
+import type { Release } from './releases.ts';
+import type { Cast } from './scenarios.ts';
+import { SURVIVALS, type Survival } from './survival.ts';
+
+/** Starts of the machine until it rests: the trial, the way back, and one restart that a firmware may need. */
+const STARTS_MAX = 3;
+/** Losses of power in a row that change nothing. */
+const LOSSES = 3;
+
+/** A broken promise. */
+export class Broken extends Error {
+  override readonly name = 'Broken';
+}
+
+/** What recovery is judged by. */
+export interface RecoveryParts {
+  readonly world: World;
+  readonly cast: Cast;
+  readonly seed: number;
+}
+
+function demand(where: string, problems: readonly string[]): void {
+  if (problems.length > 0) throw new Broken(`${where}: ${problems.join('; ')}`);
+}
+
+function rested(where: string, rest: Rest): Extract<Rest, { kind: 'rest' }> {
+  if (rest.kind === 'stuck') throw new Broken(`${where}: ${rest.reason}`);
+  return rest;
+}
+
+/** A node that rests: what it runs, and all that must be true of it. */
+function judgeRest(where: string, node: Node, running: Release, { cast }: RecoveryParts): void {
+  const of = { releases: cast.releases, first: cast.first };
+  demand(where, problemsAtRest(node.hardware.medium, running, of));
+}
+
+/**
+ * Recovers from a cut: something healthy and signed boots within three starts, its records are readable and true, three
+ * losses of power change nothing, and the next update works. @throws Broken
+ */
+export async function recover(medium: Medium, parts: RecoveryParts): Promise<Node> {
+  const { world, cast, seed } = parts;
+  demand('at the cut', problemsAtCut(medium, cast.releases));
+  const node = new Node(world, medium, { seed });
+  const rest = rested('after the cut', await node.powerOn());
+  if (rest.starts > STARTS_MAX) throw new Broken(`after the cut: ${rest.starts} starts`);
+  const { release } = rest.session;
+  judgeRest('at rest', node, release, parts);
+  const recovered = node.hardware.events.length;
+  for (let losses = 0; losses < LOSSES; losses += 1) {
+    if (!node.bootAndCut()) throw new Broken(`after ${losses} more losses: nothing boots`);
+  }
+  const after = rested('after three losses', await node.powerOn());
+  if (after.session.release !== release) {
+    throw new Broken(
+      `three losses: ${release.version} gave way to ${after.session.release.version}`,
+    );
+  }
+  judgeRest('after three losses', node, release, parts);
+  await nextUpdate(node, parts);
+  node.hardware.events.length = recovered;
+  return node;
+}
+
+/** The next update is installed, tried and committed. */
+async function nextUpdate(node: Node, parts: RecoveryParts): Promise<void> {
+  const { next, good } = parts.cast;
+  let { session } = rested('before the next update', await node.powerOn());
+  const target = session.release === next ? good : next;
+  try {
+    await session.install(target, { retryFailed: true });
+  } catch (cause) {
+    throw new Broken(`next update: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+  session = rested('in the next update', await node.powerOn()).session;
+  if (session.release !== target) {
+    throw new Broken(`next update: ${session.release.version} runs, not ${target.version}`);
+  }
+  judgeRest('after the next update', node, target, parts);
+}
+
+/** A place in a recording, for people. */
+export function placeText(
+  { events }: Recording,
+  at: { readonly count: number; readonly survival: Survival; readonly round: number },
+): string {
+  const last = eventText(events[at.count - 1]);
+  const place = `${at.count} of ${events.length} events (last: ${last}; at: ${markBefore(events, at.count)})`;
+  return `cut after ${place}, unflushed: ${at.survival} ${at.round}`;
+}
+
+/**
+ * Cuts the power during the recovery too, at a place that the seed chooses, and again during that one; then recovers for
+ * good. @throws Broken
+ */
+export async function recoverFromThreeCuts(
+  medium: Medium,
+  parts: RecoveryParts,
+): Promise<readonly string[]> {
+  const random = new Random(parts.seed, 1);
+  const places: string[] = [];
+  let left = medium;
+  for (let cuts = 1; cuts < 3; cuts += 1) {
+    const node = new Node(parts.world, left, { seed: parts.seed + cuts });
+    await node.powerOn();
+    const recording = { base: left, events: node.hardware.events };
+    const at = {
+      count: random.below(recording.events.length + 1),
+      survival: SURVIVALS[random.below(SURVIVALS.length)] ?? 'some',
+      round: random.below(8),
+    };
+    places.push(placeText(recording, at));
+    left = cutPoint(recording, at, parts.seed).medium;
+    try {
+      demand('at the cut', problemsAtCut(left, parts.cast.releases));
+    } catch (cause) {
+      throw new Broken(`${String(cause)} (${places.join(', then ')})`, { cause });
+    }
+  }
+  try {
+    await recover(left, { ...parts, seed: parts.seed + 3 });
+  } catch (cause) {
+    throw new Broken(`${String(cause)} (${places.join(', then ')})`, { cause });
+  }
+  return places;
+}

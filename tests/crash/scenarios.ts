@@ -1,0 +1,139 @@
+/** What is recorded and then cut: courses of events on a node, each from a medium that has come to rest. */
+import { generateKeyPairSync } from 'node:crypto';
+import type { AgentModules } from './agent-modules.ts';
+import type { Recording } from './cut-points.ts';
+import { freshMedium } from './fresh-medium.ts';
+import type { Releases } from './judge.ts';
+import type { Medium } from './medium.ts';
+import { Node, type World } from './node.ts';
+import { type Behaviour, makeRelease, type Release, trustBytesOf } from './releases.ts';
+import type { Session } from './session.ts';
+
+/** Releases of a test, by what they are for. */
+export interface Cast {
+  /** On the disk from the beginning. */
+  readonly first: Release;
+  readonly good: Release;
+  readonly unhealthy: Release;
+  readonly panics: Release;
+  readonly silent: Release;
+  /** The update that must work after everything. */
+  readonly next: Release;
+  readonly trustBytes: Uint8Array;
+  readonly releases: Releases;
+}
+
+/** New keys, and releases signed with them. */
+export function makeCast(): Cast {
+  const { privateKey: key } = generateKeyPairSync('ed25519');
+  const made = (number: number, behaviour: Behaviour) => makeRelease({ number, behaviour, key });
+  const cast = {
+    first: made(1, 'healthy'),
+    good: made(2, 'healthy'),
+    unhealthy: made(3, 'unhealthy'),
+    panics: made(4, 'panics'),
+    silent: made(5, 'silent'),
+    next: made(9, 'healthy'),
+  };
+  const releases = new Map(Object.values(cast).map((release) => [release.rootHash, release]));
+  return { ...cast, trustBytes: trustBytesOf(key), releases };
+}
+
+/** A course of events. */
+export interface Scenario {
+  readonly name: string;
+  /** It begins with a disk as it was built; else with a node that has been on before. */
+  readonly isFromTheBox?: boolean;
+  /** What happened before the recording begins. */
+  readonly prepare?: (course: Course) => Promise<void>;
+  readonly run: (course: Course) => Promise<void>;
+}
+
+/** A node in the hands of a scenario. */
+export class Course {
+  readonly cast: Cast;
+  readonly #node: Node;
+  #session: Session | undefined;
+
+  constructor(node: Node, cast: Cast) {
+    this.#node = node;
+    this.cast = cast;
+  }
+
+  /** The agent that runs. */
+  get session(): Session {
+    if (this.#session === undefined) throw new TypeError('the node is off');
+    return this.#session;
+  }
+
+  /** Switches on, until it rests. @throws Error when it does not come to rest */
+  async boot(): Promise<void> {
+    const rest = await this.#node.powerOn();
+    if (rest.kind === 'stuck') throw new Error(`the node is stuck: ${rest.reason}`);
+    this.#session = rest.session;
+  }
+
+  /** Installs a release, and lets the trial run its course. */
+  async update(release: Release, of: { readonly retryFailed?: boolean } = {}): Promise<void> {
+    this.#node.hardware.mark(`install of ${release.version}`);
+    await this.session.install(release, of);
+    await this.boot();
+  }
+
+  /** Goes back to the other slot, and lets the trial run its course. */
+  async rollback(): Promise<void> {
+    this.#node.hardware.mark('rollback');
+    await this.session.rollback('a test');
+    await this.boot();
+  }
+}
+
+/** All of them. Each begins with a node that is switched on and comes to rest. */
+export const SCENARIOS: readonly Scenario[] = [
+  { name: 'the first boot', isFromTheBox: true, run: async () => undefined },
+  { name: 'an update that is committed', run: (course) => course.update(course.cast.good) },
+  {
+    name: 'an update whose trial never gets healthy',
+    run: (course) => course.update(course.cast.unhealthy),
+  },
+  { name: 'an update whose kernel panics', run: (course) => course.update(course.cast.panics) },
+  { name: 'an update whose agent is silent', run: (course) => course.update(course.cast.silent) },
+  {
+    name: 'a second update over what the first has left',
+    prepare: (course) => course.update(course.cast.good),
+    run: (course) => course.update(course.cast.next),
+  },
+  {
+    name: 'a rollback by hand',
+    prepare: (course) => course.update(course.cast.good),
+    run: (course) => course.rollback(),
+  },
+  {
+    name: 'a good update after one that failed',
+    prepare: (course) => course.update(course.cast.unhealthy),
+    run: (course) => course.update(course.cast.good),
+  },
+];
+
+/** Runs a scenario and keeps every event of it. */
+export async function record(
+  scenario: Scenario,
+  of: { readonly agent: AgentModules; readonly cast: Cast; readonly seed: number },
+): Promise<Recording> {
+  const { agent, cast, seed } = of;
+  const world: World = { agent, releases: cast.releases, trustBytes: cast.trustBytes };
+  let base: Medium = freshMedium(cast.first);
+  if (scenario.isFromTheBox !== true) {
+    const before = new Node(world, base, { seed });
+    const course = new Course(before, cast);
+    await course.boot();
+    await scenario.prepare?.(course);
+    before.hardware.restart();
+    base = before.hardware.medium;
+  }
+  const node = new Node(world, base, { seed: seed + 1 });
+  const course = new Course(node, cast);
+  await course.boot();
+  await scenario.run(course);
+  return { base, events: node.hardware.events };
+}
