@@ -46,7 +46,8 @@ function generatedShortName(name: string, taken: TakenShortNames): string {
 /** The sum that ties long entries to their short name: the first 11 bytes of `shortName`. */
 export function shortNameSum(shortName: Uint8Array): number {
   let sum = 0;
-  for (const byte of shortName.subarray(0, SHORT_BYTES)) sum = ((((sum & 1) << 7) | (sum >> 1)) + byte) & 0xff;
+  for (const byte of shortName.subarray(0, SHORT_BYTES))
+    sum = ((((sum & 1) << 7) | (sum >> 1)) + byte) & 0xff;
   return sum;
 }
 

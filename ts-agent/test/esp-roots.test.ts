@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
 import { parseVerityTable } from '@keelos/proto/verity-table.ts';
-import { FatVolume, fatEntries } from '@keelos/ts-agent/core/fat-volume.ts';
+import { fatRecords } from '@keelos/ts-agent/core/fat-directory.ts';
+import { FatVolume } from '@keelos/ts-agent/core/fat-volume.ts';
 import { commandLinePlace } from '@keelos/ts-agent/core/kernel-image.ts';
 import { findCommand } from '../../scripts/lib/apt.mjs';
 import { testEsp, testKernelImage, testRoot } from './slot-disk.ts';
@@ -154,7 +155,7 @@ describe('kernel images on an EFI system partition', () => {
     long[11] = 0x0f;
     const deleted = Buffer.from(entry);
     deleted[0] = 0xe5;
-    const names = fatEntries(Buffer.concat([long, deleted, entry])).map(({ name }) => name);
+    const names = fatRecords(Buffer.concat([long, deleted, entry])).map(({ name }) => name);
     assert.deepEqual(names, ['NEW.TXT']);
   });
 });

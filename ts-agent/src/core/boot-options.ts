@@ -3,7 +3,12 @@
  * there, what ought to be there, and what to write. Pure.
  */
 import { kernelImagePath, LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
-import { decodeLoadOption, encodeLoadOption, type LoadOption, type OptionPartition } from './load-option.ts';
+import {
+  decodeLoadOption,
+  encodeLoadOption,
+  type LoadOption,
+  type OptionPartition,
+} from './load-option.ts';
 
 /** EFI_GLOBAL_VARIABLE, UEFI Specification 2.10, section 3.3. */
 const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
@@ -155,7 +160,12 @@ export function judgeLadder(firmware: FirmwareOptions, wanted: readonly LoadOpti
 
 /** A change of a variable. */
 export type VariableChange =
-  | { readonly kind: 'write'; readonly name: string; readonly attributes: number; readonly data: Buffer }
+  | {
+      readonly kind: 'write';
+      readonly name: string;
+      readonly attributes: number;
+      readonly data: Buffer;
+    }
   | { readonly kind: 'remove'; readonly name: string };
 
 /**

@@ -183,7 +183,9 @@ export function planDisarm(picture: BootPicture): BootChange[] {
   // Without an entry of its own the running system would be started by nothing when the other entries are gone.
   const own = entry === undefined ? planPutBack(picture) : [];
   const gone = picture.entries.filter(({ fileName }) => fileName !== entry?.fileName);
-  const kept = new Set([kernelImagePath(rootHash), entry?.uki ?? ''].map((path) => path.toLowerCase()));
+  const kept = new Set(
+    [kernelImagePath(rootHash), entry?.uki ?? ''].map((path) => path.toLowerCase()),
+  );
   const images = picture.kernelImages.filter((path) => !kept.has(path.toLowerCase()));
   return [
     ...own,
@@ -209,10 +211,7 @@ export function planArm(picture: BootPicture, arming: Arming): BootChange[] {
   return planEntry({ ...arming, isUnarmedThere }, TRIAL_TRIES);
 }
 
-function planEntry(
-  of: Arming & { readonly isUnarmedThere: boolean },
-  tries: number,
-): BootChange[] {
+function planEntry(of: Arming & { readonly isUnarmedThere: boolean }, tries: number): BootChange[] {
   const { sequence, version, rootHash } = of;
   const path = pathOf(unarmedFileName(sequence));
   const newName = entryFileName({ sequence, counter: { left: tries, done: 0 } });

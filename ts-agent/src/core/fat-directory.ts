@@ -118,7 +118,7 @@ function shortName(entry: Buffer): string {
     const text = entry.toString('latin1', from, to).trimEnd();
     return isLower ? text.toLowerCase() : text;
   };
-  const base = part(0, 8, (lower & LOWER_BASE) !== 0).replace(/^\x05/, '\xe5');
+  const base = part(0, 8, (lower & LOWER_BASE) !== 0);
   const extension = part(8, 11, (lower & LOWER_EXTENSION) !== 0);
   return extension === '' ? base : `${base}.${extension}`;
 }

@@ -4,7 +4,7 @@
  *
  * Microsoft FAT specification 1.03 (2000), section "FAT Data Structure".
  */
-import { FIRST_CLUSTER, type FatShape, isCluster } from './fat-shape.ts';
+import { type FatShape, FIRST_CLUSTER, isCluster } from './fat-shape.ts';
 
 const ENTRY_BYTES = 4;
 const VALUE_MASK = 0x0fffffff;

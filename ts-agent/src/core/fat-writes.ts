@@ -25,8 +25,7 @@ export function changedSectors(
     if (before.subarray(at, to).equals(after.subarray(at, to))) continue;
     const offsetBytes = placeOf(at);
     const last = writes.at(-1);
-    const isNext =
-      last?.to === at && last.offsetBytes + (last.to - last.from) === offsetBytes;
+    const isNext = last?.to === at && last.offsetBytes + (last.to - last.from) === offsetBytes;
     if (last !== undefined && isNext) last.to = to;
     else writes.push({ offsetBytes, from: at, to });
   }

@@ -90,7 +90,10 @@ export class BootLadder {
     const gpt = esp === undefined ? undefined : await readGpt(this.#ports, esp.disk);
     const found = gpt?.partitions.find(({ number }) => number === esp?.number);
     if (found === undefined) {
-      throw new KeelError('E_DISK_LAYOUT', 'Cannot name EFI system partition: it is not in the table');
+      throw new KeelError(
+        'E_DISK_LAYOUT',
+        'Cannot name EFI system partition: it is not in the table',
+      );
     }
     const { number, firstLba, lastLba, guid } = found;
     return { number, firstLba, sectors: lastLba - firstLba + 1, guid };

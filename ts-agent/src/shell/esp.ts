@@ -5,6 +5,7 @@
  */
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
+import { BytesFailure, type FileBytes, inPieces } from '../core/esp-pieces.ts';
 import {
   type FatRecord,
   newDirectory,
@@ -13,15 +14,17 @@ import {
   withoutRecord,
   withRecord,
 } from '../core/fat-directory.ts';
-import { BytesFailure, type FileBytes, inPieces } from '../core/esp-pieces.ts';
 import { clusterOffset, type FatShape } from '../core/fat-shape.ts';
-import { allocated, freeCount, pickFree, withChain, withCounts, withFree, withLink } from '../core/fat-table.ts';
 import {
-  type FatEntry,
-  type FatFolder,
-  FatVolume,
-  PIECE_BYTES_MAX,
-} from '../core/fat-volume.ts';
+  allocated,
+  freeCount,
+  pickFree,
+  withChain,
+  withCounts,
+  withFree,
+  withLink,
+} from '../core/fat-table.ts';
+import { type FatFolder, FatVolume, PIECE_BYTES_MAX } from '../core/fat-volume.ts';
 import { changedSectors, runsOf, type SectorWrite } from '../core/fat-writes.ts';
 import type { BlockDevice } from '../sys/block-device.ts';
 
@@ -65,8 +68,8 @@ export class Esp {
   }
 
   /** What is in a directory; undefined when there is none. @throws KeelError E_ESP_DAMAGED */
-  list(directory: string): Promise<readonly FatEntry[] | undefined> {
-    return this.#run('read', () => this.#volume.list(directory));
+  list(directory: string): Promise<readonly FatRecord[] | undefined> {
+    return this.#run('read', async () => (await this.#volume.folder(directory))?.records);
   }
 
   /** The first `maxBytes` bytes of a file, 1 MiB at most; undefined when there is none. @throws KeelError E_ESP_DAMAGED */
@@ -245,10 +248,7 @@ export class Esp {
     }
   }
 
-  async #addRecord(
-    folder: FatFolder,
-    record: Parameters<typeof withRecord>[1],
-  ): Promise<void> {
+  async #addRecord(folder: FatFolder, record: Parameters<typeof withRecord>[1]): Promise<void> {
     const states = withRecord(folder.bytes, record);
     if (states !== undefined) return this.#replaceFolder(folder, states);
     const grown = await this.#grown(folder);
@@ -338,5 +338,7 @@ function espError(verb: 'read' | 'write', cause: unknown): unknown {
   if (cause instanceof BytesFailure) return cause.cause;
   if (cause instanceof KeelError || cause instanceof TypeError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new KeelError('E_ESP_DAMAGED', `Cannot ${verb} EFI system partition: ${reason}`, { cause });
+  return new KeelError('E_ESP_DAMAGED', `Cannot ${verb} EFI system partition: ${reason}`, {
+    cause,
+  });
 }

@@ -91,10 +91,7 @@ async function partitionGuid(ports: Ports, partition: Partition): Promise<string
 }
 
 /** The partition table of a disk by its name: the primary one, or the backup when that is damaged. @throws KeelError E_DISK_LAYOUT */
-export async function readGpt(
-  { files }: Pick<AgentPorts, 'files'>,
-  disk: string,
-): Promise<Gpt> {
+export async function readGpt({ files }: Pick<AgentPorts, 'files'>, disk: string): Promise<Gpt> {
   const device = `/dev/${disk}`;
   const lengthBytes = GPT_PRIMARY_SECTORS * SECTOR_BYTES;
   try {

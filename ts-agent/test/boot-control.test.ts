@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { slotGuid } from '@keelos/image/core/command-line.ts';
+import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
+import { nextEntry } from '@keelos/ts-agent/core/boot-state.ts';
+import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
+import { LOADER_SELECTED } from '@keelos/ts-agent/shell/counting-witness.ts';
+import { createFakeBlockDevice } from '@keelos/ts-agent/sys/block-device.fake.ts';
+import { FakeWorld } from './agent-fixture.ts';
+import { bootEsp, kernelImageFor } from './boot-disk.ts';
+import { setDisk, testRoot } from './slot-disk.ts';
+
+const RUNNING = testRoot(1, 130);
+const OTHER = testRoot(2, 130);
+const THIRD = testRoot(3, 130);
+
+/** A node that runs RUNNING from slot A, whose entry 1 the loader has counted down to `triesLeft`. */
+function node({ triesLeft = 8, otherGuid = slotGuid(OTHER.rootHash) } = {}) {
+  const world = new FakeWorld();
+  setDisk(world, { running: RUNNING, other: OTHER.bytes, otherGuid });
+  world.files.files.set('/dev/vda1', bootEsp({ rootHash: RUNNING.rootHash, triesLeft }));
+  return { world, boot: new BootState(world.ports()) };
+}
+
+function imageOf(root: typeof OTHER) {
+  const bytes = kernelImageFor(root.rootHash);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { rootHash: root.rootHash, bytes, sizeBytes: bytes.length, sha256 };
+}
+
+const release = (sequence: number, root: typeof OTHER) => ({
+  ...{ sequence, version: `${sequence}.0`, rootHash: root.rootHash },
+});
+const fails = (code: ErrorCode) => (error: unknown) =>
+  error instanceof KeelError && error.code === code;
+
+async function names(boot: BootState): Promise<string[]> {
+  return (await boot.read()).entries.map(({ fileName }) => fileName);
+}
+
+/** Bytes that nobody asks for. */
+async function* unread(): AsyncGenerator<Uint8Array> {
+  yield assert.fail('read although the file is there');
+}
+
+describe('boot state', () => {
+  it('is read from the disk', async () => {
+    const { boot } = node();
+    const picture = await boot.read();
+    assert.deepEqual(
+      [picture.running.slot, picture.running.version, picture.running.entry?.fileName],
+      ['a', '0.1.0', 'keel-1+8-1.conf'],
+    );
+    assert.deepEqual([picture.other.slot, picture.other.device], ['b', '/dev/vda3']);
+    assert.deepEqual([picture.nextSequence, picture.isCounting], [2, true]);
+    assert.deepEqual(picture.kernelImages, [kernelImagePath(RUNNING.rootHash)]);
+  });
+
+  it('goes through an update: disarm, place, arm, commit', async () => {
+    const { world, boot } = node();
+    await boot.putBackTries();
+    assert.deepEqual(await names(boot), ['keel-1+9.conf']);
+    await boot.disarmOther();
+    await boot.placeKernelImage(imageOf(OTHER));
+    await boot.arm(release(2, OTHER));
+    assert.deepEqual(await names(boot), ['keel-2+1.conf', 'keel-1+9.conf']);
+    const armed = await boot.read();
+    assert.deepEqual(
+      [nextEntry(armed)?.slot, nextEntry(armed)?.version, nextEntry(armed)?.rootHash],
+      ['b', '2.0', OTHER.rootHash],
+    );
+    await boot.commit(2);
+    assert.deepEqual(await names(boot), ['keel-2+9.conf', 'keel-1+9.conf']);
+    assert.deepEqual(
+      (await boot.slots({})).map(({ slot, state, isNext }) => [slot, state, isNext]),
+      [
+        ['a', 'committed', false],
+        ['b', 'committed', true],
+      ],
+    );
+    await boot.removeEntry(2);
+    await boot.removeEntry(2);
+    const after = await boot.read();
+    assert.deepEqual(after.kernelImages, [kernelImagePath(RUNNING.rootHash)]);
+    assert.deepEqual(
+      after.entries.map(({ fileName }) => fileName),
+      ['keel-1+9.conf'],
+    );
+    assert.deepEqual(world.logged, []);
+  });
+
+  it('gives the running system an entry when the folder of entries is gone', async () => {
+    const { world, boot } = node();
+    const esp = bootEsp({ rootHash: RUNNING.rootHash, triesLeft: 8 });
+    // The directory "loader" gets another short name, to which its long one does not belong.
+    const at = esp.indexOf('LOADER~1   ', 0, 'latin1');
+    assert.ok(at > 0);
+    esp.write('NOLOADER   ', at, 'latin1');
+    world.files.files.set('/dev/vda1', esp);
+    assert.deepEqual(await names(boot), []);
+    await boot.putBackTries();
+    const picture = await boot.read();
+    assert.equal(picture.running.entry?.fileName, 'keel-1+9.conf');
+    assert.equal(nextEntry(picture)?.rootHash, RUNNING.rootHash);
+  });
+
+  it('writes a kernel image once, and reads it back', async () => {
+    const { world, boot } = node();
+    const image = imageOf(OTHER);
+    await boot.placeKernelImage(image);
+    const never = { ...image, bytes: unread() };
+    await boot.placeKernelImage(never);
+    await assert.rejects(
+      boot.placeKernelImage({ ...imageOf(THIRD), sha256: '0'.repeat(64) }),
+      fails('E_ESP_DAMAGED'),
+    );
+    const { kernelImages } = await boot.read();
+    assert.ok(!kernelImages.includes(kernelImagePath(THIRD.rootHash)));
+    const clash = { ...image, rootHash: RUNNING.rootHash.slice(0, 8).padEnd(64, '0') };
+    await assert.rejects(boot.placeKernelImage(clash), fails('E_INTERNAL'));
+    const room = await boot.roomForKernelImage();
+    await assert.rejects(
+      boot.placeKernelImage({ ...imageOf(THIRD), sizeBytes: room + 1 }),
+      fails('E_ESP_FULL'),
+    );
+    await boot.disarmOther();
+    assert.equal(await boot.roomForKernelImage(), room);
+    world.files.files.set('/dev/vda1', new Error('EIO'));
+    await assert.rejects(boot.read(), fails('E_ESP_DAMAGED'));
+  });
+
+  it('does not arm what would not be next, and says what is', async () => {
+    const { boot } = node();
+    await assert.rejects(boot.arm(release(2, OTHER)), /keel-1\+8-1.conf is next/);
+    assert.deepEqual(await names(boot), ['keel-1+8-1.conf']);
+    await assert.rejects(boot.commit(9), fails('E_ESP_DAMAGED'));
+  });
+
+  it('remembers for this boot whether the loader counted', async () => {
+    const cases: readonly [string, number, string | undefined, boolean | undefined][] = [
+      ['counted', 8, 'keel-1+9.conf', true],
+      ['not counted', 9, 'keel-1+9.conf', false],
+      ['not started by the loader', 9, undefined, undefined],
+    ];
+    for (const [name, triesLeft, selected, expected] of cases) {
+      const { world, boot } = node({ triesLeft });
+      world.variables.variables.delete(LOADER_SELECTED);
+      if (selected !== undefined) {
+        const data = Buffer.from(`${selected}\0`, 'utf16le');
+        world.variables.variables.set(LOADER_SELECTED, { attributes: 6, data });
+      }
+      assert.equal(await boot.counting(), expected, name);
+      await boot.putBackTries();
+      assert.equal(await boot.counting(), expected, `${name}, then put back`);
+      const restarted = new BootState(world.ports());
+      assert.equal((await restarted.read()).isCounting, expected, `${name}, agent started again`);
+      world.reboot();
+      world.files.files.set('/dev/vda1', bootEsp({ rootHash: RUNNING.rootHash, triesLeft: 8 }));
+      const next = new BootState(world.ports());
+      assert.equal(
+        await next.counting(),
+        selected === undefined ? undefined : true,
+        `${name}, next boot`,
+      );
+    }
+  });
+
+  it('makes changes one after the other, and closes what it opened', async () => {
+    const { world } = node();
+    const opened: ReturnType<typeof createFakeBlockDevice>[] = [];
+    const bytes = world.files.files.get('/dev/vda1');
+    assert.ok(Buffer.isBuffer(bytes));
+    const boot = new BootState({
+      ...world.ports(),
+      openDevice: async () => {
+        const device = createFakeBlockDevice(bytes);
+        opened.push(device);
+        return device;
+      },
+    });
+    await Promise.all([
+      boot.putBackTries(),
+      boot.placeKernelImage(imageOf(OTHER)),
+      boot.arm(release(2, OTHER)),
+      boot.commit(2),
+    ]);
+    assert.deepEqual(await names(boot), ['keel-2+9.conf', 'keel-1+9.conf']);
+    assert.ok(opened.length > 0 && opened.every(({ isClosed }) => isClosed));
+  });
+});
