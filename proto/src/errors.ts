@@ -61,6 +61,7 @@ export const ExitCode = {
   sourceChanged: 35,
   sourceWithoutRanges: 36,
   rolledBack: 37,
+  sourceAnswer: 38,
   cancelled: 130,
 } as const;
 
@@ -294,6 +295,12 @@ export const ERRORS = {
     meaning: 'The trial of this release has failed on this node before.',
     hint: 'Look at osctl rollback history. To try it again all the same, use --retry-failed.',
   },
+  E_RELEASE_RUNNING: {
+    status: S.ALREADY_EXISTS,
+    exit: X.conflict,
+    meaning: 'The bundle holds the very release that the node runs.',
+    hint: 'Nothing to do. osctl version shows what runs.',
+  },
   E_BOOT_COUNTING: {
     status: S.FAILED_PRECONDITION,
     exit: X.bootCounting,
@@ -349,6 +356,53 @@ export const ERRORS = {
     meaning:
       'The server with the bundle cannot be reached, or the connection broke again and again.',
     hint: 'Check the URL, the proxy and the network of the node; the install goes on where it ended.',
+  },
+  E_SOURCE_TIMEOUT: {
+    status: S.UNAVAILABLE,
+    exit: X.sourceUnreachable,
+    meaning:
+      'The server with the bundle did not answer in time, or sent next to nothing for too long.',
+    hint: 'Look at the server, the proxy and the line between; the install goes on where it ended.',
+  },
+  E_SOURCE_SHORT: {
+    status: S.UNAVAILABLE,
+    exit: X.sourceUnreachable,
+    meaning:
+      'The answers of the server with the bundle end before the bytes that they promise, again and again.',
+    hint: 'Look at the server and at proxies on the way; the install goes on where it ended.',
+  },
+  E_SOURCE_FAULT: {
+    status: S.UNAVAILABLE,
+    exit: X.sourceUnreachable,
+    meaning:
+      'The server with the bundle reports a fault of its own (a status of 500 and above), or is overloaded.',
+    hint: 'The message has the status of the answer. Look at the log of the server.',
+  },
+  E_SOURCE_ANSWER: {
+    status: S.FAILED_PRECONDITION,
+    exit: X.sourceAnswer,
+    meaning:
+      'The server with the bundle answers something else than was asked for, or breaks the rules of HTTP or TLS.',
+    hint: 'The message names what was expected and found. Check that the URL leads to the file itself, and look for a proxy that changes answers.',
+  },
+  E_SOURCE_LONG: {
+    status: S.FAILED_PRECONDITION,
+    exit: X.sourceAnswer,
+    meaning: 'The server with the bundle sends more bytes than were asked for.',
+    hint: 'Look at the server and at proxies on the way: one of them answers range requests wrongly.',
+  },
+  E_SOURCE_REDIRECT: {
+    status: S.FAILED_PRECONDITION,
+    exit: X.sourceRefused,
+    meaning:
+      'The server with the bundle sends the node from address to address, or to one that is not safe to follow.',
+    hint: 'Give the URL at which the bundle really is. A redirect from https to http is never followed.',
+  },
+  E_SOURCE_NOT_FOUND: {
+    status: S.NOT_FOUND,
+    exit: X.sourceRefused,
+    meaning: 'There is no bundle at this URL.',
+    hint: 'Check the URL.',
   },
   E_SOURCE_UNTRUSTED: {
     status: S.FAILED_PRECONDITION,

@@ -33,5 +33,6 @@ export const EXIT_MEANING: Readonly<Record<keyof typeof ExitCode, string>> = {
   sourceChanged: 'the bundle changed while it was read',
   sourceWithoutRanges: 'the server answers no range requests',
   rolledBack: 'the new release did not prove itself, the old one runs',
+  sourceAnswer: 'the server with the bundle answers something else than was asked for',
   cancelled: 'interrupted, for example with Ctrl-C',
 };

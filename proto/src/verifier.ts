@@ -57,6 +57,13 @@ export type VerifierRequest =
       readonly task: 'read-trust';
       /** A trust file in Base64. */
       readonly bytes: string;
+    }
+  | {
+      readonly task: 'reach-api';
+      readonly host: string;
+      readonly port: number;
+      /** SHA-256 of the certificate that must be shown, 64 lower-case hexadecimal digits. */
+      readonly fingerprint: string;
     };
 
 /** What is answered; `Findings` is the agent's matter. */
@@ -72,5 +79,7 @@ export type VerifierAnswer<Findings = unknown> =
       readonly manifestBytes: string;
     }
   | { readonly kind: 'trust'; readonly trust: TrustFile }
+  /** Empty, or why the API was not reached. */
+  | { readonly kind: 'reached'; readonly problem: string }
   /** `code` is empty when there is none. */
   | { readonly kind: 'error'; readonly code: string; readonly message: string };

@@ -12,6 +12,7 @@ import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { Caller } from './core/access.ts';
 import type { Buckets } from './core/token-bucket.ts';
 import { takeToken } from './core/token-bucket.ts';
@@ -24,6 +25,7 @@ import { healthMethods } from './services/health.ts';
 import { lifecycleMethods } from './services/lifecycle.ts';
 import { reflectionMethods } from './services/reflection.ts';
 import { systemMethods } from './services/system.ts';
+import { SLOW_UPDATE_METHODS, updateMethods } from './services/update.ts';
 import type { CallEnvironment } from './shell/calls.ts';
 import { addService, wireStatus } from './shell/calls.ts';
 
@@ -74,6 +76,7 @@ function addServices(server: Server, node: Node, environment: CallEnvironment): 
     EnrolmentService,
     ConfigService,
     DiagnosticsService,
+    UpdateService,
     Health,
     ServerReflection,
   ];
@@ -93,6 +96,14 @@ function addServices(server: Server, node: Node, environment: CallEnvironment): 
   addService(
     server,
     { descriptor: DiagnosticsService, methods: diagnosticsMethods(node) },
+    environment,
+  );
+  addService(
+    server,
+    {
+      ...{ descriptor: UpdateService, methods: updateMethods(node) },
+      slowMethods: SLOW_UPDATE_METHODS,
+    },
     environment,
   );
   const health = grpcHealthMethods(node, new Set(own.map(({ typeName }) => typeName)));

@@ -16,6 +16,7 @@ import { waitForInit } from './sys/init-ready.ts';
 import { linuxKernelFiles } from './sys/kernel-files.ts';
 import { kernelLog, warnKernelLog } from './sys/kmsg.ts';
 import { linuxAddresses } from './sys/network.ts';
+import { apiReacher } from './sys/reach-api.ts';
 import { diskStateStore } from './sys/state-store.ts';
 import { udpExchange } from './sys/udp.ts';
 
@@ -49,6 +50,11 @@ export async function main(): Promise<void> {
       ...bundleReader(verifier),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
+      // The port is open before these are needed: see server.ts.
+      httpSource: async (options) => (await import('./sys/http-source.ts')).httpSource(options),
+      reachApi: apiReacher(verifier),
+      askProbe: async (...call) => (await import('./sys/probe.ts')).askProbe(...call),
+      knock: async (...call) => (await import('./sys/probe.ts')).knock(...call),
       openDevice: openBlockDevice,
       variables: await linuxFirmwareVariables(),
       random: randomBytes,

@@ -7,9 +7,11 @@ import type { HealthRunner } from './shell/health.ts';
 import type { Listener } from './shell/listener.ts';
 import type { NodeConfigStore } from './shell/node-config-store.ts';
 import type { OutsideChecks } from './shell/outside-checks.ts';
+import type { Scheduler } from './shell/scheduler.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import type { TimeSync } from './shell/time-sync.ts';
 import type { Trust } from './shell/trust.ts';
+import type { UpdateEngine } from './shell/update-engine.ts';
 
 /** The parts of one agent. */
 export interface Node {
@@ -24,4 +26,6 @@ export interface Node {
   readonly outside: OutsideChecks;
   readonly bootState: BootState;
   readonly bootLadder: BootLadder;
+  readonly engine: UpdateEngine;
+  readonly scheduler: Scheduler;
 }

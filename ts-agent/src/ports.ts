@@ -6,14 +6,18 @@ import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
 import type { TargetOf } from './sys/device-mapper.ts';
 import type { FirmwareVariables } from './sys/firmware-variables.ts';
+import type { HttpSourceOptions } from './sys/http-source.ts';
 import type { WalkImage } from './sys/image-files.ts';
 import type { VerifyImage } from './sys/image-verifier.ts';
 import type { InitControl } from './sys/init-client.ts';
 import type { KernelFiles } from './sys/kernel-files.ts';
 import type { KernelLog } from './sys/kmsg.ts';
 import type { ListAddresses } from './sys/network.ts';
+import type { AskProbe, Knock } from './sys/probe.ts';
+import type { ReachApi } from './sys/reach-api.ts';
 import type { StateStore } from './sys/state-store.ts';
 import type { UdpExchange } from './sys/udp.ts';
+import type { UpdateSource } from './sys/update-source.ts';
 
 /** The ports; main.ts gives the real ones, tests give fakes or real ones over temporary directories. */
 export interface AgentPorts {
@@ -31,6 +35,11 @@ export interface AgentPorts {
   readonly readTrust: ReadTrust;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
+  /** Servers with bundles. */
+  readonly httpSource: (options: HttpSourceOptions) => Promise<UpdateSource>;
+  readonly reachApi: ReachApi;
+  readonly askProbe: AskProbe;
+  readonly knock: Knock;
   /** Partitions and disks, for what an update writes. */
   readonly openDevice: OpenBlockDevice;
   /** EFI variables. */

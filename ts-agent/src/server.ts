@@ -73,7 +73,7 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
     async close() {
       services.drain();
       await listener.close(limits.closeGraceMs);
-      services.close();
+      await services.close();
     },
   };
 }

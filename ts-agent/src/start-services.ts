@@ -2,19 +2,26 @@
 import { announcementLines } from '@keelos/proto/console.ts';
 import { TOKEN_LIFETIME_MS } from './core/enrolment.ts';
 import type { Limits } from './core/limits.data.ts';
+import { scheduleSubject } from './core/schedule-record.ts';
 import { startGrpcServer } from './grpc-server.ts';
+import type { Node } from './node.ts';
 import type { AgentPorts } from './ports.ts';
 import { BootLadder } from './shell/boot-ladder.ts';
 import { BootState } from './shell/boot-state.ts';
+import { Committer } from './shell/committer.ts';
 import { HealthRunner } from './shell/health.ts';
 import { LadderWatch } from './shell/ladder-watch.ts';
 import type { Listener } from './shell/listener.ts';
 import { NodeConfigStore } from './shell/node-config-store.ts';
 import { OutsideChecks, outsideSettings } from './shell/outside-checks.ts';
 import { RestartWatch } from './shell/restart-watch.ts';
+import { Scheduler } from './shell/scheduler.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import { TimeSync } from './shell/time-sync.ts';
 import type { Trust } from './shell/trust.ts';
+import { UpdateEngine } from './shell/update-engine.ts';
+import { updatePorts } from './shell/update-node.ts';
+import { bundleSource } from './shell/update-sources.ts';
 import { WriteTest } from './shell/write-test.ts';
 
 /** What was made before the port was opened. */
@@ -34,7 +41,7 @@ export interface Beginnings {
 export interface RunningServices {
   /** Takes no new calls; those that run may end. */
   drain(): void;
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** Starts all of it. */
@@ -52,24 +59,77 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
     ...{ ports, identity, trust, configuration, restarts, writeTest, outside, bootState },
     ladder: new LadderWatch(bootLadder, ports.clock),
   });
+  const updates = startUpdates(beginnings, { configuration, health, bootState, bootLadder });
+  const { engine, scheduler } = updates;
   const server = startGrpcServer({
     ...{ ...beginnings, configuration, timeSync, health, outside, bootState, bootLadder },
+    ...{ engine, scheduler },
   });
   timeSync.restart(configuration.config?.time.servers ?? []);
   outside.restart(outsideSettings(configuration));
   restarts.start();
+  updates.begin();
   // A console that takes nothing must not hold up who calls.
   announce(beginnings, configuration).catch((cause: unknown) => {
     ports.log(`announcement not written: ${String(cause)}`);
   });
   return {
     drain() {
+      updates.drain();
       timeSync.close();
       outside.close();
       restarts.close();
       server.drain();
     },
-    close: () => server.close(),
+    async close() {
+      server.close();
+      await engine.close();
+    },
+  };
+}
+
+interface UpdateParts {
+  readonly engine: UpdateEngine;
+  readonly scheduler: Scheduler;
+  /** Judges the trial and the schedules: once calls are answered. */
+  begin(): void;
+  drain(): void;
+}
+
+/** What installs, tries and schedules. */
+function startUpdates(
+  { ports, identity, listener }: Beginnings,
+  parts: Pick<Node, 'configuration' | 'health' | 'bootState' | 'bootLadder'>,
+): UpdateParts {
+  const { configuration, health, bootState, bootLadder } = parts;
+  const touched = updatePorts({
+    ...{ ports, identity, health, bootState, bootLadder, apiPort: listener.port },
+  });
+  const engine = new UpdateEngine(touched);
+  const committer = new Committer(touched, engine);
+  const scheduler = new Scheduler(ports, {
+    async start({ id, url, sha256, policy }) {
+      const source = await bundleSource({ url, caPem: '' }, { ports, configuration });
+      const options = { sha256, policy, isDryRun: false, isRebootLeft: false, retryFailed: false };
+      await engine.start(source, options, scheduleSubject(id));
+    },
+    history: () => engine.history.entries(),
+  });
+  return {
+    engine,
+    scheduler,
+    begin() {
+      committer.run().then(
+        (outcome) => ports.log(`updates: ${outcome}`),
+        (cause: unknown) => ports.log(`trial not judged to its end: ${String(cause)}`),
+      );
+      // What ran when the agent ended is judged by the history, which the committer brings in order.
+      committer.isJudged.then(() => scheduler.start());
+    },
+    drain() {
+      scheduler.close();
+      committer.close();
+    },
   };
 }
 

@@ -59,6 +59,8 @@ export class FakeWorld {
   imageFilesRead = 0;
   verifyImage: AgentPorts['verifyImage'] = async () => Promise.reject(new Error('no image'));
   askProbe: AgentPorts['askProbe'] = async () => 'answers';
+  httpSource: AgentPorts['httpSource'] = async () => Promise.reject(new Error('no network'));
+  apiProblem = '';
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
 
   constructor() {
@@ -160,6 +162,8 @@ export class FakeWorld {
       udp: (...exchange) => this.udp(...exchange),
       askProbe: (...call) => this.askProbe(...call),
       knock: async () => 'answers',
+      httpSource: async (options) => this.httpSource(options),
+      reachApi: async () => this.apiProblem,
       openDevice: async (path) => {
         const found = this.files.files.get(path) ?? new Error(`ENOENT: ${path}`);
         if (!Buffer.isBuffer(found)) throw found;

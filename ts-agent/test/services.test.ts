@@ -352,7 +352,7 @@ describe('services', () => {
       const names = (list.value as unknown as { service: { name: string }[] }).service.map(
         ({ name }) => name,
       );
-      assert.equal(names.length, 8);
+      assert.equal(names.length, 9);
       for (const name of names) {
         const file = await ask(version, { case: 'fileContainingSymbol', value: name });
         const bytes = (file.value as unknown as { fileDescriptorProto: Uint8Array[] })

@@ -38,6 +38,8 @@ export interface Limits {
   readonly logStreamsMax: number;
   /** Longest run of a call that answers once. */
   readonly unaryCallMs: number;
+  /** Longest run of a call that answers once and waits for a disk or a server. */
+  readonly slowCallMs: number;
   /** Longest run of a call that sends a stream. */
   readonly streamCallMs: number;
   /** When the agent ends, running calls have this long: the answer to "reboot" is among them. */
@@ -63,6 +65,7 @@ export const LIMITS: Limits = {
   rateKeysMax: 256,
   logStreamsMax: 16,
   unaryCallMs: 30_000,
+  slowCallMs: 900_000,
   streamCallMs: 86_400_000,
   closeGraceMs: 1_000,
 };

@@ -69,7 +69,7 @@ export async function checkBundle(
     ...{ manifest, trust, picture, retryFailed, slotBytes: place.sizeBytes },
     arch: ports.facts.arch,
     epochFloor: epochFloor(ports),
-    espRoomBytes: await ports.boot.roomAfterDisarm(),
+    espRoomBytes: await ports.boot.roomForKernelImage(),
     failedRoots: failedRoots(ports),
   });
   const commandLine = await commandLineOf(bundle, source, signal);
@@ -88,7 +88,11 @@ async function readEnd(
 ): Promise<AcceptedBundle> {
   const { sizeBytes } = await source.open(signal);
   const lengthBytes = Math.min(sizeBytes, TAIL_BYTES_MAX);
-  const tail = await readPiece(source, { offsetBytes: sizeBytes - lengthBytes, lengthBytes }, signal);
+  const tail = await readPiece(
+    source,
+    { offsetBytes: sizeBytes - lengthBytes, lengthBytes },
+    signal,
+  );
   const bundle = await ports.readBundle(tail, sizeBytes, signal);
   const { uki } = bundle.manifest;
   const restBytes = sizeBytes - uki.offset - uki.size;

@@ -88,10 +88,16 @@ export function wireStatus(
 /** Puts `methods` on `server`. `pathPrefix` replaces the service's full name. */
 export function addService<S extends DescService>(
   server: Server,
-  service: { readonly descriptor: S; readonly methods: ServiceMethods<S>; readonly alias?: string },
+  service: {
+    readonly descriptor: S;
+    readonly methods: ServiceMethods<S>;
+    readonly alias?: string;
+    /** Methods that answer once and have the time of `slowCallMs`. */
+    readonly slowMethods?: readonly string[];
+  },
   environment: CallEnvironment,
 ): void {
-  const { descriptor, methods, alias } = service;
+  const { descriptor, methods, alias, slowMethods = [] } = service;
   for (const [name, definition] of Object.entries(serviceDefinition(descriptor))) {
     const method: unknown = methods[name];
     if (typeof method !== 'function') throw new TypeError(`no method ${name}`);
@@ -108,7 +114,11 @@ export function addService<S extends DescService>(
     if (definition.requestStream) add(bidiHandler(method as BidiMethod, path, environment), 'bidi');
     else if (definition.responseStream) {
       add(streamHandler(method as StreamMethod, path, environment), 'serverStream');
-    } else add(unaryHandler(method as UnaryMethod, path, environment), 'unary');
+    } else {
+      const { unaryCallMs, slowCallMs } = environment.limits;
+      const limitMs = slowMethods.includes(name) ? slowCallMs : unaryCallMs;
+      add(unaryHandler(method as UnaryMethod, { path, limitMs, environment }), 'unary');
+    }
   }
 }
 
@@ -176,17 +186,14 @@ function contextOf(
   };
 }
 
-function unaryHandler(method: UnaryMethod, path: string, environment: CallEnvironment) {
+function unaryHandler(method: UnaryMethod, options: Parameters<typeof contextOf>[1]) {
+  const { environment } = options;
   return (
     call: ServerUnaryCall<Message | UnreadableRequest, unknown>,
     callback: (error: WireStatus | null, value?: unknown) => void,
   ): void => {
     const answer = async (): Promise<unknown> => {
-      const context = contextOf(call, {
-        path,
-        limitMs: environment.limits.unaryCallMs,
-        environment,
-      });
+      const context = contextOf(call, options);
       const late = Promise.withResolvers<never>();
       const onAbort = (): void => late.reject(context.signal.reason);
       context.signal.addEventListener('abort', onAbort, { once: true });

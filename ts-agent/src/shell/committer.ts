@@ -10,20 +10,19 @@ import type { SlotRelease, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { BootPicture } from '../core/boot-state.ts';
 import { isHealthy } from '../core/health-history.ts';
 import { isOutsideCheck } from '../core/outside-checks.ts';
-import { DEFAULT_POLICY, type GateState, judgeBoot, judgeGate, type Standing } from '../core/trial.ts';
-import { NO_UPDATE } from '../core/update-status.ts';
-import { runningTrust } from './bundle-check.ts';
-import { discardTrialEvidence, findTrialEvidence } from './trial-evidence.ts';
-import type { UpdateEngine } from './update-engine.ts';
-import { openEntry } from './update-history.ts';
-import type { CommitterPorts } from './update-ports.ts';
 import {
-  forgetTrial,
-  forgiveRoot,
-  raiseEpochFloor,
-  rememberFailedRoot,
-  trialRecord,
-} from './update-records.ts';
+  DEFAULT_POLICY,
+  type GateState,
+  judgeBoot,
+  judgeGate,
+  type Standing,
+} from '../core/trial.ts';
+import { runningTrust } from './bundle-check.ts';
+import { discardTrialEvidence } from './trial-evidence.ts';
+import { attempt, attemptAsync, TrialLedger } from './trial-ledger.ts';
+import type { UpdateEngine } from './update-engine.ts';
+import type { CommitterPorts } from './update-ports.ts';
+import { forgetTrial, forgiveRoot, raiseEpochFloor, trialRecord } from './update-records.ts';
 
 /** Time between two looks at the checks. */
 export const GATE_POLL_MS = 1_000;
@@ -56,19 +55,32 @@ interface Trial {
 export class Committer {
   readonly #ports: CommitterPorts;
   readonly #engine: UpdateEngine;
+  readonly #ledger: TrialLedger;
   readonly #stop = new AbortController();
+  readonly #judged = Promise.withResolvers<void>();
 
   constructor(ports: CommitterPorts, engine: UpdateEngine) {
     this.#ports = ports;
     this.#engine = engine;
+    this.#ledger = new TrialLedger(ports, engine);
+  }
+
+  /** Fulfilled once records and history say how what came before this start has ended, or when that failed. */
+  get isJudged(): Promise<void> {
+    return this.#judged.promise;
   }
 
   /** Does all of it. @throws the signal's reason after {@link close} */
   async run(): Promise<CommitterOutcome> {
-    const picture = await this.#picture();
-    const standing = await this.#standing(picture);
-    const outcome = await this.#settle(standing, picture);
-    return outcome ?? (await this.#putBack(picture));
+    try {
+      const picture = await this.#picture();
+      const standing = await this.#standing(picture);
+      const outcome = await this.#settle(standing, picture);
+      this.#judged.resolve();
+      return outcome ?? (await this.#putBack(picture));
+    } finally {
+      this.#judged.resolve();
+    }
   }
 
   /** Ends it; what was not done is done at the next start. */
@@ -91,8 +103,9 @@ export class Committer {
 
   async #standing({ running, entries }: BootPicture): Promise<Standing> {
     const { facts } = this.#ports;
-    const record = this.#attempt('trial record', () => trialRecord(this.#ports));
-    const outcome = record && this.#attempt('history', () => this.#engine.history.find(record.id));
+    const record = attempt(this.#ports.log, 'trial record', () => trialRecord(this.#ports));
+    const outcome =
+      record && attempt(this.#ports.log, 'history', () => this.#engine.history.find(record.id));
     const bootId = await facts.bootId();
     return judgeBoot({ running, entries, record, bootId, outcome: outcome?.outcome });
   }
@@ -100,9 +113,9 @@ export class Committer {
   /** Undefined when nothing keeps the tries from being put back. */
   async #settle(standing: Standing, picture: BootPicture): Promise<CommitterOutcome | undefined> {
     const record = 'record' in standing ? standing.record : undefined;
-    this.#closeOrphans(record);
+    this.#ledger.closeOrphans(record);
     if (record !== undefined && standing.kind !== 'closed') {
-      this.#show(record, standing.kind === 'armed' ? 'armed' : 'trial');
+      this.#ledger.show(record, standing.kind === 'armed' ? 'armed' : 'trial');
     }
     const running = releaseOf(picture.running);
     switch (standing.kind) {
@@ -118,32 +131,18 @@ export class Committer {
         await this.#finish({ record, sequence: standing.record.sequence, running });
         return undefined;
       case 'failed':
-        await this.#failed(standing.record);
+        await this.#ledger.failed(standing.record);
         return undefined;
       case 'untried':
-        await this.#untried(standing.record, standing.cause);
+        await this.#ledger.untried(standing.record, standing.cause);
         return undefined;
       case 'closed':
-        await this.#clear(standing.record);
+        await this.#ledger.clear(standing.record);
         return undefined;
       case 'fallback':
-        this.#fellBack(standing.spent, running);
+        this.#ledger.fellBack(standing.spent, running);
         return undefined;
     }
-  }
-
-  /** Installs that ended with the agent, or the machine, that ran them. */
-  #closeOrphans(trial: TrialRecord | undefined): void {
-    const { history } = this.#engine;
-    // One may have begun since this agent started.
-    const living = [trial?.id, this.#engine.status().id];
-    this.#attempt('history', () => {
-      const open = history.entries().filter(({ outcome }) => outcome === 'open');
-      for (const { id } of open.filter((one) => !living.includes(one.id))) {
-        const cause = 'The node, or its agent, went down during the install.';
-        history.close(id, { outcome: 'failed', cause });
-      }
-    });
   }
 
   /** The gate. */
@@ -194,14 +193,16 @@ export class Committer {
   /** What follows a commit. Nothing of it may undo it. */
   async #finish({ record, running }: Trial): Promise<void> {
     await this.#tellInit('committed', '');
-    await this.#attemptAsync('boot options', () => this.#ports.mendLadder(running));
-    await this.#attemptAsync('epoch', async () => {
+    await attemptAsync(this.#ports.log, 'boot options', () => this.#ports.mendLadder(running));
+    await attemptAsync(this.#ports.log, 'epoch', async () => {
       raiseEpochFloor(this.#ports, (await runningTrust(this.#ports)).epoch);
     });
-    this.#attempt('failed roots', () => forgiveRoot(this.#ports, running.rootHash));
+    attempt(this.#ports.log, 'failed roots', () => forgiveRoot(this.#ports, running.rootHash));
     if (record === undefined) return;
-    this.#attempt('history', () => this.#engine.history.close(record.id, { outcome: 'committed' }));
-    this.#attempt('trial record', () => forgetTrial(this.#ports));
+    attempt(this.#ports.log, 'history', () =>
+      this.#engine.history.close(record.id, { outcome: 'committed' }),
+    );
+    attempt(this.#ports.log, 'trial record', () => forgetTrial(this.#ports));
     discardTrialEvidence(this.#ports);
     this.#engine.progress.change({ phase: 'committed', waitingFor: [] });
     await this.#engine.committed(record.id);
@@ -215,13 +216,15 @@ export class Committer {
     const { cause, evidence } = why;
     this.#ports.log(`trial given up: ${cause}`);
     if (record !== undefined) {
-      this.#attempt('history', () => this.#engine.history.note(record.id, { cause, evidence }));
+      attempt(this.#ports.log, 'history', () =>
+        this.#engine.history.note(record.id, { cause, evidence }),
+      );
     }
     this.#engine.progress.change({ waitingFor: [cause] });
     await this.#tellInit('given-up', cause);
     const reason = `the release on trial is given up: ${cause}`.slice(0, REASON_CHARS_MAX);
     for (;;) {
-      const asked = await this.#attemptAsync('reboot', async () => {
+      const asked = await attemptAsync(this.#ports.log, 'reboot', async () => {
         const reply = await this.#ports.init.request({ op: 'reboot', reason });
         return reply.type === 'ok';
       });
@@ -231,75 +234,12 @@ export class Committer {
     }
   }
 
-  async #failed(record: TrialRecord): Promise<void> {
-    const { history } = this.#engine;
-    const found = findTrialEvidence(this.#ports, record.armedBootId);
-    const entry = this.#attempt('history', () => history.find(record.id));
-    const cause = entry === undefined || entry.cause === '' ? found.cause : entry.cause;
-    const evidence = [...(entry?.evidence ?? []), ...found.evidence];
-    const { rootHash, version } = record.to;
-    const atMs = this.#ports.clock.nowMs();
-    this.#attempt('failed roots', () => {
-      rememberFailedRoot(this.#ports, { rootHash, version, atMs, cause });
-    });
-    const end = { outcome: 'rolled-back', automatic: true, cause, evidence } as const;
-    this.#attempt('history', () => {
-      if (entry === undefined) history.put(openEntry(record, record.armedMs));
-      history.close(record.id, end);
-    });
-    this.#ports.log(`${version} failed its trial: ${cause}`);
-    await this.#clear(record);
-    this.#tellFailed(cause);
-  }
-
-  async #untried(record: TrialRecord, cause: string): Promise<void> {
-    this.#attempt('history', () => this.#engine.history.close(record.id, { outcome: 'failed', cause }));
-    this.#ports.log(`${record.to.version} was not tried: ${cause}`);
-    await this.#clear(record);
-    this.#tellFailed(cause);
-  }
-
-  #tellFailed(cause: string): void {
-    this.#engine.progress.change({
-      ...{ phase: 'failed', errorCode: 'E_UPDATE_ROLLED_BACK', errorMessage: cause },
-    });
-  }
-
-  /** The entry first: as long as the record is there, this is done again. */
-  async #clear(record: TrialRecord): Promise<void> {
-    const isGone = await this.#attemptAsync('entry of the failed trial', async () => {
-      await this.#ports.boot.removeEntry(record.sequence);
-      return true;
-    });
-    if (isGone !== true) return;
-    discardTrialEvidence(this.#ports);
-    this.#attempt('trial record', () => forgetTrial(this.#ports));
-  }
-
-  /** A committed release has used up its tries. Its entry stays: it boots when nothing better is there. */
-  #fellBack(spent: Extract<Standing, { kind: 'fallback' }>['spent'], running: SlotRelease): void {
-    const { version, rootHash = '', slot = running.slot === 'a' ? 'b' : 'a' } = spent;
-    const id = `fallback-${spent.name.sequence}-${rootHash.slice(0, 8)}`;
-    const nowMs = this.#ports.clock.nowMs();
-    const cause = `Slot ${slot} has used up its tries: its root is damaged, or it lost power before it was healthy, again and again.`;
-    this.#attempt('history', () => {
-      if (this.#engine.history.find(id) !== undefined) return;
-      this.#engine.history.put({
-        ...{ id, kind: 'rollback', automatic: true, who: '', reason: '', code: '' },
-        ...{ from: { slot, version, rootHash }, to: running, outcome: 'committed', cause },
-        ...{ startedMs: nowMs, endedMs: nowMs },
-        evidence: findTrialEvidence(this.#ports).evidence,
-      });
-      discardTrialEvidence(this.#ports);
-    });
-  }
-
   /** Waits until the release is healthy, however long that takes, and gives it its tries back. */
   async #putBack({ running }: BootPicture): Promise<CommitterOutcome> {
     for (;;) {
       const results = await this.#ports.health();
       if (isHealthy(results.filter(({ name }) => !isOutsideCheck(name)))) {
-        const isDone = await this.#attemptAsync('tries', async () => {
+        const isDone = await attemptAsync(this.#ports.log, 'tries', async () => {
           await this.#ports.boot.putBackTries();
           return true;
         });
@@ -307,20 +247,14 @@ export class Committer {
       }
       await this.#wait(PUT_BACK_POLL_MS);
     }
-    await this.#attemptAsync('boot options', () => this.#ports.mendLadder(releaseOf(running)));
+    await attemptAsync(this.#ports.log, 'boot options', () =>
+      this.#ports.mendLadder(releaseOf(running)),
+    );
     return 'settled';
   }
 
-  #show(record: TrialRecord, phase: 'armed' | 'trial'): void {
-    const { slot, version, rootHash } = record.to;
-    this.#engine.progress.set({
-      ...NO_UPDATE,
-      ...{ id: record.id, phase, slot, version, rootHash, startedMs: record.armedMs },
-    });
-  }
-
   async #tellInit(outcome: 'committed' | 'given-up', reason: string): Promise<void> {
-    await this.#attemptAsync('verdict for PID 1', async () => {
+    await attemptAsync(this.#ports.log, 'verdict for PID 1', async () => {
       const request = { op: 'settleTrial', outcome, ...(reason === '' ? {} : { reason }) } as const;
       const reply = await this.#ports.init.request(request);
       if (reply.type === 'error') this.#ports.log(`PID 1 on the trial: ${reply.message}`);
@@ -329,27 +263,6 @@ export class Committer {
 
   #wait(ms: number): Promise<void> {
     return this.#ports.wait(ms, this.#stop.signal);
-  }
-
-  /** Errors of the world are logged: what is left undone is done at the next start. */
-  #attempt<T>(what: string, act: () => T): T | undefined {
-    try {
-      return act();
-    } catch (cause) {
-      if (!(cause instanceof KeelError)) throw cause;
-      this.#ports.log(`${what}: ${cause.message}`);
-      return undefined;
-    }
-  }
-
-  async #attemptAsync<T>(what: string, act: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await act();
-    } catch (cause) {
-      if (!(cause instanceof KeelError)) throw cause;
-      this.#ports.log(`${what}: ${cause.message}`);
-      return undefined;
-    }
   }
 }
 

@@ -7,8 +7,8 @@ import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting } from '../core/acceptance.ts';
 import { treeBytes } from '../core/slot-contents.ts';
 import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
-import { discardTrialEvidence } from './trial-evidence.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotWrite } from './root-copy.ts';
+import { discardTrialEvidence } from './trial-evidence.ts';
 import type { AcceptedBundle, CourseEffects, CourseWish, UpdateCourse } from './update-course.ts';
 import { UpdateCourse as Course } from './update-course.ts';
 import { openEntry, UpdateHistory } from './update-history.ts';
@@ -115,7 +115,8 @@ export class Installer {
   #closeHistory(course: UpdateCourse): void {
     const { id } = course.wish;
     if (course.state === 'cancelled') {
-      return this.#history.close(id, { outcome: 'cancelled', cause: 'An operator cancelled it.' });
+      this.#history.close(id, { outcome: 'cancelled', cause: 'An operator cancelled it.' });
+      return;
     }
     if (!course.hasTarget) return;
     if (this.#history.find(id) === undefined) this.#openHistory(course);
@@ -173,7 +174,7 @@ export class Installer {
     const onProgress = (done: number) => this.#progress.count(Math.min(done, dataBytes), dataBytes);
     const { isIntact, badCount } = await slotWrite(
       this.#ports.verifyImage(
-        { device: place.device, ...table },
+        { ...table, device: place.device },
         { signal, withFileSystem: false, onProgress },
       ),
     );
@@ -237,7 +238,9 @@ export class Installer {
     demandCommitted(picture);
     const { running, entries, isCounting } = picture;
     const place = await this.#ports.facts.otherSlot();
-    const others = entries.filter(({ rootHash }) => ![undefined, running.rootHash].includes(rootHash));
+    const others = entries.filter(
+      ({ rootHash }) => ![undefined, running.rootHash].includes(rootHash),
+    );
     const entry = others.find(({ slot }) => slot === place.slot) ?? others[0];
     const rootHash = entry?.rootHash;
     const table = rootHash === undefined ? undefined : await this.#ports.facts.rootTable(rootHash);

@@ -119,7 +119,10 @@ export async function* exactly(
     yield piece;
   }
   if (left > 0) {
-    throw new KeelError('E_BUNDLE_TRUNCATED', `Cannot read bundle: it ends ${left} bytes too early`);
+    throw new KeelError(
+      'E_BUNDLE_TRUNCATED',
+      `Cannot read bundle: it ends ${left} bytes too early`,
+    );
   }
 }
 

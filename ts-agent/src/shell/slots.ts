@@ -29,6 +29,10 @@ export interface SlotPartition {
   readonly sizeBytes: number;
   /** Lower case; empty when the partition table cannot be read. */
   readonly guid: string;
+  /** For example "/dev/vda". */
+  readonly disk: string;
+  /** As Linux counts, from 1. */
+  readonly partitionNumber: number;
 }
 
 type Ports = Pick<AgentPorts, 'files' | 'targetOf' | 'log'>;
@@ -64,6 +68,8 @@ export async function findSlot(ports: Ports, wanted: SlotWanted): Promise<SlotPa
     device: `/dev/${partition.name}`,
     sizeBytes: Number.isSafeInteger(sectors) ? sectors * SECTOR_BYTES : 0,
     guid: await partitionGuid(ports, partition),
+    disk: `/dev/${partition.disk}`,
+    partitionNumber: partition.number,
   };
 }
 

@@ -11,7 +11,7 @@ import type { BlockDevice } from '../sys/block-device.ts';
 export interface BootControl {
   read(): Promise<BootPicture>;
   /** Bytes that a kernel image may have once the other slot is disarmed; nothing is changed. */
-  roomAfterDisarm(): Promise<number>;
+  roomForKernelImage(): Promise<number>;
   /** Removes the other slot's entries, kernel images that nothing names then, and leftovers. Done twice it is done once. */
   disarmOther(): Promise<void>;
   /** Writes a kernel image and reads it back. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_WRITE */
@@ -64,14 +64,7 @@ export interface UpdateFacts {
 export interface InstallerPorts
   extends Pick<
     AgentPorts,
-    | 'clock'
-    | 'state'
-    | 'log'
-    | 'random'
-    | 'verifyImage'
-    | 'openDevice'
-    | 'readBundle'
-    | 'readTrust'
+    'clock' | 'state' | 'log' | 'random' | 'verifyImage' | 'openDevice' | 'readBundle' | 'readTrust'
   > {
   readonly boot: BootControl;
   readonly facts: UpdateFacts;
@@ -84,7 +77,10 @@ export interface InstallerPorts
 
 /** Everything that judging a trial touches. */
 export interface CommitterPorts
-  extends Pick<InstallerPorts, 'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'readTrust'>,
+  extends Pick<
+      InstallerPorts,
+      'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'readTrust'
+    >,
     Pick<AgentPorts, 'init'> {
   /** Results of every health check. */
   readonly health: () => Promise<readonly CheckResult[]>;

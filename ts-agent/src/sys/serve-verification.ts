@@ -7,6 +7,7 @@ import { DIGEST_BYTES, VerityHasher } from '@keelos/as-core/verity-hasher.ts';
 import type { VerifierAnswer, VerifierRequest } from '@keelos/proto/verifier.ts';
 import { VERIFIER_REQUEST_BYTES_MAX } from '@keelos/proto/verifier.ts';
 import type { ImageFindings } from '../core/slot-contents.ts';
+import { reachApi } from './reach-api.ts';
 import { verifyImageHere } from './verify-here.ts';
 
 /**
@@ -50,6 +51,7 @@ export async function serveVerification(): Promise<void> {
 
 async function answer(request: VerifierRequest): Promise<Answer> {
   if (request.task === 'read-bundle') return readBundle(request);
+  if (request.task === 'reach-api') return { kind: 'reached', problem: await reachApi(request) };
   if (request.task === 'read-trust') {
     const reader = await BundleReader.create();
     return { kind: 'trust', trust: reader.readTrust(Buffer.from(request.bytes, 'base64')) };

@@ -1,0 +1,168 @@
+/** Updates in the words of the API. */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import type {
+  BootOptionSchema,
+  SlotInfoSchema,
+  SlotReleaseSchema,
+  TrialPolicy as TrialPolicyMessage,
+  UpdateHistoryEntrySchema,
+  UpdateOptions as UpdateOptionsMessage,
+  UpdateStatusSchema,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { SlotState, UpdateOutcome, UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { HistoryEntry, SlotRelease, TrialPolicy } from '@keelos/proto/update-record.ts';
+import { HEALTH_TIMEOUT_SECONDS, MIN_HEALTHY_SECONDS } from '@keelos/proto/update-record.ts';
+import type { Rung } from '../core/boot-options.ts';
+import type { SlotFacts } from '../core/boot-state.ts';
+import type { UpdateStatus } from '../core/update-status.ts';
+import type { UpdateOptions } from '../shell/update-engine.ts';
+
+/** Longest trial: a day (PID 1 has the same bound). */
+const TRIAL_SECONDS_MAX = 86_400;
+/** Longest reason, in bytes of UTF-8. */
+const REASON_BYTES_MAX = 256;
+const SECOND_MS = 1000;
+
+const SLOTS = { a: Slot.A, b: Slot.B } as const;
+const PHASES = {
+  none: UpdatePhase.UNSPECIFIED,
+  checking: UpdatePhase.CHECKING,
+  disarming: UpdatePhase.DISARMING,
+  writing: UpdatePhase.WRITING,
+  verifying: UpdatePhase.VERIFYING,
+  arming: UpdatePhase.ARMING,
+  armed: UpdatePhase.ARMED,
+  trial: UpdatePhase.TRIAL,
+  committed: UpdatePhase.COMMITTED,
+  failed: UpdatePhase.FAILED,
+  cancelled: UpdatePhase.CANCELLED,
+  checked: UpdatePhase.CHECKED,
+} as const satisfies Record<UpdateStatus['phase'], UpdatePhase>;
+const OUTCOMES = {
+  open: UpdateOutcome.OPEN,
+  committed: UpdateOutcome.COMMITTED,
+  'rolled-back': UpdateOutcome.ROLLED_BACK,
+  failed: UpdateOutcome.FAILED,
+  cancelled: UpdateOutcome.CANCELLED,
+} as const satisfies Record<HistoryEntry['outcome'], UpdateOutcome>;
+const SLOT_STATES = {
+  empty: SlotState.EMPTY,
+  partial: SlotState.PARTIAL,
+  armed: SlotState.ARMED,
+  trial: SlotState.TRIAL,
+  committed: SlotState.COMMITTED,
+  failed: SlotState.FAILED,
+} as const satisfies Record<SlotFacts['state'], SlotState>;
+
+/** The checked policy of a message. @throws KeelError E_INVALID_ARGUMENT */
+export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy {
+  const seconds = (name: string, ms: number | undefined, standard: number): number => {
+    const value = ms === undefined ? standard : ms / SECOND_MS;
+    if (value >= 0 && value <= TRIAL_SECONDS_MAX) return value;
+    throw invalid(name, `${value} s, at most ${TRIAL_SECONDS_MAX}`);
+  };
+  const { healthCheckTimeout, minHealthy } = message ?? {};
+  const healthTimeoutSeconds = seconds(
+    'health_check_timeout',
+    healthCheckTimeout && durationMs(healthCheckTimeout),
+    HEALTH_TIMEOUT_SECONDS,
+  );
+  const minHealthySeconds = seconds(
+    'min_healthy',
+    minHealthy && durationMs(minHealthy),
+    MIN_HEALTHY_SECONDS,
+  );
+  if (healthTimeoutSeconds < 1 || minHealthySeconds >= healthTimeoutSeconds) {
+    throw invalid(
+      'health_check_timeout',
+      `${healthTimeoutSeconds} s, expected more than min_healthy (${minHealthySeconds} s)`,
+    );
+  }
+  return {
+    autoRollback: message?.autoRollback ?? false,
+    ...{ healthTimeoutSeconds, minHealthySeconds },
+  };
+}
+
+/** The checked options of a message. @throws KeelError E_INVALID_ARGUMENT */
+export function optionsFrom(message: UpdateOptionsMessage | undefined): UpdateOptions {
+  const sha256 = message?.sha256 ?? '';
+  if (sha256 !== '' && !/^[0-9a-f]{64}$/.test(sha256)) {
+    throw invalid('sha256', 'expected 64 lower-case hexadecimal digits');
+  }
+  return {
+    sha256,
+    isDryRun: message?.dryRun ?? false,
+    isRebootLeft: message?.noReboot ?? false,
+    retryFailed: message?.retryFailed ?? false,
+    policy: policyFrom(message?.policy),
+  };
+}
+
+/** A reason that may go into the history. @throws KeelError E_INVALID_ARGUMENT */
+export function reasonFrom(reason: string): string {
+  const bytes = Buffer.byteLength(reason);
+  if (reason.trim() !== '' && bytes <= REASON_BYTES_MAX) return reason;
+  throw invalid('reason', `${bytes} bytes, expected 1 to ${REASON_BYTES_MAX} and not only spaces`);
+}
+
+function invalid(name: string, problem: string): KeelError {
+  return new KeelError('E_INVALID_ARGUMENT', `Cannot accept ${name}: ${problem}`);
+}
+
+/** The message for a status. */
+export function statusMessage(status: UpdateStatus): MessageInitShape<typeof UpdateStatusSchema> {
+  const { id, version, rootHash, slot, errorCode, errorMessage, remainingMs, startedMs } = status;
+  return {
+    ...{ id, version, rootHash, errorCode, errorMessage },
+    phase: PHASES[status.phase],
+    slot: slot === undefined ? Slot.UNSPECIFIED : SLOTS[slot],
+    doneBytes: BigInt(status.doneBytes),
+    totalBytes: BigInt(status.totalBytes),
+    bytesPerSecond: BigInt(status.bytesPerSecond),
+    resumedBytes: BigInt(status.resumedBytes),
+    waitingFor: [...status.waitingFor],
+    ...(remainingMs === undefined ? {} : { remaining: durationFromMs(remainingMs) }),
+    ...(startedMs === 0 ? {} : { started: timestampFromMs(startedMs) }),
+  };
+}
+
+/** The message for an entry of the history. */
+export function historyMessage(
+  entry: HistoryEntry,
+): MessageInitShape<typeof UpdateHistoryEntrySchema> {
+  const { id, kind, automatic, who, reason, cause, code, evidence, startedMs, endedMs } = entry;
+  return {
+    ...{ id, kind, automatic, who, reason, cause, errorCode: code, evidence: [...evidence] },
+    from: releaseMessage(entry.from),
+    to: releaseMessage(entry.to),
+    started: timestampFromMs(startedMs),
+    ...(endedMs === 0 ? {} : { ended: timestampFromMs(endedMs) }),
+    outcome: OUTCOMES[entry.outcome],
+  };
+}
+
+function releaseMessage(release: SlotRelease): MessageInitShape<typeof SlotReleaseSchema> {
+  return { slot: SLOTS[release.slot], version: release.version, rootHash: release.rootHash };
+}
+
+/** The message for a slot. */
+export function slotMessage(facts: SlotFacts): MessageInitShape<typeof SlotInfoSchema> {
+  const { version, rootHash, entry, triesLeft } = facts;
+  return {
+    ...{ version, rootHash, entry, running: facts.isRunning, next: facts.isNext },
+    slot: SLOTS[facts.slot],
+    state: SLOT_STATES[facts.state],
+    sizeBytes: BigInt(facts.sizeBytes),
+    ...(triesLeft === undefined ? {} : { triesLeft }),
+  };
+}
+
+/** The message for a rung of the ladder. */
+export function bootOptionMessage(rung: Rung): MessageInitShape<typeof BootOptionSchema> {
+  const { description, number, isCorrect } = rung;
+  return { description, correct: isCorrect, ...(number === undefined ? {} : { number }) };
+}

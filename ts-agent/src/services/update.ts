@@ -1,0 +1,102 @@
+/** UpdateService: releases are installed, tried, and gone back to; schedules are in update-schedules.ts. */
+import { KeelError } from '@keelos/proto/errors.ts';
+import type { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
+import { isTrialEntry } from '../core/trial.ts';
+import type { Node } from '../node.ts';
+import type { CallContext, ServiceMethods } from '../shell/calls.ts';
+import { bootId } from '../shell/node-facts.ts';
+import { pushedUpdate } from '../shell/push-source.ts';
+import { resumeRecord, trialRecord } from '../shell/update-records.ts';
+import { bundleSource } from '../shell/update-sources.ts';
+import {
+  bootOptionMessage,
+  historyMessage,
+  optionsFrom,
+  policyFrom,
+  reasonFrom,
+  slotMessage,
+  statusMessage,
+} from './update-messages.ts';
+import { scheduleMethods } from './update-schedules.ts';
+
+/** Methods that wait for the disk or a server: they have more time than others. */
+export const SLOW_UPDATE_METHODS: readonly string[] = [
+  'startUpdate',
+  'cancelUpdate',
+  'triggerRollback',
+];
+
+/** Methods over `node`. */
+export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> {
+  const { ports, engine, scheduler, configuration } = node;
+  const tell = (what: string, { caller }: CallContext): string => {
+    const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+    ports.log(`${what} asked for by "${subject}"`);
+    return subject;
+  };
+  return {
+    async startUpdate({ url, caPem, options }, context) {
+      const wanted = optionsFrom(options);
+      const source = await bundleSource({ url, caPem }, { ports, configuration });
+      const status = await engine.start(source, wanted, tell('update', context));
+      return { status: statusMessage(status) };
+    },
+    pushUpdate: (requests, context) =>
+      pushedUpdate(requests, {
+        signal: context.signal,
+        install: async (source, { options }) => {
+          const who = tell('pushed update', context);
+          return statusMessage(await engine.install(source, optionsFrom(options), who));
+        },
+      }),
+    async *watchUpdate({ id }, { signal }) {
+      for await (const status of engine.watch(id, signal)) yield { status: statusMessage(status) };
+    },
+    async cancelUpdate({ id }, context) {
+      tell('end of the update', context);
+      return { status: statusMessage(await engine.cancel(id)) };
+    },
+    listSlots: () => slotsAnswer(node),
+    async triggerRollback({ reason, policy, noReboot, retryFailed }, context) {
+      const options = {
+        ...{ reason: reasonFrom(reason), policy: policyFrom(policy) },
+        ...{ isRebootLeft: noReboot, retryFailed },
+      };
+      const ending = await bootId(ports.files);
+      const { id, version } = await engine.rollback(options, tell('rollback', context));
+      return { id, version, bootId: ending };
+    },
+    async listRollbackHistory({ limit }) {
+      if (limit > HISTORY_MAX) {
+        throw new KeelError('E_INVALID_ARGUMENT', `Cannot list ${limit}: at most ${HISTORY_MAX}`);
+      }
+      const entries = engine.history.entries();
+      return { entries: entries.slice(0, limit === 0 ? undefined : limit).map(historyMessage) };
+    },
+    ...scheduleMethods({ scheduler, policyFrom }),
+  };
+}
+
+async function slotsAnswer({ ports, engine, bootState, bootLadder }: Node) {
+  const trial = trialRecord(ports);
+  const partial = resumeRecord(ports);
+  const picture = await bootState.read();
+  const { entry, rootHash } = picture.running;
+  // A trial whose record is lost is known by its entry.
+  const isOnTrial = entry !== undefined && isTrialEntry(entry.name);
+  const trialRootHash = trial?.to.rootHash ?? (isOnTrial ? rootHash : undefined);
+  const { phase, slot } = engine.status();
+  const isWriting = ['disarming', 'writing', 'verifying', 'arming'].includes(phase);
+  const partialSlot = partial?.slot ?? (isWriting ? slot : undefined);
+  const slots = await bootState.slots({
+    ...(trialRootHash === undefined ? {} : { trialRootHash }),
+    ...(partialSlot === undefined ? {} : { partialSlot }),
+  });
+  const { rungs } = await bootLadder.check();
+  return {
+    slots: slots.map(slotMessage),
+    bootOptions: rungs.map(bootOptionMessage),
+    bootCounting: picture.isCounting === true,
+  };
+}
