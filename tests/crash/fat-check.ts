@@ -49,10 +49,7 @@ export function checkFat(fat: FirmwareFat): FatFindings {
   claim('/', fat.rootCluster);
   const root = fat.folder('');
   if (root !== undefined) visit('', root, 0);
-  let lostClusters = 0;
-  for (let cluster = 2; cluster < fat.clusterCount + 2; cluster += 1) {
-    if (fat.next(cluster) !== 0 && !owners.has(cluster)) lostClusters += 1;
-  }
+  const lostClusters = fat.usedClusters().filter((cluster) => !owners.has(cluster)).length;
   const first = withoutFlags(fat.table(0));
   const areTablesDifferent = Array.from({ length: fat.tableCount - 1 }, (_, copy) => copy + 1).some(
     (copy) => !withoutFlags(fat.table(copy)).equals(first),

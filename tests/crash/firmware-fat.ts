@@ -80,6 +80,18 @@ export class FirmwareFat {
     return this.#table.readUInt32LE(cluster * 4) & 0x0fffffff;
   }
 
+  /** Clusters that the table says are in use, or bad. */
+  usedClusters(): number[] {
+    const { buffer, byteOffset } = this.#table;
+    // Little-endian, as every machine is that this runs on; read at once, as there are many.
+    const entries = new Uint32Array(buffer, byteOffset, this.clusterCount + 2);
+    const used: number[] = [];
+    for (let cluster = 2; cluster < entries.length; cluster += 1) {
+      if (((entries[cluster] ?? 0) & 0x0fffffff) !== 0) used.push(cluster);
+    }
+    return used;
+  }
+
   /** True for the number of a cluster that exists. */
   isCluster(cluster: number): boolean {
     return cluster >= 2 && cluster < this.clusterCount + 2;
