@@ -7,8 +7,9 @@ import { decodeRecord, encodeRecord } from './state-record.ts';
 
 /** Longest reason in {@link UPDATE_PATHS.trialGivenUp} and in the note, in characters. */
 export const REASON_CHARS_MAX = 500;
-/** Most that is kept of a crash, and of a trial's console, in bytes. */
+/** Most that is kept of a crash, in bytes. */
 export const CRASH_BYTES_MAX = 16_384;
+/** Most that is kept of a trial's console, in bytes. */
 export const CONSOLE_BYTES_MAX = 12_288;
 
 const CRASH_HEADER = /^found in boot ([0-9a-f-]{1,64})\n/;

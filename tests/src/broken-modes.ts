@@ -155,8 +155,9 @@ async function emptyEntries(lab: UpdateLab): Promise<void> {
 /** The table. */
 export const BROKEN_MODES: readonly BrokenMode[] = [
   release('kernel-panic', { recorded: /panic/i, isShort: true }),
+  release('slot-missing', { recorded: /waited for its slot/ }),
   release('init-throws', { recorded: /throws on purpose|PID 1 failed|panic/i }),
-  release('init-hangs', { recorded: /\S/ }),
+  release('init-hangs', { recorded: /hung until its watchdog bit/ }),
   release('agent-dies', { recorded: /agent|API|in time|deadline/i }),
   release('agent-unhealthy', { recorded: /network/i, isShort: true }),
   release('kernel-image-random', { recorded: /\S/ }),

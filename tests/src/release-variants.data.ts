@@ -37,6 +37,13 @@ export const RELEASE_VARIANTS = {
     commandLine: (line) => line.replace('init=/sbin/init', 'init=/sbin/nothing'),
     why: 'the kernel finds no init and panics',
   },
+  'slot-missing': {
+    root: 'second',
+    age: 9,
+    commandLine: (line) =>
+      line.replace(/dm-mod\.waitfor=PARTUUID=[0-9a-f]{8}/, 'dm-mod.waitfor=PARTUUID=00000000'),
+    why: 'the kernel waits for a partition that is not there',
+  },
   'init-throws': { root: 'faulty', age: 11, fault: 'init-throws', why: 'PID 1 throws' },
   'init-hangs': { root: 'faulty', age: 12, fault: 'init-hangs', why: 'PID 1 hangs' },
   'agent-dies': { root: 'faulty', age: 13, fault: 'agent-dies', why: 'the agent never gets up' },

@@ -128,8 +128,9 @@ export function hasEnded({ state }: Schedule): boolean {
   return STATE_ORDER[state] === 2;
 }
 
-/** Schedules that are kept, and those among them that have not ended. */
+/** Schedules that are kept. */
 export const SCHEDULES_MAX = 64;
+/** Those among them that have not ended. */
 export const OPEN_SCHEDULES_MAX = 16;
 
 /** At most {@link SCHEDULES_MAX}: ended ones go first, the oldest before the others. */

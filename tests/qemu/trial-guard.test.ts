@@ -1,0 +1,101 @@
+/**
+ * Trials that nobody in them can end: the deadline and the watchdog do, and the next boot says why. The releases are put
+ * on the disk by other people's tools, and so is the trial record.
+ */
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { type UpdateHistoryEntry, UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import { TRIAL_RECORD, type TrialRecord } from '@keelos/proto/update-record.ts';
+import { BundleFactory, type ReleaseParts } from '@keelos/tests/bundle-factory.ts';
+import { installByHand } from '@keelos/tests/by-hand.ts';
+import { inPlace, PARTITION, tool } from '@keelos/tests/disk.ts';
+import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
+import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
+import { awaitSettled, bootsSince } from '@keelos/tests/update-view.ts';
+
+const CASE_TIMEOUT_MS = 420_000;
+const SEQUENCE = 2;
+const HEALTH_TIMEOUT_SECONDS = 40;
+/** As PID 1 sees it on the state partition, which is mounted at /var. */
+const RECORD_PATH = '/lib/keel/update/trial.rec';
+
+interface Case {
+  readonly release: ReleaseName;
+  readonly cause: RegExp;
+  readonly evidence: RegExp;
+}
+
+const CASES: readonly Case[] = [
+  {
+    release: 'slot-missing',
+    cause: /^The kernel waited for its slot: .*waiting for device PARTUUID=00000000-/,
+    evidence: /Kernel panic - not syncing: Software Watchdog Timer expired/,
+  },
+  {
+    release: 'agent-dies',
+    cause: /the agent has not settled the trial in 70 s from the start of the kernel/,
+    evidence: /keel-init: service agent: exit 1[\s\S]*agent: .*dies on purpose/,
+  },
+];
+
+describe('a trial that nobody in it can end', () => {
+  let factory: BundleFactory;
+  let first: TestNode;
+  let node: TestNode | undefined;
+
+  before(async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    factory = await BundleFactory.open();
+    first = await TestNode.boot('trial-guard');
+    assert.equal((await first.bootstrap()).exitCode, 0);
+    await first.osctl('shutdown');
+    await first.awaitPowerOff();
+  });
+  afterEach(async function () {
+    await keepEvidence(node, this.currentTest);
+    await node?.destroy();
+    node = undefined;
+  });
+  after(async () => {
+    await first?.destroy();
+    await factory?.close();
+  });
+
+  const armByHand = async (disk: string, { version, ...release }: ReleaseParts) => {
+    const counter = { left: 1, done: 0 };
+    await installByHand(disk, { version, ...release }, { sequence: SEQUENCE, counter });
+    const record: TrialRecord = {
+      ...{ id: 'by-hand', kind: 'update', sequence: SEQUENCE, who: 'a test', reason: '' },
+      from: { slot: 'a', version, rootHash: first.image.rootHash },
+      to: { slot: 'b', version, rootHash: release.rootHash },
+      policy: {
+        ...{ autoRollback: true, healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS },
+        minHealthySeconds: 5,
+      },
+      ...{ armedMs: Date.now(), armedBootId: 'an earlier boot' },
+    };
+    const file = `${disk}.rec`;
+    await writeFile(file, encodeRecord(TRIAL_RECORD, record));
+    const state = await inPlace(disk, PARTITION.state);
+    await tool('debugfs', '-w', '-R', `write ${file} ${RECORD_PATH}`, state);
+    await rm(file);
+  };
+
+  for (const { release, cause, evidence } of CASES) {
+    it(`ends in the old release, which says why: ${release}`, async function () {
+      this.timeout(CASE_TIMEOUT_MS);
+      const parts = await factory.parts(release);
+      node = await TestNode.boot('trial-guard-case', {
+        ...{ disk: first.disk, after: first, isBroken: true },
+        prepareDisk: (disk) => armByHand(disk, parts),
+      });
+      const entry: UpdateHistoryEntry = await awaitSettled(node, CASE_TIMEOUT_MS);
+      assert.equal(entry.outcome, UpdateOutcome.ROLLED_BACK);
+      assert.equal(entry.automatic, true);
+      assert.match(entry.cause, cause);
+      assert.match(entry.evidence.join('\n'), evidence);
+      assert.equal(await bootsSince(node, 0), 2);
+    });
+  }
+});
