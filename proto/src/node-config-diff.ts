@@ -1,12 +1,12 @@
 /** What differs between two node configurations, and when the new setting is in force. */
-import type { InterfaceConfig, NodeConfig } from './stored-config.ts';
+import type { InterfaceConfig, NodeConfig, ProbeConfig } from './stored-config.ts';
 
 /** When a changed setting is in force. */
 export type ChangeEffect = 'immediate' | 'reboot';
 
 /** One setting that differs. */
 export interface NodeConfigChange {
-  /** Path of the setting; interfaces by name: "network.interfaces[eth0].addresses". */
+  /** Path of the setting; interfaces and probes by name: "network.interfaces[eth0].addresses". */
   readonly path: string;
   /** Old value as JSON; empty when it was absent. */
   readonly oldJson: string;
@@ -25,6 +25,9 @@ export const CONFIG_EFFECTS: readonly {
   { setting: 'network', effect: 'reboot' },
   { setting: 'time', effect: 'immediate' },
   { setting: 'enrolment', effect: 'immediate' },
+  { setting: 'probes', effect: 'immediate' },
+  { setting: 'update', effect: 'immediate' },
+  { setting: 'health', effect: 'immediate' },
 ];
 
 /** When a change of the setting at `path` is in force. A setting that is in no row waits for a reboot. */
@@ -37,7 +40,7 @@ export function effectOf(path: string): ChangeEffect {
 }
 
 /**
- * Every setting that differs, in the order of the schema. Interfaces are told apart by name, not by place; lists of
+ * Every setting that differs, in the order of the schema. Interfaces and probes are told apart by name, not by place; lists of
  * addresses and servers are one setting each. Empty exactly when the two mean the same.
  */
 export function diffNodeConfig(
@@ -68,7 +71,19 @@ function settingsOf(config: NodeConfig): Map<string, string> {
   set('network.nameservers', config.network.nameservers);
   set('time.servers', config.time.servers);
   set('enrolment.consoleToken', config.enrolment.consoleToken);
+  for (const probe of config.probes) probeSettings(probe, set);
+  set('update.proxy', config.update.proxy);
+  set('update.noProxy', config.update.noProxy);
+  set('update.caPem', config.update.caPem);
+  set('health.networkTarget', config.health.networkTarget);
   return settings;
+}
+
+function probeSettings(
+  { name, ...settings }: ProbeConfig,
+  set: (path: string, value: unknown) => void,
+): void {
+  for (const [key, value] of Object.entries(settings)) set(`probes[${name}].${key}`, value);
 }
 
 function interfaceSettings(

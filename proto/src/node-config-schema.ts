@@ -3,6 +3,7 @@
  * docs/reference. `title` says what is expected, in the words of an error message; a `default` makes a setting optional.
  */
 import * as Type from 'typebox';
+import { HEALTH_SCHEMA, PROBES_SCHEMA, UPDATE_SCHEMA } from './node-config-outside-schema.ts';
 import type { NodeConfig } from './stored-config.ts';
 
 /** Most static interfaces. */
@@ -164,6 +165,9 @@ export const NODE_CONFIG_SCHEMA = Type.Object(
         default: {},
       },
     ),
+    probes: PROBES_SCHEMA,
+    update: UPDATE_SCHEMA,
+    health: HEALTH_SCHEMA,
   },
   { title: 'a mapping with the settings of a node', additionalProperties: false },
 );
@@ -184,7 +188,7 @@ void SCHEMA_IS_NODE_CONFIG;
 
 /** The part of JSON Schema that is used here. */
 export interface SchemaNode {
-  readonly type?: 'object' | 'array' | 'string';
+  readonly type?: 'object' | 'array' | 'string' | 'integer';
   readonly title?: string;
   readonly description?: string;
   readonly default?: unknown;
@@ -197,6 +201,8 @@ export interface SchemaNode {
   readonly maxItems?: number;
   readonly minLength?: number;
   readonly maxLength?: number;
+  readonly minimum?: number;
+  readonly maximum?: number;
   readonly pattern?: string;
   readonly enum?: readonly string[];
   readonly const?: string;

@@ -4,6 +4,7 @@ import type { ConfigPath, PathProblem } from './config-problem.ts';
 import { quoted } from './config-problem.ts';
 import type { IpAddress, IpInterface } from './ip-network.ts';
 import { addressBits, isInNetwork, parseIp, parseIpInterface, scopeOf } from './ip-network.ts';
+import { checkHealth, checkProbes, checkUpdate } from './node-config-outside.ts';
 
 /**
  * Problems of `value`, which may itself be incomplete or of the wrong shape: what does not fit the schema is passed
@@ -16,6 +17,9 @@ export function checkSemantics(value: unknown): PathProblem[] {
     ...checkInterfaces(memberOf(network, 'interfaces')),
     ...checkNameservers(memberOf(network, 'nameservers')),
     ...checkTimeServers(memberOf(memberOf(value, 'time'), 'servers')),
+    ...checkProbes(memberOf(value, 'probes')),
+    ...checkUpdate(memberOf(value, 'update')),
+    ...checkHealth(memberOf(value, 'health')),
   ];
 }
 

@@ -16,6 +16,7 @@ export type { ConfigProblem } from './config-problem.ts';
 export type { ChangeEffect, NodeConfigChange } from './node-config-diff.ts';
 export { diffNodeConfig } from './node-config-diff.ts';
 export type { NodeConfig } from './stored-config.ts';
+export { DEFAULT_NODE_CONFIG } from './stored-config.ts';
 
 /** What came out of a document: the checked value, or every reason why there is none. */
 export type NodeConfigParsing =
@@ -56,15 +57,12 @@ time:
   servers: []                 # empty: the real-time clock alone
 enrolment:
   consoleToken: every-boot    # or until-enrolled
+probes: []                    # what else must work for the node to be healthy
+update:
+  # proxy: http://proxy:3128  # default: straight to the server
+  noProxy: []                 # servers that are reached without the proxy
+health: {}                    # networkTarget: host:port; default: the gateway
 `;
-
-/** The value of {@link DEFAULT_NODE_CONFIG_YAML}. */
-export const DEFAULT_NODE_CONFIG: NodeConfig = {
-  apiVersion: 'keel/v1',
-  network: { interfaces: [], nameservers: [] },
-  time: { servers: [] },
-  enrolment: { consoleToken: 'every-boot' },
-};
 
 /** A JSON Schema (draft 2020-12), as a fresh plain object. */
 export interface JsonSchema {

@@ -26,6 +26,7 @@ interface Place {
 function check(schema: SchemaNode, place: Place): unknown {
   if (schema.properties !== undefined) return checkMapping(schema, place);
   if (schema.items !== undefined) return checkList(schema, place);
+  if (schema.type === 'integer') return checkInteger(schema, place);
   return checkText(schema, place);
 }
 
@@ -101,6 +102,17 @@ function checkList(schema: SchemaNode, place: Place): unknown {
   return value.map((item, index) =>
     check(items, { value: item, path: [...path, index], problems }),
   );
+}
+
+function checkInteger(schema: SchemaNode, place: Place): unknown {
+  const { value } = place;
+  const { minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER } = schema;
+  const isFit = Number.isSafeInteger(value) && Number(value) >= minimum && Number(value) <= maximum;
+  if (typeof value !== 'number' || !isFit) {
+    const isDigits = typeof value === 'string' && /^[0-9]{1,9}$/.test(value);
+    report(schema, place, `found ${describeValue(value)}`, isDigits ? value : undefined);
+  }
+  return value;
 }
 
 function checkText(schema: SchemaNode, place: Place): unknown {

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { documents } from './node-config-documents.ts';
 
 const eth0 = { name: 'eth0', addresses: ['10.0.0.1/24'], gateways: ['10.0.0.2'] };
+const probe = { name: 'a', tcp: 'h:1', timeoutSeconds: 5, periodSeconds: 10 };
 const eth1 = { name: 'eth1', addresses: ['10.0.1.1/24'], gateways: [] };
 
 function withNetwork(network: Partial<NodeConfig['network']>): NodeConfig {
@@ -54,6 +55,40 @@ describe('difference of node configurations', () => {
       'network.interfaces[eth1].gateways [] ->  reboot',
     ],
     [
+      'a probe',
+      D,
+      { ...D, probes: [probe] },
+      'probes[a].tcp  -> "h:1" immediate',
+      'probes[a].timeoutSeconds  -> 5 immediate',
+      'probes[a].periodSeconds  -> 10 immediate',
+    ],
+    [
+      'a probe of another kind, and the order of probes',
+      { ...D, probes: [probe, { ...probe, name: 'b' }] },
+      {
+        ...D,
+        probes: [
+          { ...probe, name: 'b' },
+          { name: 'a', http: 'http://h/', timeoutSeconds: 5, periodSeconds: 10 },
+        ],
+      },
+      'probes[a].http  -> "http://h/" immediate',
+      'probes[a].tcp "h:1" ->  immediate',
+    ],
+    [
+      'the way to updates and out',
+      D,
+      {
+        ...D,
+        update: { proxy: 'http://p:1', noProxy: ['a'], caPem: 'x' },
+        health: { networkTarget: 'h:1' },
+      },
+      'update.proxy  -> "http://p:1" immediate',
+      'update.noProxy [] -> ["a"] immediate',
+      'update.caPem  -> "x" immediate',
+      'health.networkTarget  -> "h:1" immediate',
+    ],
+    [
       'the order of interfaces alone, which means nothing',
       withNetwork({ interfaces: [eth0, eth1] }),
       withNetwork({ interfaces: [eth1, eth0] }),
@@ -70,21 +105,28 @@ describe('difference of node configurations', () => {
 
   it('leaves no setting of the schema out', () => {
     const leaves = leafPaths(NODE_CONFIG_NODE, '');
-    const empty = { network: { interfaces: [] }, time: {}, enrolment: {} } as unknown as NodeConfig;
+    const empty = {
+      network: { interfaces: [] },
+      time: {},
+      enrolment: {},
+      probes: [],
+      update: {},
+      health: {},
+    } as unknown as NodeConfig;
     const full = {
       apiVersion: 'keel/v1',
       hostname: 'a',
       network: { interfaces: [eth0], nameservers: [] },
       time: { servers: [] },
       enrolment: { consoleToken: 'every-boot' },
+      probes: [{ ...probe, http: 'x', grpc: 'x', caPem: 'x', serverName: 'x' }],
+      update: { proxy: 'x', noProxy: [], caPem: 'x' },
+      health: { networkTarget: 'x' },
     } as const satisfies NodeConfig;
     const told = diffNodeConfig(empty, full)
-      .map(({ path }) => path.replace('[eth0]', '[]'))
+      .map(({ path }) => path.replace(/\[(eth0|a)\]/, '[]'))
       .filter((path) => path !== 'network.interfaces[].name');
-    assert.deepEqual(
-      told.sort(),
-      leaves.filter((path) => path !== 'network.interfaces[].name').sort(),
-    );
+    assert.deepEqual(told.sort(), leaves.filter((path) => !path.endsWith('[].name')).sort());
   });
 
   it('is empty for equal values, and mirrored when the sides are changed', () => {

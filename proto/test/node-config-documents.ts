@@ -35,6 +35,30 @@ const interfaces = fc
   .integer({ min: 0, max: 4 })
   .chain((count) => fc.tuple(...Array.from({ length: count }, (_, at) => interfaceNumber(at))));
 
+const port = fc.integer({ min: 1, max: 65_535 });
+const endpoint = fc.tuple(fc.oneof(hostName, unicastIpv4), port).map((parts) => parts.join(':'));
+const seconds = fc.integer({ min: 1, max: 3_600 });
+
+/** A probe, whose name its number makes its own. */
+function probeNumber(number: number) {
+  const target = fc.oneof(
+    endpoint.map((tcp) => ({ tcp })),
+    endpoint.map((host) => ({ http: `http://${host}/healthz` })),
+    endpoint.map((host) => ({ http: `https://${host}/`, serverName: 'a.example' })),
+    endpoint.map((host) => ({ grpc: `grpc://${host}` })),
+    endpoint.map((host) => ({ grpc: `grpcs://${host}/shop.v1.Store` })),
+  );
+  const timing = fc.record(
+    { timeoutSeconds: seconds, periodSeconds: seconds },
+    { requiredKeys: [] },
+  );
+  return fc.tuple(target, timing).map((parts) => Object.assign({ name: `p-${number}` }, ...parts));
+}
+
+const probes = fc
+  .integer({ min: 0, max: 3 })
+  .chain((count) => fc.tuple(...Array.from({ length: count }, (_, at) => probeNumber(at))));
+
 /** Documents that are accepted. */
 export function documents() {
   return fc.record(
@@ -60,6 +84,17 @@ export function documents() {
         { consoleToken: fc.constantFrom('every-boot', 'until-enrolled') },
         { requiredKeys: [] },
       ),
+      probes,
+      update: fc.record(
+        {
+          proxy: endpoint.map((host) => `http://user:password@${host}`),
+          noProxy: fc.array(fc.oneof(hostName, unicastIpv4, fc.constant('2001:db8::/32')), {
+            maxLength: 4,
+          }),
+        },
+        { requiredKeys: [] },
+      ),
+      health: fc.record({ networkTarget: endpoint }, { requiredKeys: [] }),
     },
     { requiredKeys: ['apiVersion'] },
   );

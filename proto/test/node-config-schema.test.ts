@@ -58,6 +58,20 @@ describe('JSON Schema of the node configuration', () => {
       ['time.servers[0]', '-'],
       ['time.servers', ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']],
       ['enrolment.consoleToken', 'never'],
+      ['probes', {}],
+      ['probes', Array(33).fill({ name: 'a', tcp: 'h:1' })],
+      ['probes[0].name', 'A'],
+      ['probes[0].name', '-a'],
+      ['probes[0].tcp', 5],
+      ['probes[0].caPem', 'none'],
+      ['probes[0].timeoutSeconds', 0],
+      ['probes[0].timeoutSeconds', 3_601],
+      ['probes[0].timeoutSeconds', 1.5],
+      ['probes[0].periodSeconds', '10'],
+      ['update', null],
+      ['update.noProxy', 'a'],
+      ['update.proxy', ''],
+      ['health.networkTarget', []],
     ];
     for (const [path, value] of wrong) {
       const document = place(path, value);
@@ -78,7 +92,8 @@ describe('JSON Schema of the node configuration', () => {
     );
     const keys = fc.constantFrom(
       ...['apiVersion', 'hostname', 'network', 'interfaces', 'name', 'addresses', 'gateways'],
-      ...['nameservers', 'time', 'servers', 'enrolment', 'consoleToken', 'other'],
+      ...['nameservers', 'time', 'servers', 'enrolment', 'consoleToken', 'other', 'probes', 'tcp'],
+      ...['timeoutSeconds', 'update', 'noProxy', 'health', 'networkTarget'],
     );
     const values = fc.letrec((tie) => ({
       value: fc.oneof(
@@ -116,6 +131,9 @@ function place(path: string, value: unknown): unknown {
     },
     time: { servers: [] },
     enrolment: {},
+    probes: [{ name: 'a', tcp: 'h:1' }],
+    update: {},
+    health: {},
   };
   const steps = path.replaceAll('[', '.').replaceAll(']', '').split('.');
   const last = steps.pop() ?? '';

@@ -54,6 +54,27 @@ describe('node configuration', () => {
         },
         time: { servers: ['time.example.org', '192.0.2.123'] },
         enrolment: { consoleToken: 'until-enrolled' },
+        probes: [
+          { name: 'ingress', tcp: '192.0.2.10:443', timeoutSeconds: 5, periodSeconds: 10 },
+          {
+            name: 'web',
+            http: 'https://web.example.org/healthz',
+            serverName: 'web.example.org',
+            timeoutSeconds: 3,
+            periodSeconds: 30,
+          },
+          {
+            name: 'store',
+            grpc: 'grpc://127.0.0.1:9000/shop.v1.Store',
+            timeoutSeconds: 5,
+            periodSeconds: 10,
+          },
+        ],
+        update: {
+          proxy: 'http://proxy.example.org:3128',
+          noProxy: ['example.org', '192.0.2.0/24'],
+        },
+        health: { networkTarget: '192.0.2.1:443' },
       },
     });
   });
@@ -105,7 +126,7 @@ describe('node configuration', () => {
     [
       'prototype names',
       `${HEAD}__proto__: {hostname: a}\nconstructor: a`,
-      '2:1 __proto__ | there is no setting "__proto__"',
+      '2:1 __proto__ | there is no setting "__proto__" | probes',
       '3:1 constructor | there is no setting "constructor"',
     ],
     [

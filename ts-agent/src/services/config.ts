@@ -7,6 +7,7 @@ import type { Node } from '../node.ts';
 import type { ServiceMethods } from '../shell/calls.ts';
 import type { ApplicationResult } from '../shell/node-config-store.ts';
 import { machineId } from '../shell/node-facts.ts';
+import { outsideSettings } from '../shell/outside-checks.ts';
 
 const EFFECTS = { immediate: ChangeEffect.IMMEDIATE, reboot: ChangeEffect.REBOOT } as const;
 /** Digits of the machine id in a default host name; PID 1 makes the same name at boot. */
@@ -62,9 +63,12 @@ export function configMethods(node: Node): ServiceMethods<typeof ConfigService> 
  * in force after a reboot. False when something waits for that.
  */
 async function putInForce(node: Node, { changes }: ApplicationResult): Promise<boolean> {
-  const { configuration, timeSync } = node;
+  const { configuration, timeSync, outside } = node;
   if (changes.some(({ path }) => path.startsWith('time.'))) {
     timeSync.restart(configuration.config?.time.servers ?? []);
+  }
+  if (changes.some(({ path }) => path.startsWith('probes[') || path.startsWith('health.'))) {
+    outside.restart(outsideSettings(configuration));
   }
   if (!changes.some(({ path }) => path === 'hostname')) return true;
   const problem = await setHostname(node);

@@ -6,7 +6,7 @@ import type { ConfigProblem, NodeConfigChange } from '@keelos/proto/node-config.
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import type { NodeConfig, StoredConfig } from '@keelos/proto/stored-config.ts';
-import { DOCUMENT_BYTES_MAX, STORED_CONFIG } from '@keelos/proto/stored-config.ts';
+import { completedConfig, DOCUMENT_BYTES_MAX, STORED_CONFIG } from '@keelos/proto/stored-config.ts';
 import { HISTORY_MAX, historyName, historyNames, isStoredConfig } from '../core/config-history.ts';
 import type { AgentPorts } from '../ports.ts';
 
@@ -186,7 +186,7 @@ export class NodeConfigStore {
       const bytes = this.#ports.state.read(path);
       if (bytes === undefined) return undefined;
       const payload = decodeRecord(STORED_CONFIG, bytes);
-      if (isStoredConfig(payload)) return payload;
+      if (isStoredConfig(payload)) return { ...payload, config: completedConfig(payload.config) };
       if (path === BOOT_CONFIG_PATH) return undefined;
       return new KeelError('E_RECORD_DAMAGED', `Cannot read ${path}: unexpected content`);
     } catch (cause) {
