@@ -1,0 +1,181 @@
+/**
+ * Looks at what lies around the node, again and again: the way out of it, and the probes of its configuration. Health
+ * checks take the last result, so that a slow probe does not hold them up.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeConfig, ProbeConfig } from '@keelos/proto/stored-config.ts';
+import { DEFAULT_NODE_CONFIG } from '@keelos/proto/stored-config.ts';
+import type { Verdict } from '../core/health-checks.ts';
+import type { Gateway, GatewayAnswer, Outcome } from '../core/outside-checks.ts';
+import {
+  canonicalAddress,
+  judgeProbe,
+  judgeReach,
+  parseIpv4Gateways,
+  parseIpv6Gateways,
+  probeCheckName,
+  REACH_CHECK,
+} from '../core/outside-checks.ts';
+import type { AgentPorts } from '../ports.ts';
+import type { NodeConfigStore } from './node-config-store.ts';
+
+/** From one look at the way out to the next. */
+export const REACH_PERIOD_MS = 10_000;
+/** Time for the configured target. */
+export const TARGET_MS = 5_000;
+/**
+ * A gateway that is silent for so long is there: of one that is not, the kernel says so after three questions on the
+ * network, one a second.
+ */
+export const SILENCE_MS = 4_000;
+/** Shortest pause between two runs, for a probe that takes longer than its period. */
+export const PAUSE_MS_MIN = 500;
+/** Port that a gateway is knocked at (discard): it need not be open. */
+const KNOCK_PORT = 9;
+
+/** Ports of {@link OutsideChecks}. */
+export type OutsidePorts = Pick<AgentPorts, 'files' | 'clock' | 'log' | 'askProbe' | 'knock'>;
+
+/** What is to be looked at. */
+export interface OutsideSettings extends Pick<NodeConfig, 'probes' | 'health'> {
+  /** Gateways that the network was set up with; empty: by DHCP. */
+  readonly gateways: readonly string[];
+}
+
+/** One thing that is looked at, and its last result. */
+interface Watch {
+  readonly name: string;
+  readonly periodMs: number;
+  readonly look: (signal: AbortSignal) => Promise<Verdict>;
+  readonly first: PromiseWithResolvers<Verdict>;
+  last: Verdict | undefined;
+}
+
+/** The loops, one for each thing that is looked at. */
+export class OutsideChecks {
+  readonly #ports: OutsidePorts;
+  #running = new AbortController();
+  #watches: readonly Watch[] = [];
+
+  constructor(ports: OutsidePorts) {
+    this.#ports = ports;
+  }
+
+  /** Ends the loops that run and starts those of `settings`. */
+  restart(settings: OutsideSettings): void {
+    this.close();
+    const running = new AbortController();
+    this.#running = running;
+    this.#watches = [
+      this.#watch(REACH_CHECK, REACH_PERIOD_MS, (signal) => this.#reach(settings, signal)),
+      ...settings.probes.map((probe) =>
+        this.#watch(probeCheckName(probe.name), probe.periodSeconds * 1_000, (signal) =>
+          this.#probe(probe, signal),
+        ),
+      ),
+    ];
+    for (const watch of this.#watches) {
+      this.#loop(watch, running.signal).catch((cause: unknown) => {
+        if (!running.signal.aborted) this.#ports.log(`${watch.name} ended: ${String(cause)}`);
+      });
+    }
+  }
+
+  /** The checks, each with its last result; before there is one, a check waits for it. */
+  checks(): (readonly [name: string, check: () => Promise<Verdict> | Verdict])[] {
+    return this.#watches.map((watch) => [watch.name, () => watch.last ?? watch.first.promise]);
+  }
+
+  /** Ends the loops. */
+  close(): void {
+    this.#running.abort();
+    // Who waits for one of them must not wait for ever.
+    for (const { first } of this.#watches) first.resolve(NOT_LOOKED_AT);
+  }
+
+  #watch(name: string, periodMs: number, look: Watch['look']): Watch {
+    return { name, periodMs, look, first: Promise.withResolvers(), last: undefined };
+  }
+
+  async #loop(watch: Watch, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const beganMs = this.#ports.clock.monotonicMs();
+      const verdict = await watch.look(signal);
+      if (signal.aborted) return;
+      if (watch.last?.state !== verdict.state) {
+        this.#ports.log(`${watch.name} is ${verdict.state}: ${verdict.message}`);
+      }
+      watch.last = verdict;
+      watch.first.resolve(verdict);
+      const tookMs = this.#ports.clock.monotonicMs() - beganMs;
+      const pauseMs = Math.max(PAUSE_MS_MIN, watch.periodMs - tookMs);
+      await sleep(pauseMs, undefined, { signal, ref: false });
+    }
+  }
+
+  async #probe(probe: ProbeConfig, signal: AbortSignal): Promise<Verdict> {
+    const ask = (soon: AbortSignal) => this.#ports.askProbe(probe, soon);
+    return judgeProbe(probe, await outcomeOf(ask, { signal, ms: probe.timeoutSeconds * 1_000 }));
+  }
+
+  async #reach({ health, gateways }: OutsideSettings, signal: AbortSignal): Promise<Verdict> {
+    const { networkTarget: target } = health;
+    if (target !== undefined) {
+      const timing = { timeoutSeconds: TARGET_MS / 1_000, periodSeconds: REACH_PERIOD_MS / 1_000 };
+      const ask = (soon: AbortSignal) =>
+        this.#ports.askProbe({ name: REACH_CHECK, tcp: target, ...timing }, soon);
+      const outcome = await outcomeOf(ask, { signal, ms: TARGET_MS });
+      return judgeReach({ kind: 'target', target, outcome });
+    }
+    const { files } = this.#ports;
+    const routes = [
+      ...parseIpv4Gateways((await files.readText('/proc/net/route')) ?? ''),
+      ...parseIpv6Gateways((await files.readText('/proc/net/ipv6_route')) ?? ''),
+    ];
+    const found = await Promise.all(
+      routes.map(async (gateway) => ({ ...gateway, answer: await this.#knock(gateway, signal) })),
+    );
+    return judgeReach({ kind: 'gateways', expected: gateways.map(canonicalAddress), found });
+  }
+
+  async #knock({ address, interface: name }: Gateway, signal: AbortSignal): Promise<GatewayAnswer> {
+    const late = AbortSignal.timeout(SILENCE_MS);
+    // A link-local address means something on its interface only.
+    const host = /^fe[89ab]/i.test(address) ? `${address}%${name}` : address;
+    try {
+      const target = { host, port: KNOCK_PORT };
+      return await this.#ports.knock(target, AbortSignal.any([signal, late]));
+    } catch {
+      return late.aborted ? 'silent' : 'unreachable';
+    }
+  }
+}
+
+/** The settings in force. */
+export function outsideSettings({
+  config = DEFAULT_NODE_CONFIG,
+  bootConfig,
+}: Pick<NodeConfigStore, 'config' | 'bootConfig'>): OutsideSettings {
+  const gateways = bootConfig?.network.interfaces.flatMap((one) => one.gateways) ?? [];
+  return { probes: config.probes, health: config.health, gateways };
+}
+
+const NOT_LOOKED_AT: Verdict = {
+  state: 'failing',
+  message: 'The configuration has just changed, and nobody has looked since.',
+  remedy: 'Ask again.',
+};
+
+/** How `ask` went, within its time. */
+async function outcomeOf(
+  ask: (signal: AbortSignal) => Promise<string>,
+  { signal, ms }: { readonly signal: AbortSignal; readonly ms: number },
+): Promise<Outcome> {
+  const late = AbortSignal.timeout(ms);
+  try {
+    return { kind: 'passed', seen: await ask(AbortSignal.any([signal, late])) };
+  } catch (cause) {
+    if (late.aborted) return { kind: 'failed', reason: `no result within ${ms / 1_000} s` };
+    return { kind: 'failed', reason: cause instanceof Error ? cause.message : String(cause) };
+  }
+}
