@@ -46,7 +46,7 @@ describe('docs: reading the commands of a page', () => {
   it('leaves out what another test runs, and says which', () => {
     const { blocks, claims, problems } = page('```sh tested-by=tests/x.test.ts', 'a', '```');
     assert.deepEqual([blocks, problems], [[], []]);
-    assert.deepEqual(claims, [{ where: 'p.md:1', test: 'tests/x.test.ts' }]);
+    assert.deepEqual(claims, [{ where: 'p.md:1', test: 'tests/x.test.ts', text: 'a' }]);
   });
 
   it('takes the indentation of a list item away', () => {

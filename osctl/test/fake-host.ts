@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runOsctl } from '../src/main.ts';
+import { openBundleFile } from '../src/sys/bundle-file.ts';
 import type { Clock } from '../src/sys/clock.ts';
 import { type ContextStore, contextStore } from '../src/sys/context-store.ts';
 import type { Host } from '../src/sys/host.ts';
@@ -64,6 +65,7 @@ export async function createFakeHost(): Promise<FakeHost> {
         clock,
         contexts: (path) => (path === undefined ? store : contextStore(path)),
         whoami: () => 'tester@bench',
+        openBundle: openBundleFile,
         terminal: {
           out: async (text) => {
             out += text;

@@ -14,7 +14,13 @@ import {
   type MessageInitShape,
   toBinary,
 } from '@bufbuild/protobuf';
-import { Metadata, Server, ServerCredentials, type ServerWritableStream } from '@grpc/grpc-js';
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+} from '@grpc/grpc-js';
 import type { KeelError } from '@keelos/proto/errors.ts';
 import { ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
@@ -23,12 +29,16 @@ import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
 import { makeServerIdentity, type ServerIdentity } from './server-certificate.ts';
 
 /** What a handler knows of a call. */
 export interface FakeCall {
+  /** The request; of a call with messages in both directions the first one. */
   readonly request: Message;
+  /** What follows the first message of a call with messages in both directions. */
+  readonly messages: AsyncIterator<Message>;
   /** Fingerprint of the client certificate of this connection; undefined when none was shown. */
   readonly clientFingerprint: string | undefined;
   /** Aborted when the client cancels. */
@@ -59,6 +69,7 @@ const SERVICES: readonly DescService[] = [
   HealthService,
   LifecycleService,
   SystemService,
+  UpdateService,
 ];
 
 /** A detail as the agent sends it. */
@@ -79,6 +90,8 @@ function failureOf(error: unknown) {
   return { code: status, details: message, metadata: trailers(error as KeelError) };
 }
 
+async function* nothing(): AsyncGenerator<Message> {}
+
 /** Starts a fake node whose methods are `handlers` by method name; the others answer UNIMPLEMENTED. */
 export async function startFakeNode(
   handlers: Readonly<Record<string, Handler>>,
@@ -89,10 +102,29 @@ export async function startFakeNode(
   const calls: string[] = [];
   const requests: Message[] = [];
   const fingerprints = new Map<string, string>();
-  const context = (method: DescMethod, request: Message, peer: string, signal: AbortSignal) => {
+  type Caller = { getPeer(): string; on(event: string, run: () => void): void };
+  const context = (
+    method: DescMethod,
+    call: Caller,
+    { request, messages = nothing() }: { request: Message; messages?: AsyncIterator<Message> },
+  ): FakeCall => {
     calls.push(method.name);
     requests.push(request);
-    return { request, signal, clientFingerprint: fingerprints.get(peer) };
+    const controller = new AbortController();
+    call.on('cancelled', () => controller.abort());
+    const clientFingerprint = fingerprints.get(call.getPeer());
+    return { request, messages, signal: controller.signal, clientFingerprint };
+  };
+  const answer = async (
+    call: ServerWritableStream<Message, object> | ServerDuplexStream<Message, object>,
+    answers: () => Promise<AsyncIterable<object>>,
+  ) => {
+    try {
+      for await (const one of await answers()) call.write(one);
+      call.end();
+    } catch (error) {
+      call.emit('error', Object.assign(new Error(), failureOf(error)));
+    }
   };
   for (const service of SERVICES) {
     const implementation = Object.fromEntries(
@@ -105,24 +137,25 @@ export async function startFakeNode(
 
   function serve(method: DescMethod, handler: Handler) {
     if (method.methodKind === 'server_streaming') {
-      return async (call: ServerWritableStream<Message, object>) => {
-        const controller = new AbortController();
-        call.on('cancelled', () => controller.abort());
-        try {
-          const made = context(method, call.request, call.getPeer(), controller.signal);
-          for await (const one of handler(made) as AsyncIterable<object>) call.write(one);
-          call.end();
-        } catch (error) {
-          call.emit('error', Object.assign(new Error(), failureOf(error)));
-        }
-      };
+      return (call: ServerWritableStream<Message, object>) =>
+        answer(call, async () => {
+          const { request } = call;
+          return handler(context(method, call, { request })) as AsyncIterable<object>;
+        });
     }
-    type Unary = { request: Message; getPeer(): string; on(event: string, run: () => void): void };
+    if (method.methodKind === 'bidi_streaming') {
+      return (call: ServerDuplexStream<Message, object>) =>
+        answer(call, async () => {
+          const messages = call[Symbol.asyncIterator]() as AsyncIterator<Message>;
+          const { value: request } = await messages.next();
+          return handler(context(method, call, { request, messages })) as AsyncIterable<object>;
+        });
+    }
+    type Unary = Caller & { readonly request: Message };
     return (call: Unary, callback: (error: unknown, value?: object) => void) => {
-      const controller = new AbortController();
-      call.on('cancelled', () => controller.abort());
+      const { request } = call;
       Promise.resolve()
-        .then(() => handler(context(method, call.request, call.getPeer(), controller.signal)))
+        .then(() => handler(context(method, call, { request })))
         .then(
           (value) => callback(null, value),
           (error) => callback(failureOf(error)),

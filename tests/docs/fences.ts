@@ -42,6 +42,8 @@ export interface Claim {
   readonly where: string;
   /** Path of the test from the root of the checkout. */
   readonly test: string;
+  /** The commands. */
+  readonly text: string;
 }
 
 /** What a page shows: blocks to act on, what others test, and what is wrong with the page itself. */
@@ -73,7 +75,8 @@ export function readPage(page: string, markdown: string): Page {
       const { line, info, body } = open;
       const test = / tested-by=(\S+)$/.exec(` ${info}`)?.[1];
       const block = toBlock({ page, line, info, text: body.join('\n') }, problems);
-      if (test !== undefined) claims.push({ where: `${page}:${line}`, test });
+      if (test !== undefined)
+        claims.push({ where: `${page}:${line}`, test, text: body.join('\n') });
       else if (block !== undefined) blocks.push(block);
       open = undefined;
     } else {

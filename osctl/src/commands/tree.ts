@@ -13,9 +13,15 @@ import { renewCommand } from './init-renew.ts';
 import { logsCommand } from './logs.ts';
 import { rebootCommand } from './reboot.ts';
 import { restartServiceCommand } from './restart-service.ts';
+import { rollbackHistoryCommand } from './rollback-history.ts';
+import { rollbackTriggerCommand } from './rollback-trigger.ts';
+import { scheduleCommands } from './schedule.ts';
+import { scheduleUpdateCommand } from './schedule-update.ts';
 import { servicesCommand } from './services.ts';
 import { shutdownCommand } from './shutdown.ts';
+import { slotsCommand } from './slots.ts';
 import { statusCommand } from './status.ts';
+import { updateCommand } from './update.ts';
 import { validateCommand } from './validate.ts';
 import { verifyCommand } from './verify.ts';
 import { versionCommand } from './version.ts';
@@ -45,6 +51,18 @@ export const commandTree: Group = {
       name: 'get',
       summary: 'Show configuration and diagnostics of a node',
       commands: [getConfigCommand, ...diagnosticsCommands],
+    },
+    updateCommand,
+    slotsCommand,
+    {
+      name: 'schedule',
+      summary: 'Updates that begin later',
+      commands: [scheduleUpdateCommand, ...scheduleCommands],
+    },
+    {
+      name: 'rollback',
+      summary: 'Go back to the other release, and what happened before',
+      commands: [rollbackTriggerCommand, rollbackHistoryCommand],
     },
     verifyCommand,
     restartServiceCommand,

@@ -24,6 +24,7 @@ import {
   WAIT_TIMEOUT_MS,
   withNode,
 } from '../shell/invocation.ts';
+import { progressLine } from '../shell/progress-line.ts';
 
 const CHOICES: Readonly<Record<string, SlotChoice>> = {
   a: SlotChoice.A,
@@ -32,8 +33,6 @@ const CHOICES: Readonly<Record<string, SlotChoice>> = {
   other: SlotChoice.OTHER,
 };
 const CHOICE_NAMES = ['A', 'B', 'running', 'other'];
-/** Carriage return, then "erase in line" (ECMA-48): the line is free again. */
-const LINE_START = '\r\u001b[K';
 
 const BAD_COLUMNS: Column<BadBlock>[] = [
   { header: 'level', value: ({ level }) => (level === 0 ? 'data' : `tree ${level}`) },
@@ -118,23 +117,20 @@ function choiceOf(invocation: Invocation): SlotChoice {
 }
 
 /** Shows progress on a terminal, on one line that goes away. Programs and files get none. */
-function progressShown({ host, globals }: Invocation) {
-  const { clock, terminal } = host;
+function progressShown(invocation: Invocation) {
+  const { clock } = invocation.host;
   const startedMs = clock.monotonicMs();
-  const isShown = terminal.isErrShown && globals.output === 'table';
-  const write = (text: string) => {
-    if (isShown) terminal.err(`${LINE_START}${text}`);
-  };
+  const line = progressLine(invocation);
   return {
     tell: ({ doneBytes, totalBytes }: VerifyProgress) =>
-      write(
+      line.show(
         `verifying: ${progressText({
           doneBytes: Number(doneBytes),
           totalBytes: Number(totalBytes),
           elapsedMs: clock.monotonicMs() - startedMs,
         })}`,
       ),
-    clear: () => write(''),
+    clear: () => line.clear(),
   };
 }
 

@@ -73,7 +73,7 @@ export interface OptionNames {
 
 /** Takes "-f, --file <path>" apart. */
 export function optionNames(flags: string): OptionNames {
-  const match = /^(?:(-\w), )?(--[a-z][a-z-]*)(?: <([^>]+)>)?$/.exec(flags);
+  const match = /^(?:(-\w), )?(--[a-z][a-z0-9-]*)(?: <([^>]+)>)?$/.exec(flags);
   if (match === null) throw new TypeError(`option notation "${flags}"`);
   const [, short, long = '', value] = match;
   const key = long.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -117,7 +117,8 @@ export const GLOBAL_OPTIONS: readonly OptionSpec[] = [
   },
   {
     flags: '--timeout <duration>',
-    description: 'give up after this long, for example 30s or 2m (default: 30s; 10m with --wait)',
+    description:
+      'give up after this long, for example 30s or 2m (default: 30s; 10m with --wait; 1h for an update)',
     completion: 'none',
   },
   {

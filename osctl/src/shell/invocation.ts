@@ -59,8 +59,8 @@ export interface NodeSession {
   readonly client: NodeClient;
   /** PEM of the pinned server certificate. */
   readonly serverCertificate: string;
-  /** A further client whose calls have at most `timeoutMs`; the caller closes it. */
-  reopen(timeoutMs: number): NodeClient;
+  /** A further client whose calls have at most `timeoutMs`, and end with `signal`; the caller closes it. */
+  reopen(timeoutMs: number, options?: { readonly signal: AbortSignal }): NodeClient;
 }
 
 /** Prints a warning on stderr. */
@@ -115,8 +115,11 @@ export async function withNode<T>(
   );
   const warning = expiryWarning(certificate, host.clock.now());
   if (warning !== undefined) warn(invocation, warning);
-  const reopen = (timeoutMs: number) =>
-    openNodeClient({ endpoint, identity: context, clock: host.clock, timeoutMs, signal });
+  const reopen: NodeSession['reopen'] = (timeoutMs, options) =>
+    openNodeClient({
+      ...{ endpoint, identity: context, clock: host.clock, timeoutMs },
+      signal: options === undefined ? signal : AbortSignal.any([signal, options.signal]),
+    });
   const client = reopen(globals.timeoutMs ?? CALL_TIMEOUT_MS);
   try {
     const { serverCertificate } = context;

@@ -1,6 +1,7 @@
 /** Calls to one node. Every error that leaves is a KeelError that says what to do. */
 import type {
   DescMessage,
+  DescMethodBiDiStreaming,
   DescMethodServerStreaming,
   DescMethodUnary,
   Message,
@@ -8,7 +9,7 @@ import type {
   MessageShape,
 } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
-import { type CallOptions, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { type CallOptions, type Client, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
@@ -18,6 +19,7 @@ import { type CallFailure, errorOfCall } from '../core/failure.ts';
 import { type Identity, openChannel } from '../sys/channel.ts';
 import type { Clock } from '../sys/clock.ts';
 import { diagnose } from './diagnose.ts';
+import { type Exchange, exchangeOver } from './exchange.ts';
 
 const DETAIL_KEY = 'keel-error-bin';
 /** Longest diagnosis, and the shortest: what a call that used up its time may take on top of it. */
@@ -49,6 +51,10 @@ export interface NodeClient {
     request: MessageInitShape<I>,
     options?: { readonly unbounded: boolean },
   ): AsyncIterable<MessageShape<O>>;
+  /** A call with messages in both directions, within the deadline of this client. */
+  exchange<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodBiDiStreaming<I, O>,
+  ): Exchange<I, O>;
   close(): void;
 }
 
@@ -129,33 +135,40 @@ async function translate(
   });
 }
 
-/**
- * Opens a client. The connection itself is made by the first call.
- *
- * @throws KeelError E_CONTEXT_FILE when the certificates cannot be used.
- */
-export function openNodeClient(options: NodeClientOptions): NodeClient {
-  const { endpoint, identity, clock, timeoutMs, signal } = options;
-  const channel = openChannel(endpoint, identity);
-  const definitionOf = (method: {
-    readonly parent: Parameters<typeof serviceDefinition>[0];
-    readonly localName: string;
-  }) => {
-    const definition = serviceDefinition(method.parent)[method.localName];
-    if (definition === undefined) throw new TypeError(`no method ${method.localName}`);
-    return definition;
-  };
-  const withDeadline = (): CallOptions => ({ deadline: new Date(Date.now() + timeoutMs) });
+/** A method with what a call of it needs. */
+interface Callable {
+  readonly name: string;
+  readonly localName: string;
+  readonly parent: Parameters<typeof serviceDefinition>[0];
+}
 
-  const call: NodeClient['call'] = async (method, request) => {
-    signal.throwIfAborted();
-    const startedMs = clock.monotonicMs();
-    const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+function definitionOf(method: Callable) {
+  const definition = serviceDefinition(method.parent)[method.localName];
+  if (definition === undefined) throw new TypeError(`no method ${method.localName}`);
+  return definition;
+}
+
+/** One call on `channel` that is about to be made. */
+function beginCall(method: Callable, options: NodeClientOptions) {
+  const { clock, signal, timeoutMs } = options;
+  signal.throwIfAborted();
+  const startedMs = clock.monotonicMs();
+  return {
+    definition: definitionOf(method),
+    withDeadline: (): CallOptions => ({ deadline: new Date(Date.now() + timeoutMs) }),
+    translated: (error: unknown) => translate(error, { method: method.name, startedMs }, options),
+  };
+}
+
+function callOn(channel: Client, options: NodeClientOptions): NodeClient['call'] {
+  const { signal } = options;
+  return async (method, request) => {
+    const { definition, withDeadline, translated } = beginCall(method, options);
     const answer = new Promise<Message>((resolve, reject) => {
       const pending = channel.makeUnaryRequest<Message, Message>(
-        path,
-        requestSerialize,
-        responseDeserialize,
+        definition.path,
+        definition.requestSerialize,
+        definition.responseDeserialize,
         request as Message,
         new Metadata(),
         withDeadline(),
@@ -171,22 +184,23 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
     try {
       return (await answer) as MessageShape<typeof method.output>;
     } catch (error) {
-      throw await translate(error, { method: method.name, startedMs }, options);
+      throw await translated(error);
     }
   };
+}
 
-  async function* stream<I extends DescMessage, O extends DescMessage>(
+function streamOn(channel: Client, options: NodeClientOptions): NodeClient['stream'] {
+  const { signal } = options;
+  return async function* <I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
     { unbounded }: { readonly unbounded: boolean } = { unbounded: false },
   ): AsyncIterable<MessageShape<O>> {
-    signal.throwIfAborted();
-    const startedMs = clock.monotonicMs();
-    const { path, requestSerialize, responseDeserialize } = definitionOf(method);
+    const { definition, withDeadline, translated } = beginCall(method, options);
     const pending = channel.makeServerStreamRequest<Message, Message>(
-      path,
-      requestSerialize,
-      responseDeserialize,
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize,
       request as Message,
       new Metadata(),
       unbounded ? {} : withDeadline(),
@@ -196,12 +210,41 @@ export function openNodeClient(options: NodeClientOptions): NodeClient {
     try {
       for await (const message of pending) yield message as MessageShape<O>;
     } catch (error) {
-      throw await translate(error, { method: method.name, startedMs }, options);
+      throw await translated(error);
     } finally {
       signal.removeEventListener('abort', cancel);
       pending.cancel();
     }
-  }
+  };
+}
 
-  return { endpoint, call, stream, close: () => channel.close() };
+function exchangeOn(channel: Client, options: NodeClientOptions): NodeClient['exchange'] {
+  return (method) => {
+    const { definition, withDeadline, translated } = beginCall(method, options);
+    const pending = channel.makeBidiStreamRequest<Message, Message>(
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize,
+      new Metadata(),
+      withDeadline(),
+    );
+    return exchangeOver(pending, { signal: options.signal, translate: translated });
+  };
+}
+
+/**
+ * Opens a client. The connection itself is made by the first call.
+ *
+ * @throws KeelError E_CONTEXT_FILE when the certificates cannot be used.
+ */
+export function openNodeClient(options: NodeClientOptions): NodeClient {
+  const { endpoint, identity } = options;
+  const channel = openChannel(endpoint, identity);
+  return {
+    endpoint,
+    call: callOn(channel, options),
+    stream: streamOn(channel, options),
+    exchange: exchangeOn(channel, options),
+    close: () => channel.close(),
+  };
 }

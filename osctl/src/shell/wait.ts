@@ -22,7 +22,8 @@ export interface WaitOptions {
   readonly onChange?: (seen: string) => void;
 }
 
-const INTERVAL_MS = 1000;
+/** Pause between two looks, in milliseconds. */
+export const INTERVAL_MS = 1000;
 /** Longest single attempt while waiting, in milliseconds. */
 export const ATTEMPT_MS_MAX = 5000;
 /** Errors that go away by themselves while a node starts or goes down. */
@@ -34,6 +35,11 @@ const PASSING: ReadonlySet<string> = new Set([
   'E_RATE_LIMITED',
 ]);
 
+/** True for an error that goes away by itself while a node starts or goes down. */
+export function isPassing(error: unknown): error is KeelError {
+  return error instanceof KeelError && PASSING.has(error.code);
+}
+
 async function look<T>(
   attempt: (leftMs: number) => Promise<Attempt<T>>,
   leftMs: number,
@@ -41,7 +47,7 @@ async function look<T>(
   try {
     return await attempt(leftMs);
   } catch (error) {
-    if (error instanceof KeelError && PASSING.has(error.code)) {
+    if (isPassing(error)) {
       return { done: false, seen: error.message };
     }
     throw error;

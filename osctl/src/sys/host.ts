@@ -1,5 +1,6 @@
 /** Everything of this machine that a command touches, in one place; tests bring their own. */
 import { hostname, userInfo } from 'node:os';
+import { type BundleFile, openBundleFile } from './bundle-file.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { type ContextStore, contextStore, contextsPath } from './context-store.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
@@ -12,6 +13,8 @@ export interface Host {
   contexts(path: string | undefined): ContextStore;
   /** "user@machine", for the subject of a new certificate. */
   whoami(): string;
+  /** Opens a bundle of this machine; the caller closes it. */
+  openBundle(path: string): Promise<BundleFile>;
 }
 
 function userName(): string {
@@ -29,4 +32,5 @@ export const systemHost: Host = {
   terminal: processTerminal,
   contexts: (path) => contextStore(contextsPath(path, process.env)),
   whoami: () => `${userName()}@${hostname()}`,
+  openBundle: openBundleFile,
 };

@@ -1,0 +1,299 @@
+/** osctl update */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import {
+  type UpdateOptionsSchema,
+  UpdatePhase,
+  UpdateService,
+  type UpdateStatus,
+  UpdateStatusSchema,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { OptionSpec } from '../core/command-spec.ts';
+import { toPlain } from '../core/plain.ts';
+import { parseSha256, parseSource, type UpdateSource } from '../core/update-source.ts';
+import { failureOfEntry, failureOfStatus, hasEnded, phaseText } from '../core/update-text.ts';
+import {
+  endedText,
+  followInstall,
+  leftOf,
+  lookAtInstall,
+  type TimeBound,
+  updateBound,
+} from '../shell/follow-update.ts';
+import {
+  type Command,
+  emit,
+  type Invocation,
+  type NodeSession,
+  type Outcome,
+  textOption,
+  withNode,
+} from '../shell/invocation.ts';
+import { pushBundle } from '../shell/push-bundle.ts';
+import { POLICY_OPTIONS, policyOf, RETRY_FAILED_OPTION } from '../shell/trial-policy.ts';
+import { waitForVerdict } from '../shell/trial-verdict.ts';
+import { updateProgress } from '../shell/update-progress.ts';
+import { outcomeOf } from '../shell/update-result.ts';
+import { ATTEMPT_MS_MAX } from '../shell/wait.ts';
+
+/** Certificate authorities that --source-ca may hold, in bytes. */
+const CA_BYTES_MAX = 256 * 1024;
+
+const OPTIONS: readonly OptionSpec[] = [
+  {
+    flags: '--source <url|file>',
+    description:
+      'bundle: a URL that the node fetches, or a file of this machine that is sent to it',
+    completion: 'file',
+  },
+  {
+    flags: '--sha256 <digits>',
+    description: 'SHA-256 that the whole bundle must have, on top of its signatures',
+    completion: 'none',
+  },
+  {
+    flags: '--source-ca <file>',
+    description: 'certificate authorities for an https source, in PEM',
+    completion: 'file',
+  },
+  { flags: '--dry-run', description: 'check everything that can be checked without writing' },
+  { flags: '--no-reboot', description: 'arm the release and leave the reboot to you' },
+  {
+    flags: '--wait',
+    description: 'follow through the reboot until the release is committed and healthy, or is not',
+  },
+  ...POLICY_OPTIONS,
+  RETRY_FAILED_OPTION,
+  { flags: '--watch', description: 'follow the present update, or show how the last one ended' },
+  { flags: '--cancel', description: 'end the present update; the node runs what it ran' },
+];
+
+type Mode = 'source' | 'watch' | 'cancel';
+
+function usage(message: string, hint: string): KeelError {
+  return new KeelError('E_USAGE', message, { hint });
+}
+
+function modeOf(invocation: Invocation): Mode {
+  const { options } = invocation;
+  const given: Mode[] = [
+    ...(options.source === undefined ? [] : (['source'] as const)),
+    ...(options.watch === true ? (['watch'] as const) : []),
+    ...(options.cancel === true ? (['cancel'] as const) : []),
+  ];
+  const [mode, ...more] = given;
+  if (mode === undefined || more.length > 0) {
+    throw usage(
+      `Cannot update: ${mode === undefined ? 'there is no source' : 'only one of --source, --watch and --cancel can be meant'}`,
+      'Give --source with a URL or a file. --watch follows an update that runs, --cancel ends it.',
+    );
+  }
+  // Commander keeps "--no-reboot" as reboot: false.
+  if (options.wait === true && options.reboot === false) {
+    throw usage(
+      'Cannot wait for a reboot that is not made',
+      'Leave out --wait or --no-reboot. After --no-reboot: osctl reboot --wait.',
+    );
+  }
+  if (options.wait === true && (options.dryRun === true || mode === 'cancel')) {
+    throw usage('Cannot wait for a release that is not installed', 'Leave out --wait.');
+  }
+  return mode;
+}
+
+/** What is to be installed, and how. */
+interface UpdateRequest {
+  readonly source: UpdateSource;
+  readonly options: MessageInitShape<typeof UpdateOptionsSchema>;
+  readonly caPem: string;
+}
+
+async function authorities(invocation: Invocation, source: UpdateSource): Promise<string> {
+  const path = textOption(invocation, 'sourceCa');
+  if (path === undefined) return '';
+  if (source.kind === 'file' || !/^https:/i.test(source.url)) {
+    throw usage('Cannot use --source-ca: the source is not https', 'Leave out --source-ca.');
+  }
+  return await invocation.host.terminal.readInput(path, {
+    sizeBytesMax: CA_BYTES_MAX,
+    what: 'the certificate authorities',
+  });
+}
+
+/** Everything that can be found wrong before the node is called. */
+async function requestOf(invocation: Invocation): Promise<UpdateRequest> {
+  const { options } = invocation;
+  const source = parseSource(textOption(invocation, 'source') ?? '');
+  const sha256 = textOption(invocation, 'sha256');
+  return {
+    source,
+    options: {
+      sha256: sha256 === undefined ? '' : parseSha256(sha256),
+      dryRun: options.dryRun === true,
+      noReboot: options.reboot === false,
+      retryFailed: options.retryFailed === true,
+      policy: policyOf(invocation),
+    },
+    caPem: await authorities(invocation, source),
+  };
+}
+
+/** What a run of the command carries from step to step. */
+interface Running {
+  readonly invocation: Invocation;
+  readonly session: NodeSession;
+  readonly bound: TimeBound;
+}
+
+/** Brings the bundle to the node, and returns the first state, or with a file the state once it was sent. */
+async function begin(
+  { invocation, session, bound }: Running,
+  { source, options, caPem }: UpdateRequest,
+  onStatus: (status: UpdateStatus) => void,
+): Promise<UpdateStatus> {
+  if (source.kind === 'file') {
+    const file = await invocation.host.openBundle(source.path);
+    try {
+      return await pushBundle(session, invocation, { file, options, bound, onStatus });
+    } finally {
+      await file.close();
+    }
+  }
+  const client = session.reopen(bound.timeoutMs);
+  try {
+    const request = { url: source.url, options, caPem };
+    const { status } = await client.call(UpdateService.method.startUpdate, request);
+    if (status !== undefined) return status;
+    throw new KeelError('E_INTERNAL', 'Cannot update: the node said nothing of the install');
+  } finally {
+    client.close();
+  }
+}
+
+async function runSource(running: Running, request: UpdateRequest): Promise<Outcome> {
+  const { invocation, session, bound } = running;
+  const { clock } = invocation.host;
+  const isWaiting = invocation.options.wait === true;
+  const progress = updateProgress(invocation);
+  try {
+    const endingBoot = isWaiting
+      ? (await session.client.call(SystemService.method.getStatus, {})).bootId
+      : undefined;
+    const first = await begin(running, request, progress.tell);
+    progress.tell(first);
+    const status = hasEnded(first)
+      ? first
+      : await followInstall(session, invocation, { id: first.id, bound, onStatus: progress.tell });
+    progress.clear();
+    const isOver = failureOfStatus(status) !== undefined;
+    const verdict =
+      isWaiting && !isOver
+        ? await waitForVerdict(session, invocation, {
+            id: status.id,
+            bound,
+            ...(endingBoot === undefined ? {} : { endingBoot }),
+          })
+        : undefined;
+    return outcomeOf({
+      status,
+      ...(verdict === undefined ? {} : { verdict }),
+      tookMs: clock.monotonicMs() - bound.startedMs,
+      text: endedText(status, { noReboot: invocation.options.reboot === false }),
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+/** The state after the verdict, for programs that read the stream of states. */
+async function emitLast({ invocation, session, bound }: Running, id: string): Promise<void> {
+  const leftMs = Math.max(1, Math.min(ATTEMPT_MS_MAX, leftOf(bound, invocation)));
+  const status = await lookAtInstall(session, { id, leftMs });
+  if (status === undefined) return;
+  await emit(invocation, { data: toPlain(UpdateStatusSchema, status), lines: [] });
+}
+
+/** Follows what runs. Programs get every state as an element of a stream, people a line that moves. */
+async function runWatch(running: Running): Promise<Outcome> {
+  const { invocation, session, bound } = running;
+  const isForPeople = invocation.globals.output === 'table';
+  const progress = updateProgress(invocation);
+  const onStatus = async (status: UpdateStatus) => {
+    progress.tell(status);
+    if (isForPeople) return;
+    await emit(invocation, { data: toPlain(UpdateStatusSchema, status), lines: [] });
+  };
+  try {
+    const status = await followInstall(session, invocation, { id: '', bound, onStatus });
+    progress.clear();
+    if (status.phase === UpdatePhase.UNSPECIFIED) {
+      throw new KeelError(
+        'E_NOT_FOUND',
+        'Cannot follow an update: none has run since the node started',
+        {
+          hint: 'osctl rollback history shows the earlier ones.',
+        },
+      );
+    }
+    const isOpen = status.phase === UpdatePhase.ARMED || status.phase === UpdatePhase.TRIAL;
+    const isAwaited = status.phase === UpdatePhase.TRIAL || invocation.options.wait === true;
+    const verdict =
+      isOpen && isAwaited
+        ? await waitForVerdict(session, invocation, { id: status.id, bound })
+        : undefined;
+    if (!isForPeople) {
+      if (verdict !== undefined) await emitLast(running, status.id);
+      const failure =
+        verdict === undefined ? failureOfStatus(status) : failureOfEntry(verdict.entry);
+      return failure === undefined ? {} : { failure };
+    }
+    return outcomeOf({
+      status,
+      ...(verdict === undefined ? {} : { verdict }),
+      tookMs: invocation.host.clock.monotonicMs() - bound.startedMs,
+      text: endedText(status, { noReboot: true }),
+    });
+  } finally {
+    progress.clear();
+  }
+}
+
+async function runCancel({ session }: Running): Promise<Outcome> {
+  const { status } = await session.client.call(UpdateService.method.cancelUpdate, { id: '' });
+  if (status === undefined) {
+    throw new KeelError('E_INTERNAL', 'Cannot cancel the update: the node said nothing of it');
+  }
+  const data = { status: toPlain(UpdateStatusSchema, status) };
+  return { view: { data, lines: [`The update is ended: ${phaseText(status)}.`] } };
+}
+
+/** The command. */
+export const updateCommand: Command = {
+  name: 'update',
+  summary: 'Install a release into the other slot, and try it',
+  description:
+    'Shows phases, bytes, speed and the time that is left, and returns when the release is armed and the node reboots. With --wait it follows through the reboot until the node runs the new release, healthy and committed; when the release did not prove itself it exits with 37 and says why. An install from a URL goes on when osctl is interrupted; one from a file stops, and goes on where it was when it is sent again. Gives up after an hour unless --timeout is given. Every refusal has an exit code of its own, see below. With --watch and -o json every state is one line.',
+  options: OPTIONS,
+  examples: [
+    {
+      command:
+        'osctl update --source https://updates.example.com/keelos-0.2.0-x86_64.squashfs --enable-auto-rollback --wait',
+      does: 'Install, reboot, and return when the release is committed, or the node is back on the old one',
+    },
+    {
+      command: 'osctl update --source ./keelos-0.2.0-x86_64.squashfs --dry-run',
+      does: 'See whether the node would take it: signatures, architecture, epoch, room',
+    },
+    { command: 'osctl update --watch -o json | jq -c .', does: 'Every state as a line of JSON' },
+  ],
+  run: async (invocation) => {
+    const mode = modeOf(invocation);
+    const request = mode === 'source' ? await requestOf(invocation) : undefined;
+    return await withNode(invocation, (session) => {
+      const running = { invocation, session, bound: updateBound(invocation) };
+      if (request !== undefined) return runSource(running, request);
+      return mode === 'watch' ? runWatch(running) : runCancel(running);
+    });
+  },
+};

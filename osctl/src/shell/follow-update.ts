@@ -1,0 +1,126 @@
+/** Follows an install on the node until it is over, whatever happens to the connection. */
+import { KeelError } from '@keelos/proto/errors.ts';
+import {
+  UpdatePhase,
+  UpdateService,
+  type UpdateStatus,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { formatDuration } from '../core/duration.ts';
+import { hasEnded, phaseText, statusText } from '../core/update-text.ts';
+import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
+import { INTERVAL_MS, isPassing } from './wait.ts';
+
+/** Time for a whole update unless --timeout says otherwise, in milliseconds. */
+export const UPDATE_TIMEOUT_MS = 60 * 60_000;
+
+/** A bound on everything that one command waits for. */
+export interface TimeBound {
+  /** When it began to run, by the monotonic clock. */
+  readonly startedMs: number;
+  readonly timeoutMs: number;
+}
+
+/** The bound of a command that starts now. */
+export function updateBound({ host, globals }: Invocation): TimeBound {
+  return {
+    startedMs: host.clock.monotonicMs(),
+    timeoutMs: globals.timeoutMs ?? UPDATE_TIMEOUT_MS,
+  };
+}
+
+/** Milliseconds that are left of `bound`; 0 or less when it is over. */
+export function leftOf(bound: TimeBound, { host }: Invocation): number {
+  return bound.startedMs + bound.timeoutMs - host.clock.monotonicMs();
+}
+
+/** The error of a bound that is over; `seen` is what was seen last. */
+export function boundError(
+  { timeoutMs }: TimeBound,
+  { goal, seen, hint }: { readonly goal: string; readonly seen: string; readonly hint?: string },
+): KeelError {
+  return new KeelError('E_TIMEOUT', `Cannot ${goal} within ${formatDuration(timeoutMs)}: ${seen}`, {
+    details: { seen },
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** How to follow. */
+export interface FollowOptions {
+  /** Which install; empty: the present one, or the last. */
+  readonly id: string;
+  readonly bound: TimeBound;
+  readonly onStatus: (status: UpdateStatus) => void | Promise<void>;
+}
+
+/**
+ * The state in which the install with `id` ends: armed or further, failed, cancelled or checked. A lost connection is
+ * made again; the install goes on meanwhile.
+ *
+ * @throws KeelError E_TIMEOUT when the bound is over, and errors that do not pass by themselves.
+ */
+export async function followInstall(
+  session: NodeSession,
+  invocation: Invocation,
+  { id, bound, onStatus }: FollowOptions,
+): Promise<UpdateStatus> {
+  const { host, signal } = invocation;
+  let seen = 'the node has not answered';
+  while (true) {
+    signal.throwIfAborted();
+    const leftMs = leftOf(bound, invocation);
+    if (leftMs <= 0) {
+      const hint =
+        'The install goes on: osctl update --watch shows it, osctl update --cancel ends it.';
+      throw boundError(bound, { goal: 'see the install end', seen, hint });
+    }
+    const client = session.reopen(leftMs);
+    try {
+      for await (const { status } of client.stream(UpdateService.method.watchUpdate, { id })) {
+        if (status === undefined) continue;
+        seen = statusText(status);
+        await onStatus(status);
+        if (hasEnded(status)) return status;
+      }
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      if (error.code !== 'E_TIMEOUT') tellWaiting(invocation, error.message);
+    } finally {
+      client.close();
+    }
+    await host.clock.sleep(Math.min(INTERVAL_MS, Math.max(1, leftOf(bound, invocation))), signal);
+  }
+}
+
+/** One look at an install: its state now; undefined when the node knows nothing of it. */
+export async function lookAtInstall(
+  session: NodeSession,
+  { id, leftMs }: { readonly id: string; readonly leftMs: number },
+): Promise<UpdateStatus | undefined> {
+  const client = session.reopen(leftMs);
+  try {
+    for await (const { status } of client.stream(UpdateService.method.watchUpdate, { id })) {
+      if (status !== undefined) return status;
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof KeelError && error.code === 'E_NOT_FOUND') return undefined;
+    throw error;
+  } finally {
+    client.close();
+  }
+}
+
+/** What an install that ended well waits for now, as the last line of the command. */
+export function endedText(
+  status: UpdateStatus,
+  { noReboot }: { readonly noReboot: boolean },
+): string {
+  const { phase, version } = status;
+  if (phase === UpdatePhase.CHECKED) return `${version} fits: nothing was written.`;
+  if (phase === UpdatePhase.COMMITTED) return `${version} is committed.`;
+  if (phase === UpdatePhase.TRIAL) return `${version} runs on trial.`;
+  if (phase !== UpdatePhase.ARMED) return phaseText(status);
+  return noReboot
+    ? `${version} is armed: the next boot tries it (osctl reboot --wait).`
+    : `${version} is armed: the node reboots and tries it (osctl update --watch --wait).`;
+}
