@@ -113,7 +113,7 @@ export const UPDATE_SCHEMA = Type.Object(
           'Proxy through which the node fetches bundles; https goes through a tunnel (CONNECT). Credentials in it can be read by whoever may read the configuration.',
         minLength: 8,
         maxLength: 1024,
-        examples: ['http://proxy.example.org:3128'],
+        examples: ['http://web-proxy.example.org:3128'],
       }),
     ),
     noProxy: Type.Array(

@@ -71,7 +71,7 @@ describe('node configuration', () => {
           },
         ],
         update: {
-          proxy: 'http://proxy.example.org:3128',
+          proxy: 'http://web-proxy.example.org:3128',
           noProxy: ['example.org', '192.0.2.0/24'],
         },
         health: { networkTarget: '192.0.2.1:443' },
