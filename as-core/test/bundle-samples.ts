@@ -1,8 +1,10 @@
 /** Bundles for tests: their parts are zeros, their manifests and signatures are right. */
+import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import type { BundleManifest, TrustFile } from '@keelos/proto/bundle.ts';
 import { rawPublicKey, signManifest } from '@keelos/proto/bundle-signature.ts';
 import { encodeManifest, encodeTail, encodeTrust, keyIdOf } from '@keelos/proto/bundle-writer.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
 
 /** A manifest whose parts are 3 blocks, the tree over them, and a kernel image of 1,000 bytes. */
 export const MANIFEST: BundleManifest = {
@@ -52,4 +54,16 @@ export function trustOf(count: number): TrustFile {
 /** Its bytes. */
 export function trustBytes(trust: TrustFile): Buffer {
   return encodeTrust(trust);
+}
+
+/** What a reader refuses: code of the error, reason and message; "accepted" when it does not. */
+export function refusal(act: () => unknown): { code: string; reason: string; message: string } {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof KeelError)) throw error;
+    assert.notEqual(error.details.reason, 'bundle-trap');
+    return { code: error.code, reason: error.details.reason ?? '', message: error.message };
+  }
+  return { code: 'accepted', reason: '', message: '' };
 }

@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { crc32 } from 'node:zlib';
 import type { BundleManifest, BundleTail } from '@keelos/proto/bundle.ts';
-import { FOOTER_BYTES, TAIL_BYTES_MAX, TRUST_BYTES_MAX } from '@keelos/proto/bundle.ts';
+import { FOOTER_BYTES, TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import { signManifest } from '@keelos/proto/bundle-signature.ts';
 import {
-  EMPTY_TRUST,
   encodeFooter,
   encodeManifest,
   encodeSignatures,
@@ -14,7 +13,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import fc from 'fast-check';
 import { BundleReader } from '../src/bundle.ts';
 import { CoreError, Status } from '../src/status.ts';
-import { bundleOf, freshKey, MANIFEST, trustBytes, trustOf } from './bundle-samples.ts';
+import { bundleOf, freshKey, MANIFEST, refusal } from './bundle-samples.ts';
 import { readTailTwin } from './bundle-twin.ts';
 
 const HASH = '0123456789abcdef'.repeat(4);
@@ -45,17 +44,6 @@ describe('bundle reader', function () {
   });
 
   const read = (bundle: Buffer) => reader.readTail(bundle.subarray(-TAIL_BYTES_MAX), bundle.length);
-
-  function refusal(act: () => unknown): { code: string; reason: string; message: string } {
-    try {
-      act();
-    } catch (error) {
-      if (!(error instanceof KeelError)) throw error;
-      assert.notEqual(error.details.reason, 'bundle-trap');
-      return { code: error.code, reason: error.details.reason ?? '', message: error.message };
-    }
-    return { code: 'accepted', reason: '', message: '' };
-  }
 
   /** What the module says, and that the twin says the same. */
   function judged(bundle: Buffer): string {
@@ -407,70 +395,5 @@ describe('bundle reader', function () {
     const names = Object.entries(Status).filter(([name]) => name.startsWith('bundle'));
     for (const [, status] of names) assert.match(new CoreError(status, '').code, /^bundle-/);
     assert.equal(new Set(names.map(([, status]) => status)).size, names.length);
-  });
-
-  describe('of trust files', () => {
-    const trusted = (bytes: Uint8Array) => refusal(() => reader.readTrust(bytes));
-
-    it('reads what the writer writes', () => {
-      for (const count of [0, 1, 2, 16]) {
-        const trust = count === 0 ? EMPTY_TRUST : trustOf(count);
-        assert.deepEqual(reader.readTrust(trustBytes(trust)), trust);
-      }
-    });
-
-    it('takes 32 keys, and no more', () => {
-      const trust = { ...trustOf(32), threshold: 16 };
-      assert.equal(reader.readTrust(trustBytes(trust)).keys.length, 32);
-      const more = { ...trustOf(33), threshold: 16 };
-      assert.equal(trusted(trustBytes(more)).reason, 'bundle-list-too-long');
-    });
-
-    const sample = trustOf(3);
-    const good = trustBytes(sample).toString('latin1');
-    const [first, second] = sample.keys;
-    const cases: readonly (readonly [name: string, text: string, reason: string])[] = [
-      ['epoch 0', good.replace('"epoch":2', '"epoch":0'), 'bundle-number'],
-      ['threshold 0', good.replace('"threshold":2', '"threshold":0'), 'bundle-number'],
-      [
-        'threshold over the keys',
-        good.replace('"threshold":2', '"threshold":4'),
-        'bundle-threshold',
-      ],
-      ['threshold over 16', good.replace('"threshold":2', '"threshold":17'), 'bundle-number'],
-      ['another format', good.replace('trust/1', 'trust/2'), 'bundle-format'],
-      ['a key more', good.replace('"threshold"', '"until":1,"threshold"'), 'bundle-key-unknown'],
-      ['a key less', good.replace(/"name":"key 0",/, ''), 'bundle-key-missing'],
-      ['an empty name', good.replace('"key 0"', '""'), 'bundle-text'],
-      ['a newline at the end', `${good}\n`, 'bundle-syntax'],
-      ['another id', good.replace(`${first?.id}`, '0'.repeat(16)), 'bundle-key-id'],
-      ['a key twice', good.replace(`${second?.id}`, `${first?.id}`), 'bundle-list-order'],
-      ['nothing', '', 'bundle-syntax'],
-    ];
-    for (const [name, text, reason] of cases) {
-      it(`refuses: ${name}`, () => {
-        assert.notEqual(text, good);
-        const found = trusted(Buffer.from(text, 'latin1'));
-        assert.deepEqual([found.code, found.reason], ['E_IMAGE_INVALID', reason]);
-      });
-    }
-
-    it('refuses every cut, and every flipped bit or reads another file', () => {
-      const bytes = Buffer.from(good, 'latin1');
-      for (let length = 0; length < bytes.length; length++) {
-        assert.equal(trusted(bytes.subarray(0, length)).code, 'E_IMAGE_INVALID');
-      }
-      for (let bit = 0; bit < bytes.length * 8; bit++) {
-        const turned = Buffer.from(bytes);
-        turned.writeUInt8((turned[bit >> 3] ?? 0) ^ (1 << (bit & 7)), bit >> 3);
-        if (trusted(turned).code !== 'accepted') continue;
-        assert.deepEqual(trustBytes(reader.readTrust(turned)), turned);
-      }
-    });
-
-    it('refuses one over its size', () => {
-      const message = `Cannot read trust file: ${TRUST_BYTES_MAX + 1} bytes, at most ${TRUST_BYTES_MAX}`;
-      assert.equal(trusted(Buffer.alloc(TRUST_BYTES_MAX + 1)).message, message);
-    });
   });
 });
