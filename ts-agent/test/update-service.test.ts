@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import {
+  SlotState,
+  UpdateOutcome,
+  UpdatePhase,
+  UpdateService,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { failure, failureCode, Openings, TestClient } from './agent-fixture.ts';
+import { makeCertificate } from './openssl-certificates.ts';
+import { testRoot } from './slot-disk.ts';
+import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
+
+const NEW = testRoot(2, 200);
+const URL = 'https://bundles.example/keelos.squashfs';
+const POLICY = {
+  autoRollback: true,
+  healthCheckTimeout: durationFromMs(600_000),
+  minHealthy: durationFromMs(0),
+};
+
+describe('the calls about updates', function () {
+  this.timeout(30_000);
+  const openings = new Openings();
+  afterEach(() => openings.closeAll());
+
+  const certificate = makeCertificate();
+  const started = async (node: UpdateWorld) => {
+    node.world.httpSource = async () => new MemorySource(madeBundle(NEW).bytes);
+    const agent = openings.add(await node.world.start());
+    const client = openings.add(new TestClient(agent, certificate));
+    if (node.world.token !== '') await client.enrol(node.world.token).catch(() => undefined);
+    return client;
+  };
+
+  it('start, watch, slots, cancel, history', async () => {
+    const node = new UpdateWorld();
+    const client = await started(node);
+    const options = { noReboot: true, policy: POLICY };
+    const { status } = await client.call(UpdateService, 'startUpdate', { url: URL, options });
+    assert.equal(status?.version, '0.2.0');
+    assert.equal(status?.slot, Slot.B);
+    const seen: UpdatePhase[] = [];
+    for await (const one of client.stream(UpdateService, 'watchUpdate', {})) {
+      seen.push(one.status?.phase ?? UpdatePhase.UNSPECIFIED);
+      if (seen.at(-1) === UpdatePhase.ARMED) break;
+    }
+    assert.deepEqual(
+      seen,
+      [...seen].sort((a, b) => a - b),
+    );
+    const { slots, bootCounting, bootOptions } = await client.call(UpdateService, 'listSlots', {});
+    assert.deepEqual(
+      slots.map((one) => [one.slot, one.state, one.running, one.next, one.version, one.triesLeft]),
+      [
+        [Slot.A, SlotState.COMMITTED, true, false, '0.1.0', slots[0]?.triesLeft],
+        [Slot.B, SlotState.ARMED, false, true, '0.2.0', 1],
+      ],
+    );
+    assert.equal(bootCounting, true);
+    assert.equal(bootOptions.length, 3);
+    const second = client.call(UpdateService, 'startUpdate', { url: URL, options });
+    assert.equal(await failureCode(second), 'E_UPDATE_UNSETTLED');
+    const ended = await client.call(UpdateService, 'cancelUpdate', { id: status?.id ?? '' });
+    assert.equal(ended.status?.phase, UpdatePhase.CANCELLED);
+    const { entries } = await client.call(UpdateService, 'listRollbackHistory', {});
+    assert.deepEqual(
+      entries.map((one) => [one.id, one.kind, one.outcome, one.to?.version, one.who !== '']),
+      [[status?.id, 'update', UpdateOutcome.CANCELLED, '0.2.0', true]],
+    );
+  });
+
+  it('the trial is committed by the agent that starts in it, and told to who watches', async () => {
+    const node = new UpdateWorld();
+    node.know(NEW, '0.2.0');
+    const before = await started(node);
+    const options = { policy: POLICY };
+    const { status } = await before.call(UpdateService, 'startUpdate', { url: URL, options });
+    const id = status?.id ?? '';
+    for await (const one of before.stream(UpdateService, 'watchUpdate', { id })) {
+      if (one.status?.phase === UpdatePhase.ARMED && node.isRebootAsked) break;
+    }
+    await openings.closeAll();
+    assert.equal(await node.boot(), '0.2.0');
+    const after = await started(node);
+    const phases: UpdatePhase[] = [];
+    for await (const one of after.stream(UpdateService, 'watchUpdate', {})) {
+      assert.equal(one.status?.id, id);
+      phases.push(one.status?.phase ?? UpdatePhase.UNSPECIFIED);
+    }
+    assert.equal(phases.at(-1), UpdatePhase.COMMITTED);
+    const { slots } = await after.call(UpdateService, 'listSlots', {});
+    assert.deepEqual(
+      slots.map((one) => [one.slot, one.state, one.running, one.entry]),
+      [
+        [Slot.A, SlotState.COMMITTED, false, slots[0]?.entry],
+        [Slot.B, SlotState.COMMITTED, true, 'keel-2+9.conf'],
+      ],
+    );
+  });
+
+  it('what cannot be meant is refused before anything is asked', async () => {
+    const client = await started(new UpdateWorld());
+    const seconds = (value: number) => durationFromMs(value * 1000);
+    const CASES = [
+      { options: { sha256: 'ABC' } },
+      { options: { policy: { healthCheckTimeout: seconds(-1) } } },
+      { options: { policy: { healthCheckTimeout: seconds(90_000) } } },
+      { options: { policy: { healthCheckTimeout: seconds(5), minHealthy: seconds(5) } } },
+    ];
+    for (const request of CASES) {
+      const call = client.call(UpdateService, 'startUpdate', { url: URL, ...request });
+      assert.equal(await failureCode(call), 'E_INVALID_ARGUMENT');
+    }
+    for (const reason of ['', '   ', 'x'.repeat(257)]) {
+      const call = client.call(UpdateService, 'triggerRollback', { reason, policy: POLICY });
+      assert.equal(await failureCode(call), 'E_INVALID_ARGUMENT', reason);
+    }
+    const long = client.call(UpdateService, 'listRollbackHistory', { limit: 101 });
+    assert.equal(await failureCode(long), 'E_INVALID_ARGUMENT');
+    const rollback = client.call(UpdateService, 'triggerRollback', { reason: 'r', policy: POLICY });
+    assert.equal(await failureCode(rollback), 'E_SLOT_EMPTY');
+    const nothing = await failure(client.call(UpdateService, 'cancelUpdate', {}));
+    assert.equal(nothing.detail?.code, 'E_NOT_FOUND');
+  });
+});
