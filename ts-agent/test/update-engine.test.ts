@@ -362,6 +362,28 @@ describe('updates of a node', () => {
     assert.match(entry?.cause ?? '', /went down during the install/);
   });
 
+  it('an agent that goes down in an install leaves the disk alone, and the next one goes on', async () => {
+    const node = new UpdateWorld();
+    const bundle = madeBundle(NEW);
+    const source = new MemorySource(bundle.bytes);
+    const reached = Promise.withResolvers<void>();
+    source.onPiece = (at, signal) => {
+      if (at < 300_000 || at > 700_000) return;
+      reached.resolve();
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
+    };
+    await node.engine.start(source, OPTIONS, WHO);
+    await reached.promise;
+    await node.engine.close();
+    assert.equal(source.isClosed, true);
+    assert.match(node.engine.history.entries()[0]?.cause ?? '', /went down/);
+    node.startAgent();
+    const status = await node.engine.install(new MemorySource(bundle.bytes), OPTIONS, WHO);
+    assert.equal(status.phase, 'armed');
+  });
+
   it('while the loader has not been seen to count, nothing is installed', async () => {
     const node = new UpdateWorld();
     node.world.variables.variables.clear();

@@ -11,7 +11,7 @@ import { copyRoot, exactly, hashRange, resumableBytes, slotWrite } from './root-
 import { discardTrialEvidence } from './trial-evidence.ts';
 import type { AcceptedBundle, CourseEffects, CourseWish, UpdateCourse } from './update-course.ts';
 import { UpdateCourse as Course } from './update-course.ts';
-import { openEntry, UpdateHistory } from './update-history.ts';
+import { openEntry, UpdateHistory, WENT_DOWN } from './update-history.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
 import {
@@ -115,7 +115,13 @@ export class Installer {
   #closeHistory(course: UpdateCourse): void {
     const { id } = course.wish;
     if (course.state === 'cancelled') {
-      this.#history.close(id, { outcome: 'cancelled', cause: 'An operator cancelled it.' });
+      const isGivenUp = course.cancelledBy !== 'agent';
+      this.#history.close(
+        id,
+        isGivenUp
+          ? { outcome: 'cancelled', cause: 'An operator cancelled it.' }
+          : { outcome: 'failed', cause: WENT_DOWN },
+      );
       return;
     }
     if (!course.hasTarget) return;

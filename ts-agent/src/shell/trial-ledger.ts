@@ -5,7 +5,7 @@ import type { Standing } from '../core/trial.ts';
 import { NO_UPDATE } from '../core/update-status.ts';
 import { discardTrialEvidence, findTrialEvidence } from './trial-evidence.ts';
 import type { UpdateEngine } from './update-engine.ts';
-import { openEntry } from './update-history.ts';
+import { openEntry, WENT_DOWN } from './update-history.ts';
 import type { CommitterPorts } from './update-ports.ts';
 import { forgetTrial, rememberFailedRoot } from './update-records.ts';
 
@@ -55,8 +55,7 @@ export class TrialLedger {
     attempt(this.#ports.log, 'history', () => {
       const open = history.entries().filter(({ outcome }) => outcome === 'open');
       for (const { id } of open.filter((one) => !living.includes(one.id))) {
-        const cause = 'The node, or its agent, went down during the install.';
-        history.close(id, { outcome: 'failed', cause });
+        history.close(id, { outcome: 'failed', cause: WENT_DOWN });
       }
     });
   }

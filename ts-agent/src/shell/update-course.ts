@@ -64,6 +64,7 @@ export class UpdateCourse {
   #state: UpdateState = 'idle';
   #target: CourseTarget | undefined;
   #failure: KeelError | undefined;
+  #cancelledBy: 'operator' | 'agent' | undefined;
   /** Over the bytes of the bundle that have gone by, from its first. */
   bundleHash: Hash | undefined;
   trial: TrialRecord | undefined;
@@ -125,9 +126,19 @@ export class UpdateCourse {
     this.progress.change({ slot, version, rootHash });
   }
 
-  /** Wants it ended. What cannot be interrupted ends first. */
-  cancel(): void {
+  /**
+   * Wants it ended. What cannot be interrupted ends first.
+   *
+   * @param by an operator gives it up; an agent that goes down may be followed by one that goes on
+   */
+  cancel(by: 'operator' | 'agent'): void {
+    this.#cancelledBy ??= by;
     this.#cancel.abort(new KeelError('E_CANCELLED', 'Cannot go on with the update: cancelled'));
+  }
+
+  /** Who cancelled first. */
+  get cancelledBy(): 'operator' | 'agent' | undefined {
+    return this.#cancelledBy;
   }
 
   /** True once somebody has cancelled. */

@@ -141,7 +141,7 @@ export class UpdateEngine {
     if (course === undefined || isEnded(course.state)) {
       throw new KeelError('E_NOT_FOUND', 'Cannot cancel: no update is running or armed');
     }
-    course.cancel();
+    course.cancel('operator');
     await this.#running?.ended;
     if (course.state === 'armed') await course.run('cancel');
     if (course.state !== 'cancelled') this.#result(course);
@@ -157,7 +157,7 @@ export class UpdateEngine {
   async close(): Promise<void> {
     const running = this.#running;
     if (running === undefined || running.course.state === 'armed') return;
-    running.course.cancel();
+    running.course.cancel('agent');
     await running.ended;
   }
 

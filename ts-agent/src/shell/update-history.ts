@@ -9,6 +9,9 @@ import { readRecord } from './update-records.ts';
 /** Room for the entries; a record has a little more (RECORD_BYTES_MAX). */
 const HISTORY_BYTES_MAX = 900_000;
 
+/** Cause of an install that ended with the agent that ran it. */
+export const WENT_DOWN = 'The node, or its agent, went down during the install.';
+
 /** How an entry ended. */
 export type HistoryEnd = Pick<HistoryEntry, 'outcome'> &
   Partial<Pick<HistoryEntry, 'cause' | 'code' | 'evidence' | 'automatic'>>;
