@@ -1,9 +1,11 @@
 // Builds the kernel and the image of this checkout, or takes both from the cache. Runs on the pinned Node: the builders
 // are TypeScript. As a program it prints where the image is.
 
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
 import { buildImage } from '../../image/src/shell/build.ts';
 import { IMAGE_FILES } from '../../image/src/shell/image-files.ts';
 import { createProgress } from './progress.mjs';
@@ -34,6 +36,9 @@ export async function buildNode(progress, options = {}) {
   return buildImage({ version: await checkoutVersion(), trust, progress, ...options });
 }
 
+/** Folder of the next version inside that of the checkout's own, when a run of tests has built both. */
+const NEXT_DIR = 'next';
+
 /**
  * The image for a test: the one whose folder `$KEEL_IMAGE_DIR` names (the test run sets it, so that all tests look at
  * the same image), else the same as `buildNode`, without a word.
@@ -42,7 +47,22 @@ export async function buildNode(progress, options = {}) {
  */
 export async function findBuiltNode() {
   const dir = process.env.KEEL_IMAGE_DIR;
-  if (dir === undefined) return buildNode(createProgress({ write: () => {} }));
+  return dir === undefined ? buildNode(createProgress({ write: () => {} })) : openBuilt(dir);
+}
+
+/**
+ * The next version of the same sources, for a test that updates a node to it; found or built as in `findBuiltNode`.
+ *
+ * @returns {Promise<import('../../image/src/shell/build.ts').BuiltImage>}
+ */
+export async function findNextNode() {
+  const dir = process.env.KEEL_IMAGE_DIR;
+  if (dir !== undefined && existsSync(join(dir, NEXT_DIR))) return openBuilt(join(dir, NEXT_DIR));
+  return buildNode(createProgress({ write: () => {} }), { version: await nextVersion() });
+}
+
+/** @param {string} dir @returns {Promise<import('../../image/src/shell/build.ts').BuiltImage>} */
+async function openBuilt(dir) {
   const path = (/** @type {keyof typeof IMAGE_FILES} */ name) => join(dir, IMAGE_FILES[name]);
   const manifest = JSON.parse(await readFile(path('manifest'), 'utf8'));
   return {
@@ -52,8 +72,17 @@ export async function findBuiltNode() {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  // With a folder as argument the image is copied there: the cache keeps only the last few.
-  const [out] = process.argv.slice(2);
+  // With a folder as argument the image is copied there: the cache keeps only the last few. "--next": the next version
+  // as well, in a folder inside it.
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { next: { type: 'boolean', default: false } },
+  });
+  const [out] = positionals;
   const image = await buildNode(createProgress(), out === undefined ? {} : { out });
+  if (values.next && out !== undefined) {
+    const next = { out: join(out, NEXT_DIR), version: await nextVersion() };
+    await buildNode(createProgress(), next);
+  }
   process.stdout.write(`${image.dir}\n`);
 }

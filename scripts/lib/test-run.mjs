@@ -194,7 +194,8 @@ async function withImage(options, stage, use) {
   const built = await stage(BUILD, () =>
     once(() => {
       const script = join(options.checkout, 'scripts/lib/node-image.mjs');
-      return runCommand([bin(options, 'node'), script, imageDir], options.checkout, {
+      const next = options.qemu ? ['--next'] : [];
+      return runCommand([bin(options, 'node'), script, imageDir, ...next], options.checkout, {
         timeoutMs: BUILD_TIMEOUT_MS,
       });
     }),

@@ -12,8 +12,7 @@ import type { BundleManifest } from '@keelos/proto/bundle.ts';
 import { bundleFileName } from '@keelos/proto/bundle.ts';
 import { signManifest } from '@keelos/proto/bundle-signature.ts';
 import { encodeManifest, encodeTail } from '@keelos/proto/bundle-writer.ts';
-import { buildNode, nextVersion } from '../../scripts/lib/node-image.mjs';
-import { createProgress } from '../../scripts/lib/progress.mjs';
+import { findNextNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 import { faultyRoot } from './faulty-root.ts';
 import { forRoot, withCommandLine } from './kernel-image-edit.ts';
@@ -68,9 +67,7 @@ export class BundleFactory {
 
   /** Builds the second image, or takes it from the cache. */
   static async open(): Promise<BundleFactory> {
-    const second = await buildNode(createProgress({ write: () => {} }), {
-      version: await nextVersion(),
-    });
+    const second = await findNextNode();
     const { keyFile } = await testKeys();
     return new BundleFactory({
       dir: await mkdtemp(join(tmpdir(), 'keel-bundles-')),

@@ -3,7 +3,6 @@
  * leaves behind, without the code that installs.
  */
 import { rm, writeFile } from 'node:fs/promises';
-
 import { slotGuid } from '@keelos/image/core/command-line.ts';
 import {
   type EntryName,
