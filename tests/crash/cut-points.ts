@@ -21,6 +21,8 @@ export interface Recording {
 
 /** How often a cut that is drawn is drawn again at the same place. */
 const ROUNDS: Readonly<Record<Survival, number>> = { none: 1, all: 1, newest: 1, torn: 2, some: 3 };
+/** Of so many sectors every subset is tried. */
+const EXHAUSTIVE_SECTORS_MAX = 4;
 
 /** One medium of a recording: equal arguments, equal media. */
 export function cutPoint(
@@ -29,11 +31,21 @@ export function cutPoint(
   seed: number,
 ): CutPoint {
   const { count, survival, round } = at;
-  const random = new Random(
-    seed,
-    (count * SURVIVALS.length + SURVIVALS.indexOf(survival)) * 8 + round,
-  );
+  const index = (count * SURVIVALS.length + SURVIVALS.indexOf(survival)) * 64 + round;
+  const random = new Random(seed, index);
   const draw = (below: number) => random.below(below);
+  return { ...mediumAfterCut({ base, events, count }, survival, draw), count, survival, round };
+}
+
+/** Every subset of a few sectors: the tosses of coin are the digits of `round`. */
+function subset({ base, events }: Recording, count: number, round: number): CutPoint {
+  let tosses = 0;
+  const draw = (below: number) => {
+    if (below !== 2) return 0;
+    tosses += 1;
+    return (round >> (tosses - 1)) & 1;
+  };
+  const survival = 'some';
   return { ...mediumAfterCut({ base, events, count }, survival, draw), count, survival, round };
 }
 
@@ -42,17 +54,26 @@ export function* cutPoints(recording: Recording, seed: number): Generator<CutPoi
   const seen = new Set<string>();
   for (let count = 0; count <= recording.events.length; count += 1) {
     // What changes nothing on any medium leads to no new one.
-    const last = recording.events[count - 1]?.kind;
-    if (last === 'mark') continue;
-    for (const survival of SURVIVALS) {
-      for (let round = 0; round < ROUNDS[survival]; round += 1) {
-        const point = cutPoint(recording, { count, survival, round }, seed);
-        if (seen.has(point.key)) continue;
-        seen.add(point.key);
-        yield point;
-      }
+    if (recording.events[count - 1]?.kind === 'mark') continue;
+    for (const point of pointsAfter(recording, count, seed)) {
+      if (seen.has(point.key)) continue;
+      seen.add(point.key);
+      yield point;
     }
   }
+}
+
+function* pointsAfter(recording: Recording, count: number, seed: number): Generator<CutPoint> {
+  let unflushed = 0;
+  for (const survival of SURVIVALS) {
+    for (let round = 0; round < ROUNDS[survival]; round += 1) {
+      const point = cutPoint(recording, { count, survival, round }, seed);
+      unflushed = point.unflushedSectors;
+      yield point;
+    }
+  }
+  if (unflushed < 2 || unflushed > EXHAUSTIVE_SECTORS_MAX) return;
+  for (let round = 0; round < 2 ** unflushed; round += 1) yield subset(recording, count, round);
 }
 
 /** What the machine was at when the power failed. */

@@ -24,6 +24,7 @@ export interface Faults {
   readonly isCorrupted?: (write: {
     readonly device: string;
     readonly offsetBytes: number;
+    readonly lengthBytes: number;
   }) => boolean;
 }
 
@@ -210,7 +211,9 @@ export class Hardware {
     const start = Math.floor(offsetBytes / SECTOR_BYTES) * SECTOR_BYTES;
     const end = Math.ceil((offsetBytes + bytes.length) / SECTOR_BYTES) * SECTOR_BYTES;
     const whole = this.#read(path, extent, { offsetBytes: start, lengthBytes: end - start });
-    if (this.#faults.isCorrupted?.({ device: path, offsetBytes: start }) === true) {
+    if (
+      this.#faults.isCorrupted?.({ device: path, offsetBytes: start, lengthBytes: end - start })
+    ) {
       whole[0] = (whole[0] ?? 0) ^ 1;
     }
     const event = {

@@ -6,10 +6,12 @@ import { decodeRecord, type RecordKind } from '@keelos/proto/state-record.ts';
 import {
   EPOCH_RECORD,
   FAILED_ROOTS_RECORD,
+  type FailedRoot,
   HISTORY_RECORD,
   type HistoryEntry,
   RESUME_RECORD,
   SCHEDULES_RECORD,
+  type Schedule,
   TRIAL_RECORD,
   UPDATE_DIR,
   UPDATE_PATHS,
@@ -99,6 +101,56 @@ export function historyOf({ files }: Pick<Medium, 'files'>): readonly HistoryEnt
   return entries;
 }
 
+/** The schedules on a medium. */
+export function schedulesOf({ files }: Pick<Medium, 'files'>): readonly Schedule[] {
+  const bytes = files.read(UPDATE_PATHS.schedules);
+  if (bytes === undefined) return [];
+  return (decodeRecord(SCHEDULES_RECORD, bytes) as { readonly schedules: Schedule[] }).schedules;
+}
+
+/** Roots that are remembered because their trial failed. */
+export function failedRootsOf({ files }: Pick<Medium, 'files'>): ReadonlySet<string> {
+  const bytes = files.read(UPDATE_PATHS.failedRoots);
+  const { roots } = (
+    bytes === undefined ? { roots: [] } : decodeRecord(FAILED_ROOTS_RECORD, bytes)
+  ) as {
+    readonly roots: readonly FailedRoot[];
+  };
+  return new Set(roots.map(({ rootHash }) => rootHash));
+}
+
+/** A root whose last trial failed is remembered. */
+function failedRootProblems(medium: Medium, [last]: readonly HistoryEntry[]): string[] {
+  if (last?.outcome !== 'rolled-back' || failedRootsOf(medium).has(last.to.rootHash)) return [];
+  return [`${last.to.version} failed its trial, and is not remembered`];
+}
+
+/** Ids of the history whose trial has begun and not been settled: its only try is spent, its outcome is open. */
+export function unsettledTrials(medium: Medium): readonly string[] {
+  const spent = loaderEntries(espOf(medium)).filter(
+    ({ name: { counter } }) => counter?.left === 0 && counter.done === 1,
+  );
+  return historyOf(medium)
+    .filter(
+      ({ outcome, to }) => outcome === 'open' && spent.some((one) => one.version === to.version),
+    )
+    .map(({ id }) => id);
+}
+
+/** A scheduled update is installed once. */
+function scheduleProblems(medium: Medium, history: readonly HistoryEntry[]): string[] {
+  const running = schedulesOf(medium).filter(({ state }) => state === 'running');
+  const done = history.filter(
+    ({ who, outcome }) => /^schedule /.test(who) && outcome === 'committed',
+  );
+  return [
+    ...running.map(({ id }) => `schedule ${id} is running, and nothing runs`),
+    ...(new Set(done.map(({ who }) => who)).size < done.length
+      ? ['a schedule was done twice']
+      : []),
+  ];
+}
+
 /** What is wrong with a machine that runs `running`, has settled, and has nothing left to do. */
 export function problemsAtRest(
   medium: Medium,
@@ -112,6 +164,8 @@ export function problemsAtRest(
   for (const { id, outcome, to } of history.filter((entry) => entry.outcome === 'open')) {
     problems.push(`history ${id} to ${to.version} is ${outcome}`);
   }
+  problems.push(...scheduleProblems(medium, history));
+  problems.push(...failedRootProblems(medium, history));
   const told = runningByHistory(history, of.first.rootHash);
   if (told !== running.rootHash) {
     const version = of.releases.get(told)?.version ?? told;

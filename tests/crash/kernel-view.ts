@@ -1,4 +1,6 @@
 /** What the kernel of a started machine shows in /proc, /sys and /dev, as far as updates look. */
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { UNKNOWN_BOOT } from '@keelos/ts-agent/core/boot-report.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import type { KernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
 import { DEVICES, EXTENTS, FIRMWARE_DEVICE, SLOT_PARTITIONS } from './fresh-medium.ts';
@@ -16,6 +18,10 @@ export function kernelView(hardware: Hardware, system: RunningSystem, bootId: st
     '/proc/1/mountinfo': '21 1 254:0 / / ro - squashfs /dev/root ro\n',
     '/etc/os-release': `ID=keelos\nVERSION_ID=${system.release.version}\n`,
     [`/sys/block/dm-0/slaves/${root}`]: '',
+    [NODE_PATHS.bootReport]: JSON.stringify({
+      ...UNKNOWN_BOOT,
+      clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },
+    }),
     '/sys/class/block/vda/uevent': 'DEVTYPE=disk\n',
   };
   for (const [path, text] of Object.entries(texts)) fake.files.set(path, text);

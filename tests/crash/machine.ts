@@ -66,6 +66,8 @@ export class Machine {
   readonly #hardware: Hardware;
   /** Everything that was ever signed, by root hash. */
   readonly #releases: ReadonlyMap<string, Release>;
+  /** Releases whose kernel found an intact root. */
+  readonly started = new Set<Release>();
 
   constructor(hardware: Hardware, releases: ReadonlyMap<string, Release>) {
     this.#hardware = hardware;
@@ -154,6 +156,7 @@ export class Machine {
     const isIntact =
       release !== undefined && device.read(offset, release.root.length).equals(release.root);
     if (!isIntact) return { kind: 'restarts', reason: `root ${table.rootHash} is not intact` };
+    this.started.add(release);
     if (release.behaviour === 'panics') {
       return { kind: 'restarts', reason: `the kernel of ${release.version} panics` };
     }

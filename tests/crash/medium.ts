@@ -50,6 +50,8 @@ export interface CutMedium {
   readonly medium: Medium;
   /** Equal keys, equal media. */
   readonly key: string;
+  /** Sectors of disk that were written and not flushed. */
+  readonly unflushedSectors: number;
 }
 
 /** The first `count` of a machine's events on a medium. */
@@ -121,7 +123,9 @@ export function mediumAfterCut(cut: Cut, survival: Survival, draw: Draw): CutMed
   }
   const left = files.afterCut(survival, draw);
   const medium = { disk, files: left.files, variables };
-  return { medium, key: `${lastDurable}|${kept.join(' ')}|${left.key}` };
+  const unflushedSectors =
+    writes.reduce((sum, { event }) => sum + event.bytes.length, 0) / SECTOR_BYTES;
+  return { medium, unflushedSectors, key: `${lastDurable}|${kept.join(' ')}|${left.key}` };
 }
 
 /** Everything that the events wrote, as after an orderly end. */

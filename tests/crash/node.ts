@@ -16,6 +16,7 @@ import { type Faults, Hardware } from './hardware.ts';
 import type { Releases } from './judge.ts';
 import { COUNTED_VARIABLE, Machine, type RunningSystem } from './machine.ts';
 import type { Medium } from './medium.ts';
+import type { Release } from './releases.ts';
 import { Session } from './session.ts';
 
 /** Boots of one switching on: a trial that fails, the way back, and one more to be sure of ends. */
@@ -43,17 +44,28 @@ export class Node {
   readonly #machine: Machine;
   readonly #random: Random;
   #boots = 0;
-  #nowMs = FIRST_MS;
+  #nowMs: number;
 
   constructor(
     world: World,
     medium: Medium,
-    of: { readonly seed: number; readonly faults?: Faults },
+    of: {
+      readonly seed: number;
+      readonly faults?: Faults;
+      /** How long the machine was off, in milliseconds. */
+      readonly offMs?: number;
+    },
   ) {
+    this.#nowMs = FIRST_MS + (of.offMs ?? 0);
     this.#world = world;
     this.hardware = new Hardware(medium, EXTENTS, of.faults);
     this.#machine = new Machine(this.hardware, world.releases);
     this.#random = new Random(of.seed, 0);
+  }
+
+  /** Releases whose kernel was started since the node was made. */
+  get started(): ReadonlySet<Release> {
+    return this.#machine.started;
   }
 
   /** Starts the machine again and again, until an agent has nothing left to do. */
@@ -73,9 +85,17 @@ export class Node {
       const session = this.#session(system, bootId);
       this.hardware.mark(`the agent of ${system.release.version} starts`);
       await session.committer.run();
+      if (!session.isRebootAsked) await this.lookAtSchedules(session);
       if (!session.isRebootAsked) return { kind: 'rest', session, starts };
     }
     return { kind: 'stuck', reason: `${BOOTS_MAX} boots, and no end`, starts };
+  }
+
+  /** Does what is due, as at the start of an agent; what it begins has ended then, or asks for a restart. */
+  async lookAtSchedules({ scheduler }: Session): Promise<void> {
+    scheduler.start();
+    await scheduler.look();
+    scheduler.close();
   }
 
   /** Lets the machine boot and takes its power away before the agent has done anything. */
@@ -95,6 +115,7 @@ export class Node {
       ...{ hardware: this.hardware, system, bootId, clock: createFakeClock(this.#nowMs) },
       agent: this.#world.agent,
       trustBytes: this.#world.trustBytes,
+      releases: this.#world.releases,
       draw: (below) => this.#random.below(below),
     });
   }

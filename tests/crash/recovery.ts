@@ -1,7 +1,13 @@
 /** Switches a node on after its power was cut, and demands of it all that must be true then. */
 import { Random } from '../fuzz/random.ts';
 import { cutPoint, eventText, markBefore, type Recording } from './cut-points.ts';
-import { problemsAtCut, problemsAtRest } from './judge.ts';
+import {
+  failedRootsOf,
+  historyOf,
+  problemsAtCut,
+  problemsAtRest,
+  unsettledTrials,
+} from './judge.ts';
 import type { Medium } from './medium.ts';
 import { Node, type Rest, type World } from './node.ts';
 import type { Release } from './releases.ts';
@@ -12,6 +18,9 @@ import { SURVIVALS, type Survival } from './survival.ts';
 const STARTS_MAX = 3;
 /** Losses of power in a row that change nothing. */
 const LOSSES = 3;
+
+/** The power comes back a quarter of an hour later: what was scheduled is due then. */
+const OFF_MS = 900_000;
 
 /** A broken promise. */
 export class Broken extends Error {
@@ -47,11 +56,12 @@ function judgeRest(where: string, node: Node, running: Release, { cast }: Recove
 export async function recover(medium: Medium, parts: RecoveryParts): Promise<Node> {
   const { world, cast, seed } = parts;
   demand('at the cut', problemsAtCut(medium, cast.releases));
-  const node = new Node(world, medium, { seed });
+  const node = new Node(world, medium, { seed, offMs: OFF_MS });
   const rest = rested('after the cut', await node.powerOn());
   if (rest.starts > STARTS_MAX) throw new Broken(`after the cut: ${rest.starts} starts`);
   const { release } = rest.session;
   judgeRest('at rest', node, release, parts);
+  demand('at rest', unrecordedFailures(medium, node, release));
   const recovered = node.hardware.events.length;
   for (let losses = 0; losses < LOSSES; losses += 1) {
     if (!node.bootAndCut()) throw new Broken(`after ${losses} more losses: nothing boots`);
@@ -66,6 +76,24 @@ export async function recover(medium: Medium, parts: RecoveryParts): Promise<Nod
   await nextUpdate(node, parts);
   node.hardware.events.length = recovered;
   return node;
+}
+
+/** A trial that failed is told as one, and its root is remembered. */
+function unrecordedFailures(cut: Medium, node: Node, running: Release): string[] {
+  const { medium } = node.hardware;
+  const failed = failedRootsOf(medium);
+  const history = historyOf(medium);
+  const forgotten = [...node.started].filter(
+    (release) =>
+      release !== running && release.behaviour !== 'healthy' && !failed.has(release.rootHash),
+  );
+  const wrong = unsettledTrials(cut)
+    .map((id) => history.find((entry) => entry.id === id))
+    .filter((entry) => entry?.outcome !== 'rolled-back' && entry?.outcome !== 'committed');
+  return [
+    ...forgotten.map(({ version }) => `${version} was tried, and is not remembered`),
+    ...wrong.map((entry) => `the trial of ${entry?.to.version} is told as ${entry?.outcome}`),
+  ];
 }
 
 /** The next update is installed, tried and committed. */
@@ -107,7 +135,7 @@ export async function recoverFromThreeCuts(
   const places: string[] = [];
   let left = medium;
   for (let cuts = 1; cuts < 3; cuts += 1) {
-    const node = new Node(parts.world, left, { seed: parts.seed + cuts });
+    const node = new Node(parts.world, left, { seed: parts.seed + cuts, offMs: OFF_MS });
     await node.powerOn();
     const recording = { base: left, events: node.hardware.events };
     const at = {

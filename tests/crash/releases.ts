@@ -14,7 +14,9 @@ export type Behaviour =
   /** The kernel panics before PID 1 runs. */
   | 'panics'
   /** PID 1 runs, and the agent never does anything. */
-  | 'silent';
+  | 'silent'
+  /** The firmware cannot load the kernel image. */
+  | 'unloadable';
 
 /** One release. */
 export interface Release {
@@ -39,7 +41,7 @@ export const ARCH = 'x86_64';
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
 
 /** An EFI program that ends with its own hash: one that lost a sector does not get past its first instructions. */
-export function efiProgram(kind: 'loader' | 'kernel', commandLine: string): Buffer {
+export function efiProgram(kind: 'loader' | 'kernel' | 'foreign', commandLine: string): Buffer {
   const header = testKernelImage(commandLine);
   header.write(kind, PROGRAM_KIND_AT, 'latin1');
   const body = Buffer.alloc(PROGRAM_BODY_BYTES, sha256(header));
@@ -61,6 +63,10 @@ export function loadProgram(bytes: Buffer): LoadedProgram {
     return { kind: 'unloadable' };
   }
   const program = bytes.subarray(0, bytes.length - DIGEST_BYTES);
+  // For another processor, say: the header tells, and the agent does not ask.
+  if (bytes.toString('latin1', PROGRAM_KIND_AT, headerBytes - 1) === 'foreign') {
+    return { kind: 'unloadable' };
+  }
   if (!sha256(program).equals(bytes.subarray(program.length))) return { kind: 'crashes' };
   if (bytes.toString('latin1', PROGRAM_KIND_AT, PROGRAM_KIND_AT + 6) === 'loader') {
     return { kind: 'loader' };
@@ -78,7 +84,7 @@ export function makeRelease(of: {
   const { number, behaviour, key } = of;
   const version = `${number}.0.0`;
   const { bytes: root, rootHash, salt, commandLine } = testRoot(number, DATA_BLOCKS);
-  const uki = efiProgram('kernel', commandLine);
+  const uki = efiProgram(behaviour === 'unloadable' ? 'foreign' : 'kernel', commandLine);
   const manifest: BundleManifest = {
     format: 'keelos-bundle/1',
     ...{ version, arch: ARCH, variant: 'test', epoch: 1, kernelVersion: '6.12.117' },

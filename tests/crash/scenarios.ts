@@ -1,13 +1,15 @@
 /** What is recorded and then cut: courses of events on a node, each from a medium that has come to rest. */
 import { generateKeyPairSync } from 'node:crypto';
+import type { ErrorCode } from '@keelos/proto/errors.ts';
 import type { AgentModules } from './agent-modules.ts';
 import type { Recording } from './cut-points.ts';
-import { freshMedium } from './fresh-medium.ts';
+import { DEVICES, freshMedium } from './fresh-medium.ts';
+import type { Faults } from './hardware.ts';
 import type { Releases } from './judge.ts';
 import type { Medium } from './medium.ts';
 import { Node, type World } from './node.ts';
 import { type Behaviour, makeRelease, type Release, trustBytesOf } from './releases.ts';
-import type { Session } from './session.ts';
+import { POLICY, type Session, urlOf } from './session.ts';
 
 /** Releases of a test, by what they are for. */
 export interface Cast {
@@ -17,6 +19,7 @@ export interface Cast {
   readonly unhealthy: Release;
   readonly panics: Release;
   readonly silent: Release;
+  readonly unloadable: Release;
   /** The update that must work after everything. */
   readonly next: Release;
   readonly trustBytes: Uint8Array;
@@ -33,11 +36,15 @@ export function makeCast(): Cast {
     unhealthy: made(3, 'unhealthy'),
     panics: made(4, 'panics'),
     silent: made(5, 'silent'),
+    unloadable: made(6, 'unloadable'),
     next: made(9, 'healthy'),
   };
   const releases = new Map(Object.values(cast).map((release) => [release.rootHash, release]));
   return { ...cast, trustBytes: trustBytesOf(key), releases };
 }
+
+/** Longer than a schedule waits here. */
+const WAIT_MS = 660_000;
 
 /** A course of events. */
 export interface Scenario {
@@ -46,6 +53,8 @@ export interface Scenario {
   readonly isFromTheBox?: boolean;
   /** What happened before the recording begins. */
   readonly prepare?: (course: Course) => Promise<void>;
+  /** Of the drive, while it is recorded. */
+  readonly faults?: Faults;
   readonly run: (course: Course) => Promise<void>;
 }
 
@@ -80,6 +89,30 @@ export class Course {
     await this.boot();
   }
 
+  /** Tries to install a release. @throws Error when it is not refused with this code */
+  async refusedUpdate(release: Release, code: ErrorCode): Promise<void> {
+    this.#node.hardware.mark(`install of ${release.version}`);
+    const found = await this.session.install(release).then(
+      () => 'armed',
+      (cause: unknown) => (cause instanceof Error && 'code' in cause ? cause.code : String(cause)),
+    );
+    if (found !== code) throw new Error(`the install ended with ${found}, not ${code}`);
+  }
+
+  /** Has a release installed ten minutes later, and lets the trial run its course. */
+  async updateLater(release: Release): Promise<void> {
+    this.#node.hardware.mark(`schedule for ${release.version}`);
+    const { id } = this.session.scheduler.add({
+      ...{ url: urlOf(release), sha256: '', when: { inSeconds: 600 }, who: 'CN=operator' },
+      ...{ jitterSeconds: 0, lateSecondsMax: undefined, policy: POLICY },
+    });
+    this.session.clock.advance(WAIT_MS);
+    await this.#node.lookAtSchedules(this.session);
+    await this.boot();
+    const schedule = this.session.scheduler.list().find((each) => each.id === id);
+    if (schedule?.state !== 'done') throw new Error(`the schedule is ${schedule?.state}`);
+  }
+
   /** Goes back to the other slot, and lets the trial run its course. */
   async rollback(): Promise<void> {
     this.#node.hardware.mark('rollback');
@@ -99,6 +132,10 @@ export const SCENARIOS: readonly Scenario[] = [
   { name: 'an update whose kernel panics', run: (course) => course.update(course.cast.panics) },
   { name: 'an update whose agent is silent', run: (course) => course.update(course.cast.silent) },
   {
+    name: 'an update whose kernel image cannot be loaded',
+    run: (course) => course.update(course.cast.unloadable),
+  },
+  {
     name: 'a second update over what the first has left',
     prepare: (course) => course.update(course.cast.good),
     run: (course) => course.update(course.cast.next),
@@ -108,6 +145,20 @@ export const SCENARIOS: readonly Scenario[] = [
     prepare: (course) => course.update(course.cast.good),
     run: (course) => course.rollback(),
   },
+  {
+    name: 'a drive that writes something else into the slot',
+    faults: { isCorrupted: ({ device, offsetBytes }) => device === DEVICES.b && offsetBytes > 0 },
+    run: (course) => course.refusedUpdate(course.cast.good, 'E_SLOT_WRITE'),
+  },
+  {
+    name: 'a drive that writes something else for the kernel image',
+    faults: {
+      // Nothing else on that partition is written in one piece of this size.
+      isCorrupted: ({ device, lengthBytes }) => device === DEVICES.esp && lengthBytes > 4096,
+    },
+    run: (course) => course.refusedUpdate(course.cast.good, 'E_ESP_DAMAGED'),
+  },
+  { name: 'a scheduled update', run: (course) => course.updateLater(course.cast.good) },
   {
     name: 'a good update after one that failed',
     prepare: (course) => course.update(course.cast.unhealthy),
@@ -131,7 +182,11 @@ export async function record(
     before.hardware.restart();
     base = before.hardware.medium;
   }
-  const node = new Node(world, base, { seed: seed + 1 });
+  const { faults } = scenario;
+  const node = new Node(world, base, {
+    seed: seed + 1,
+    ...(faults === undefined ? {} : { faults }),
+  });
   const course = new Course(node, cast);
   await course.boot();
   await scenario.run(course);

@@ -7,8 +7,10 @@ import { BundleReader } from '@keelos/as-core/bundle.ts';
 import type { InitRequest } from '@keelos/proto/init-control.ts';
 import type { TrialPolicy } from '@keelos/proto/update-record.ts';
 import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';
+import { scheduleSubject } from '@keelos/ts-agent/core/schedule-record.ts';
 import type { AgentPorts } from '@keelos/ts-agent/ports.ts';
 import type { Committer } from '@keelos/ts-agent/shell/committer.ts';
+import type { Scheduler } from '@keelos/ts-agent/shell/scheduler.ts';
 import type { UpdateEngine } from '@keelos/ts-agent/shell/update-engine.ts';
 import type { CommitterPorts, InstallerPorts } from '@keelos/ts-agent/shell/update-ports.ts';
 import type { FakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
@@ -18,6 +20,7 @@ import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import type { AgentModules } from './agent-modules.ts';
 import { DEVICES, SLOT_PARTITIONS } from './fresh-medium.ts';
 import type { Hardware } from './hardware.ts';
+import type { Releases } from './judge.ts';
 import { kernelView } from './kernel-view.ts';
 import type { RunningSystem } from './machine.ts';
 import { ARCH, type Release } from './releases.ts';
@@ -47,6 +50,8 @@ export interface SessionParts {
   readonly clock: FakeClock;
   readonly draw: Draw;
   readonly trustBytes: Uint8Array;
+  /** Every release that a server has. */
+  readonly releases: Releases;
 }
 
 /** An agent that runs. */
@@ -54,6 +59,7 @@ export class Session {
   readonly release: Release;
   readonly engine: UpdateEngine;
   readonly committer: Committer;
+  readonly scheduler: Scheduler;
   /** Lines that the agent wrote. */
   readonly logged: string[] = [];
   /** What it asked of PID 1. */
@@ -86,6 +92,10 @@ export class Session {
     const ports = this.#ports(edge, parts);
     this.engine = new agent.UpdateEngine(ports);
     this.committer = new agent.Committer(ports, this.engine);
+    this.scheduler = new agent.Scheduler(edge, {
+      history: () => this.engine.history.entries(),
+      start: ({ id, url }) => this.#installScheduled(id, releaseOf(url, parts.releases)),
+    });
   }
 
   /** True once the machine is to be restarted. */
@@ -101,6 +111,14 @@ export class Session {
       policy: POLICY,
     };
     await this.engine.install(sourceOf(release), options, 'CN=operator');
+    await this.#untilRebootAsked();
+  }
+
+  async #installScheduled(id: string, release: Release): Promise<void> {
+    const options = {
+      ...{ sha256: '', isDryRun: false, isRebootLeft: false, retryFailed: false, policy: POLICY },
+    };
+    await this.engine.install(sourceOf(release), options, scheduleSubject(id));
     await this.#untilRebootAsked();
   }
 
@@ -214,6 +232,17 @@ function verifierOf(hardware: Hardware): VerifyImage {
     onProgress(findings.fileSystem.bytes);
     return findings;
   };
+}
+
+/** Where a server has the bundle of a release. */
+export function urlOf({ version }: Release): string {
+  return `https://example.org/keelos-${version}.squashfs`;
+}
+
+function releaseOf(url: string, releases: Releases): Release {
+  const release = [...releases.values()].find((each) => urlOf(each) === url);
+  if (release === undefined) throw new TypeError(`nothing is at ${url}`);
+  return release;
 }
 
 /** A server that has the bundle of a release. */
