@@ -24,10 +24,11 @@ export function slotGuid(rootHash: string): string {
 }
 
 /**
- * A flipped byte restarts the machine instead of reaching a program. A block whose hashes are in memory is verified
- * where the read ends, not handed to a worker on another processor (measured: docs/decisions/0007-start-up.md).
+ * A flipped byte restarts the machine instead of reaching a program, by a panic: that leaves its reason in the firmware's
+ * variables, where a plain restart leaves nothing. A block whose hashes are in memory is verified where the read ends,
+ * not handed to a worker on another processor (measured: docs/decisions/0007-start-up.md).
  */
-const VERITY_OPTIONS = ['restart_on_corruption', 'try_verify_in_tasklet'];
+const VERITY_OPTIONS = ['panic_on_corruption', 'try_verify_in_tasklet'];
 
 /**
  * Options that do not depend on the root, in the order in which they are passed, each with its reason.
