@@ -11,6 +11,7 @@ import { cacheRoot, hashInputs, product, withLock } from './lib/cache.mjs';
 import { exec } from './lib/exec.mjs';
 import { filesBelow } from './lib/files-below.mjs';
 import { createProgress } from './lib/progress.mjs';
+import { installPythonPackage } from './lib/python-package.mjs';
 import { BASE_TOOLS, GRPCURL, TEST_TOOLS } from './lib/tools.data.mjs';
 import { installWasmtime } from './lib/wasmtime.mjs';
 
@@ -40,6 +41,9 @@ export async function setup({ progress, forTests = false }) {
   if (forTests) {
     await progress.step('grpcurl', { estimateSeconds: 60 }, () => buildGrpcurl());
     await progress.step('wasmtime', { estimateSeconds: 20 }, () => installWasmtime());
+    await progress.step('virt-firmware', { estimateSeconds: 5 }, () =>
+      installPythonPackage('virt-firmware'),
+    );
   }
 }
 

@@ -35,7 +35,11 @@ export const TEST_TOOLS = [
   { command: 'jq', package: 'jq', why: 'reads JSON in the commands that the docs show' },
   { command: 'openssl', package: 'openssl', why: 'makes client certificates that must be refused' },
   { command: 'python3', package: 'python3', why: 'runs wasmtime, the second host of keel-verify' },
-  { command: 'pip3', package: 'python3-pip', why: 'installs wasmtime into the cache' },
+  {
+    command: 'pip3',
+    package: 'python3-pip',
+    why: 'installs wasmtime and virt-firmware into the cache',
+  },
   { command: 'go', package: 'golang-go', why: 'builds grpcurl, the stranger that calls the API' },
 ];
 
