@@ -14,8 +14,9 @@ import {
 } from '@keelos/proto/gpt.ts';
 import { changedSectors, type SectorWrite } from './fat-writes.ts';
 
-/** Bytes at the start and at the end of a disk that hold its tables. */
+/** Bytes at the start of a disk that hold its primary table. */
 export const PRIMARY_BYTES = GPT_PRIMARY_SECTORS * SECTOR_BYTES;
+/** Bytes at its end that hold the backup. */
 export const BACKUP_BYTES = GPT_BACKUP_SECTORS * SECTOR_BYTES;
 
 /** Where the backup table of a disk begins: where the primary one says, else at the end. */
