@@ -178,6 +178,19 @@ describe('bundles that the caller sends', () => {
     await assert.rejects(new Caller([start()]).run(install), { code: 'E_SIGNATURE_WRONG' });
   });
 
+  it('a range that was left in the middle is the last one', async () => {
+    const install = async (source: UpdateSource) => {
+      const range = { offsetBytes: 0, lengthBytes: 10_000 };
+      for await (const piece of source.read(range, never)) {
+        assert.equal(piece.length, 4_096);
+        break;
+      }
+      await readRange(source, 0, 1);
+      return status;
+    };
+    await assert.rejects(new Caller([start()]).run(install), /before the end of the first/);
+  });
+
   it('a caller who leaves ends the install', async () => {
     const leave = new AbortController();
     const caller = new Caller([start()], () => {

@@ -300,7 +300,6 @@ async function ask(
     path: isViaProxy ? `${url.protocol}//${url.host}${target}` : target,
     headers: {
       host: url.host,
-      connection: 'close',
       'user-agent': 'keelos',
       accept: '*/*',
       ...(credentials === undefined ? {} : { authorization: credentials }),
