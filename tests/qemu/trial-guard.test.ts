@@ -82,6 +82,21 @@ describe('a trial that nobody in it can end', () => {
     await rm(file);
   };
 
+  it('has its deadline although its record is lost: the loader tells', async function () {
+    this.timeout(CASE_TIMEOUT_MS);
+    const parts = await factory.parts('good');
+    const name = { sequence: SEQUENCE, counter: { left: 1, done: 0 } };
+    node = await TestNode.boot('trial-guard-lost', {
+      ...{ disk: first.disk, after: first },
+      prepareDisk: (disk) => installByHand(disk, parts, name),
+    });
+    const text = await node.awaitConsole((console) =>
+      console.includes('keel-init: trial committed'),
+    );
+    assert.match(text, /trial of a release, known from the loader: committed within 330 s/);
+    assert.equal(await bootsSince(node, 0), 1);
+  });
+
   for (const { release, cause, evidence } of CASES) {
     it(`ends in the old release, which says why: ${release}`, async function () {
       this.timeout(CASE_TIMEOUT_MS);

@@ -69,7 +69,7 @@ describe('why a trial has failed', () => {
       'a damaged root',
       {
         crash: panic(
-          'dm-verity device has I/O error',
+          'dm-verity device corrupted',
           '[    5.5] [   T1] device-mapper: verity: 254:2: data block 7 is corrupted',
         ),
       },

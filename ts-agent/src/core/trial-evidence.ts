@@ -32,7 +32,7 @@ const TELLING: readonly (readonly [panic: RegExp, line: RegExp | undefined, says
   [/Software Watchdog Timer expired/, undefined, 'The system hung until its watchdog bit'],
   [/Attempted to kill init/, undefined, 'PID 1 ended'],
   [/Unable to mount root fs/, undefined, 'The kernel could not mount its root'],
-  [/dm-verity/, /corrupted/, 'The root is damaged'],
+  [/dm-verity/, /verity: .*block \d+ is corrupted/, 'The root is damaged'],
 ];
 
 /** Judges the traces. */
