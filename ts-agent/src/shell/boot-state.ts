@@ -297,11 +297,18 @@ async function readEntries(esp: Esp): Promise<Entries> {
   const images = ((await esp.list(ESP_KERNEL_DIR)) ?? [])
     .filter(({ name, isDirectory }) => !isDirectory && isKernelImageName(name))
     .map(({ name }) => `${ESP_KERNEL_DIR}/${name}`);
-  const files = ((await esp.list(ENTRIES_DIR)) ?? []).filter(({ isDirectory }) => !isDirectory);
-  const names = files.slice(0, ENTRIES_MAX).map(({ name }) => name);
+  const names = ((await esp.list(ENTRIES_DIR)) ?? [])
+    .filter(({ isDirectory }) => !isDirectory)
+    .map(({ name }) => name);
   const entries: PictureEntry[] = [];
-  for (const fileName of names.filter(isEntryName)) entries.push(await readEntry(esp, fileName));
+  for (const fileName of newestFirst(names.filter(isEntryName)).slice(0, ENTRIES_MAX)) {
+    entries.push(await readEntry(esp, fileName));
+  }
   return { entries, unarmed: names.filter(isUnarmedName), kernelImages: images };
+}
+
+function newestFirst(fileNames: readonly string[]): string[] {
+  return fileNames.toSorted((a, b) => entryNameOf(b).sequence - entryNameOf(a).sequence);
 }
 
 async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
