@@ -72,6 +72,7 @@ describe('firmware and boot loader', () => {
     'kernel-panic',
     'kernel-image-random',
     'kernel-image-cut',
+    'kernel-image-foreign',
   ];
   for (const name of broken) {
     it(`goes back by itself from a trial that is: ${name}`, async function () {

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { SlotState, UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { keepEvidence } from '@keelos/tests/test-node.ts';
+import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { assertWell, historyOf, slotsOf } from '@keelos/tests/update-view.ts';
 
@@ -27,18 +27,15 @@ describe('a node that is updated', () => {
   after(() => lab?.close());
 
   it('counts its boots and has its firmware boot options in order from the first boot on', async () => {
-    const slots = await slotsOf(lab.node);
+    const slots = await lab.node.until(TestNode.bootTimeoutMs, async () => {
+      const seen = await slotsOf(lab.node);
+      const { triesLeft } = seen.slots.find(({ running }) => running) ?? {};
+      return triesLeft === 9 && seen.bootOptions.every(({ correct }) => correct) ? seen : undefined;
+    });
     assert.equal(slots.bootCounting, true);
-    assert.deepEqual(
-      slots.bootOptions.filter(({ correct }) => !correct),
-      [],
-    );
     assert.equal(slots.bootOptions.length, 3);
     const [running] = slots.slots.filter((slot) => slot.running);
-    assert.deepEqual(
-      [running?.state, running?.rootHash, running?.triesLeft],
-      [SlotState.COMMITTED, first, 9],
-    );
+    assert.deepEqual([running?.state, running?.rootHash], [SlotState.COMMITTED, first]);
   });
 
   it('checks a bundle without writing', async () => {
@@ -81,10 +78,8 @@ describe('a node that is updated', () => {
 
   it('keeps it through three power cuts in a row', async () => {
     for (let cut = 0; cut < 3; cut++) {
-      const mark = await lab.node.consoleSize();
       await lab.node.cutPower();
       await lab.node.start();
-      await lab.node.awaitConsole((text) => text.includes('Linux version'), mark);
     }
     const { rootHash } = await lab.factory.bundle('good');
     assert.equal((await lab.running()).rootHash, rootHash);

@@ -10,7 +10,7 @@ const CAUSE_CHARS_MAX = 72;
 
 /** Breaks it and asserts that the old release runs again: unattended, in time, with the cause written down. */
 export async function proveMode(lab: UpdateLab, mode: BrokenMode): Promise<Try> {
-  const { exitCode, bootsMax, recorded } = mode.expected;
+  const { exitCode, bootsMax, recorded, isFallback = false } = mode.expected;
   const seen = await lab.watch(() => mode.run(lab));
   const { ended, before, after, boots, entry } = seen;
   assert.equal(ended.exitCode, exitCode, `${ended.stderr}${ended.stdout}`);
@@ -18,7 +18,8 @@ export async function proveMode(lab: UpdateLab, mode: BrokenMode): Promise<Try> 
   assert.ok(boots <= bootsMax, `${boots} boots, at most ${bootsMax}`);
   if (recorded !== undefined) {
     assert.ok(entry !== undefined, 'nothing was written into the history');
-    assert.equal(entry.outcome, UpdateOutcome.ROLLED_BACK);
+    const outcome = isFallback ? UpdateOutcome.COMMITTED : UpdateOutcome.ROLLED_BACK;
+    assert.deepEqual([entry.outcome, isFallback ? entry.automatic : true], [outcome, true]);
     assert.match([entry.cause, ...entry.evidence].join('\n'), recorded);
     assert.notEqual(entry.cause, '');
   }

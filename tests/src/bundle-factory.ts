@@ -15,7 +15,7 @@ import { encodeManifest, encodeTail } from '@keelos/proto/bundle-writer.ts';
 import { findNextNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 import { faultyRoot } from './faulty-root.ts';
-import { forRoot, withCommandLine } from './kernel-image-edit.ts';
+import { forOtherProcessor, forRoot, withCommandLine } from './kernel-image-edit.ts';
 import {
   RELEASE_VARIANTS,
   type ReleaseName,
@@ -159,6 +159,7 @@ function changed(kernelImage: Buffer, variant: ReleaseVariant, name: string): Bu
   if (variant.kernelImage === 'cut-short') {
     return Buffer.from(kernelImage.subarray(0, kernelImage.length >> 1));
   }
+  if (variant.kernelImage === 'foreign') return forOtherProcessor(kernelImage);
   const { commandLine = (line: string) => line, fault } = variant;
   if (fault === undefined && variant.commandLine === undefined) return kernelImage;
   return withCommandLine(kernelImage, (line) =>

@@ -6,6 +6,8 @@ import { buildUki, readUki } from '@keelos/image/core/uki.ts';
 /** What `buildUki` adds to the stub, in this order (image/src/core/uki.ts). */
 const ADDED = ['.osrel', '.cmdline', '.uname', '.linux'] as const;
 const SECTION_COUNT_AT = 2;
+const MACHINE_AT = 0;
+const MACHINE_AARCH64 = 0xaa64;
 
 /** systemd's stub alone: a kernel image without what was added to it. */
 function stubOf(uki: Uint8Array): Buffer {
@@ -37,4 +39,11 @@ export function withCommandLine(uki: Uint8Array, change: (commandLine: string) =
 /** The same kernel for another root. Options that a release has beyond the usual ones are lost. */
 export function forRoot(uki: Uint8Array, verity: VerityFacts): Buffer {
   return withCommandLine(uki, () => kernelCommandLine(verity));
+}
+
+/** The same bytes under the name of another processor: firmware does not load it, everything else about it is right. */
+export function forOtherProcessor(uki: Uint8Array): Buffer {
+  const copy = Buffer.from(uki);
+  copy.writeUInt16LE(MACHINE_AARCH64, parsePe(uki).coffOffset + MACHINE_AT);
+  return copy;
 }

@@ -16,8 +16,8 @@ export interface ReleaseVariant {
   readonly fault?: 'init-throws' | 'init-hangs' | 'agent-dies' | 'agent-unhealthy';
   /** Changes the kernel's command line. */
   readonly commandLine?: (line: string) => string;
-  /** What takes the place of the kernel image; `seed` draws bytes. */
-  readonly kernelImage?: 'random' | 'cut-short';
+  /** What takes the place of the kernel image: noise, its first half, or one for another processor. */
+  readonly kernelImage?: 'random' | 'cut-short' | 'foreign';
   readonly arch?: 'aarch64';
   /** What is wrong with it, for the table of a long run. */
   readonly why: string;
@@ -64,6 +64,12 @@ export const RELEASE_VARIANTS = {
     age: 16,
     kernelImage: 'cut-short',
     why: 'the kernel image ends in its middle',
+  },
+  'kernel-image-foreign': {
+    root: 'second',
+    age: 18,
+    kernelImage: 'foreign',
+    why: 'the firmware cannot load the kernel image: it says that it is for another processor',
   },
   'other-arch': { root: 'second', age: 17, arch: 'aarch64', why: 'made for another architecture' },
 } as const satisfies Readonly<Record<string, ReleaseVariant>>;

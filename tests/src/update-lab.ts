@@ -42,13 +42,14 @@ export class UpdateLab {
   /** Boots a node and enrols an operator. The second image is built when it is not in the cache. */
   static async open(name: string, options: NodeOptions = {}): Promise<UpdateLab> {
     const [factory, server] = [await BundleFactory.open(), await BundleServer.open()];
+    let node: TestNode | undefined;
     try {
-      const node = await TestNode.boot(name, options);
-      const lab = new UpdateLab({ node, factory, server });
+      node = await TestNode.boot(name, options);
       const { exitCode, stderr } = await node.bootstrap();
       assert.equal(exitCode, 0, stderr);
-      return lab;
+      return new UpdateLab({ node, factory, server });
     } catch (error) {
+      await node?.destroy();
       await server.close();
       await factory.close();
       throw error;
