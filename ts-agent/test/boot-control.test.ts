@@ -103,6 +103,9 @@ describe('boot state', () => {
     const picture = await boot.read();
     assert.equal(picture.running.entry?.fileName, 'keel-1+9.conf');
     assert.equal(nextEntry(picture)?.rootHash, RUNNING.rootHash);
+    await boot.removeEntry(1);
+    await boot.commit(5);
+    assert.deepEqual(await names(boot), ['keel-5+9.conf']);
   });
 
   it('writes a kernel image once, and reads it back', async () => {
@@ -134,7 +137,6 @@ describe('boot state', () => {
     const { boot } = node();
     await assert.rejects(boot.arm(release(2, OTHER)), /keel-1\+8-1.conf is next/);
     assert.deepEqual(await names(boot), ['keel-1+8-1.conf']);
-    await assert.rejects(boot.commit(9), fails('E_ESP_DAMAGED'));
   });
 
   it('remembers for this boot whether the loader counted', async () => {

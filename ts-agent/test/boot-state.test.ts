@@ -49,8 +49,8 @@ function picture(texts: readonly string[], change: Partial<BootPicture> = {}): B
   };
 }
 
-const shown = (changes: readonly BootChange[] | undefined) =>
-  changes?.map((change) => {
+const shown = (changes: readonly BootChange[]) =>
+  changes.map((change) => {
     const place = change.path.replace('loader/entries/', '').replace('EFI/keel/', '');
     if (change.kind === 'rename') return `${place} -> ${change.newName}`;
     const uki = change.kind === 'write' ? ` ${/efi \/(.*)/.exec(change.text)?.[1]}` : '';
@@ -115,10 +115,10 @@ describe('plans for loader entries', () => {
   });
 
   it('commit with one rename at the start', () => {
-    const cases: readonly [readonly string[], number, readonly string[] | undefined][] = [
+    const cases: readonly [readonly string[], number, readonly string[]][] = [
       [['keel-8+0-1.conf a', 'keel-7+9.conf b'], 8, ['keel-8+0-1.conf -> keel-8+9.conf']],
       [['keel-8+9.conf a'], 8, []],
-      [['keel-7+9.conf b'], 8, undefined],
+      [['keel-7+9.conf b'], 8, [`write keel-8.new ${UKI.a}`, 'keel-8.new -> keel-8+9.conf']],
       [
         ['keel-8+0-1.conf a', 'keel-7+9.conf b', 'keel-6+9.conf a'],
         8,

@@ -223,21 +223,29 @@ function planEntry(of: Arming & { readonly isUnarmedThere: boolean }, tries: num
   ];
 }
 
-/** Changes that commit an entry: nine tries, and no other entry for the same root. undefined: it is not there. */
-export function planCommit(picture: BootPicture, sequence: number): BootChange[] | undefined {
+/**
+ * Changes that commit the running system's entry: nine tries, and no other entry for the same root. One that is not there
+ * is written: firmware that was cut in its own rename may have lost it.
+ */
+export function planCommit(picture: BootPicture, sequence: number): BootChange[] {
+  const { version, rootHash } = picture.running;
   const entry = picture.entries.find(({ name }) => name.sequence === sequence);
-  if (entry === undefined) return undefined;
   const newName = committedName(sequence);
+  const root = entry === undefined ? rootHash : entry.rootHash;
   const older = picture.entries.filter(
     (one) =>
-      one.fileName !== entry.fileName &&
-      (one.name.sequence === sequence ||
-        (entry.rootHash !== undefined && one.rootHash === entry.rootHash)),
+      one.fileName !== entry?.fileName &&
+      (one.name.sequence === sequence || (root !== undefined && one.rootHash === root)),
   );
+  const unarmed = unarmedFileName(sequence);
+  const isUnarmedThere = picture.unarmed.some((name) => name.toLowerCase() === unarmed);
+  const isCommitted = entry?.fileName.toLowerCase() === newName;
   return [
-    ...(entry.fileName.toLowerCase() === newName
-      ? []
-      : [{ kind: 'rename' as const, path: pathOf(entry.fileName), newName }]),
+    ...(entry === undefined
+      ? planEntry({ sequence, version, rootHash, isUnarmedThere }, COMMITTED_TRIES)
+      : isCommitted
+        ? []
+        : [{ kind: 'rename' as const, path: pathOf(entry.fileName), newName }]),
     ...older.map(({ fileName }) => ({ kind: 'remove' as const, path: pathOf(fileName) })),
   ];
 }

@@ -171,17 +171,14 @@ export class BootState {
   }
 
   /**
-   * Commits an entry: nine tries, and no older entry for the same root. The first write is one sector.
+   * Commits the running system's entry: nine tries, and no older entry for the same root. The first write is one sector;
+   * an entry that is not there is written.
    *
-   * @throws KeelError E_ESP_DAMAGED when there is no such entry, or it cannot be written
+   * @throws KeelError E_ESP_DAMAGED, E_ESP_FULL, E_SLOT_UNKNOWN
    */
   commit(sequence: number): Promise<void> {
     return this.#change(async (esp) => {
-      const changes = planCommit(await this.#picture(esp), sequence);
-      if (changes === undefined) {
-        throw new KeelError('E_ESP_DAMAGED', `Cannot commit entry ${sequence}: it is not there`);
-      }
-      await perform(esp, changes);
+      await perform(esp, planCommit(await this.#picture(esp), sequence));
     });
   }
 
