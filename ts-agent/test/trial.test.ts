@@ -94,12 +94,12 @@ describe('the gate of a trial', () => {
     looks: readonly (readonly [number, string, string | undefined])[],
   ): string[] => {
     let state: GateState = { healthySinceMs: undefined };
-    return looks.map(([seconds, failing, apiProblem]) => {
+    return looks.map(([seconds, failing, lastProblem]) => {
       const results = [check('api', 'healthy'), check('memory', 'degraded')].concat(
         failing === '' ? [] : failing.split(' ').map((name) => check(name, 'failing')),
       );
       const uptimeMs = seconds * 1000;
-      const judged = judgeGate(state, { policy, uptimeMs, results, apiProblem });
+      const judged = judgeGate(state, { policy, uptimeMs, results, lastProblem });
       state = judged.state;
       const { decision } = judged;
       if (decision.kind === 'wait') return `wait ${decision.waitingFor.join(', ')}`;
@@ -130,7 +130,7 @@ describe('the gate of a trial', () => {
       [14, 'probe/web', undefined],
       [15, '', undefined],
       [24, '', undefined],
-      [25, '', 'refused'],
+      [25, '', 'api from outside: refused'],
       [26, '', undefined],
       [36, '', ''],
     ]);
@@ -159,7 +159,12 @@ describe('the gate of a trial', () => {
     );
     const { decision } = judgeGate(
       { healthySinceMs: undefined },
-      { policy: POLICY, uptimeMs: 60_000, results: [check('time', 'failing')], apiProblem: 'no' },
+      {
+        policy: POLICY,
+        uptimeMs: 60_000,
+        results: [check('time', 'failing')],
+        lastProblem: 'api from outside: no',
+      },
     );
     assert.equal(decision.kind, 'give-up');
     if (decision.kind !== 'give-up') return;
@@ -174,7 +179,7 @@ describe('the gate of a trial', () => {
     assert.deepEqual(
       run(policy, [
         [5, 'init time', undefined],
-        [5, 'init time', 'no'],
+        [5, 'init time', 'api from outside: no'],
         [900, 'init', ''],
       ]),
       ['ask-api', 'wait api from outside: no', 'commit'],

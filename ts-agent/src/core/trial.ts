@@ -112,8 +112,8 @@ export interface GateFacts {
   /** Milliseconds since the start of the kernel. */
   readonly uptimeMs: number;
   readonly results: readonly CheckResult[];
-  /** Empty, or why the API does not answer to another process; undefined when it was not asked. */
-  readonly apiProblem: string | undefined;
+  /** Why the API did not answer to another process, or the commit failed; empty when it did not, undefined: not tried. */
+  readonly lastProblem: string | undefined;
 }
 
 /** What it says. */
@@ -131,12 +131,12 @@ export function judgeGate(
   state: GateState,
   facts: GateFacts,
 ): { readonly state: GateState; readonly decision: GateDecision } {
-  const { policy, uptimeMs, apiProblem } = facts;
+  const { policy, uptimeMs, lastProblem } = facts;
   const failing = policy.autoRollback ? facts.results.filter((one) => one.state === 'failing') : [];
-  const isApiDown = apiProblem !== undefined && apiProblem !== '';
+  const isLastBad = lastProblem !== undefined && lastProblem !== '';
   const waitingFor = [
     ...failing.map(({ name, message }) => `${name}: ${message}`),
-    ...(isApiDown ? [`api from outside: ${apiProblem}`] : []),
+    ...(isLastBad ? [lastProblem] : []),
   ];
   const healthySinceMs =
     waitingFor.length > 0 ? undefined : (state.healthySinceMs ?? facts.uptimeMs);
@@ -153,7 +153,7 @@ export function judgeGate(
     const waited = `every check passes since ${seconds} s of ${policy.minHealthySeconds} s`;
     return decide({ kind: 'wait', waitingFor: [waited] });
   }
-  return decide(apiProblem === undefined ? { kind: 'ask-api' } : { kind: 'commit' });
+  return decide(lastProblem === undefined ? { kind: 'ask-api' } : { kind: 'commit' });
 }
 
 function giveUp(

@@ -154,9 +154,13 @@ export class Committer {
     for (;;) {
       const results = await health();
       const look = (problem: string | undefined) =>
-        judgeGate(state, { policy, results, apiProblem: problem, uptimeMs: clock.monotonicMs() });
-      let judged = look(commitProblem === '' ? undefined : commitProblem);
-      if (judged.decision.kind === 'ask-api') judged = look(await apiProblem());
+        judgeGate(state, { policy, results, lastProblem: problem, uptimeMs: clock.monotonicMs() });
+      let judged = look(undefined);
+      if (judged.decision.kind === 'ask-api') {
+        const problem = await apiProblem();
+        judged = look(problem === '' ? '' : `api from outside: ${problem}`);
+      }
+      if (judged.decision.kind === 'give-up' && commitProblem !== '') judged = look(commitProblem);
       state = judged.state;
       const { decision } = judged;
       if (decision.kind === 'give-up') return this.#giveUp(trial.record, decision);

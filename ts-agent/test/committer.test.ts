@@ -1,0 +1,199 @@
+/** Starts of the agent after everything that a loss of power can leave. */
+import assert from 'node:assert/strict';
+import { afterOneTry, ENTRIES_DIR, entryFileName } from '@keelos/proto/boot-entry.ts';
+import type { TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
+import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import { Committer } from '@keelos/ts-agent/shell/committer.ts';
+import { Esp } from '@keelos/ts-agent/shell/esp.ts';
+import { failedRoots, keepTrial, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
+import { testRoot } from './slot-disk.ts';
+import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
+
+const POLICY: TrialPolicy = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
+const OPTIONS = {
+  ...{ sha256: '', isDryRun: false, isRebootLeft: true, retryFailed: false, policy: POLICY },
+};
+const NEW = testRoot(2, 200);
+
+/** A node on which 0.2.0 is armed, and its trial record. */
+async function armed(): Promise<{ node: UpdateWorld; record: TrialRecord }> {
+  const node = new UpdateWorld();
+  node.know(NEW, '0.2.0');
+  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a');
+  const record = trialRecord(node.ports);
+  assert.ok(record);
+  return { node, record };
+}
+
+const historyOf = (node: UpdateWorld) =>
+  node.engine.history.entries().map(({ outcome, cause }) => `${outcome} ${cause}`.trim());
+
+async function rename(node: UpdateWorld, from: string, to: string): Promise<void> {
+  const device = await node.world.ports().openDevice('/dev/vda1', 'write');
+  await (await Esp.open(device)).rename(`${ENTRIES_DIR}/${from}`, to);
+}
+
+describe('the agent at its start', () => {
+  it('puts tries back when the checks pass, and not before; what is outside does not count', async () => {
+    const node = new UpdateWorld();
+    node.health = [failingCheck('time'), failingCheck('probe/web')];
+    let waits = 0;
+    node.onWait = () => {
+      waits += 1;
+      if (waits === 3) node.health = [failingCheck('probe/web'), failingCheck('reach')];
+    };
+    assert.equal(await node.committer.run(), 'settled');
+    assert.equal(waits, 3);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+  });
+
+  it('after the record and before the entry: nothing was tried, nothing is held against it', async () => {
+    const { node, record } = await armed();
+    await node.bootState.removeEntry(record.sequence);
+    assert.equal(await node.boot(), '0.1.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.match(
+      historyOf(node)[0] ?? '',
+      /^failed The release was not started: it has no boot entry/,
+    );
+    assert.deepEqual(failedRoots(node.ports), []);
+    assert.equal(trialRecord(node.ports), undefined);
+  });
+
+  it('an armed entry that the firmware did not start is taken away', async () => {
+    const { node } = await armed();
+    // The firmware took another way to the old system: nobody has spent the try.
+    node.world.files.files.set('/proc/sys/kernel/random/boot_id', 'b-77\n');
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'settled');
+    assert.match(historyOf(node)[0] ?? '', /^failed The release was not started: the firmware/);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+  });
+
+  it('after the commit and before the rest: the rest is done', async () => {
+    const { node, record } = await armed();
+    await node.boot();
+    await node.bootState.commit(record.sequence);
+    assert.equal(await node.boot(), '0.2.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.deepEqual(historyOf(node), ['committed']);
+    assert.equal(trialRecord(node.ports), undefined);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+  });
+
+  it('a record that comes back after its end was written is cleared once more', async () => {
+    const { node, record } = await armed();
+    await node.boot();
+    assert.equal(await node.boot(), '0.1.0');
+    await node.committer.run();
+    const before = historyOf(node);
+    keepTrial(node.ports, record);
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'settled');
+    assert.deepEqual(historyOf(node), before);
+    assert.equal(trialRecord(node.ports), undefined);
+    assert.equal(failedRoots(node.ports).length, 1);
+  });
+
+  it('a trial that was cancelled while the power failed is given up, and not held against its root', async () => {
+    const { node, record } = await armed();
+    node.engine.history.close(record.id, { outcome: 'cancelled', cause: 'by hand' });
+    assert.equal(await node.boot(), '0.2.0');
+    assert.equal(await node.committer.run(), 'given-up');
+    assert.equal(await node.boot(), '0.1.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.deepEqual(historyOf(node), ['cancelled by hand']);
+    assert.deepEqual(failedRoots(node.ports), []);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+  });
+
+  it('a trial whose record is lost is judged with care, and no install begins meanwhile', async () => {
+    const { node } = await armed();
+    node.world.state.files.clear();
+    assert.equal(await node.boot(), '0.2.0');
+    const attempt = node.engine.start(new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a');
+    await assert.rejects(attempt, { code: 'E_UPDATE_UNSETTLED' });
+    node.health = [failingCheck('time')];
+    let waits = 0;
+    node.onWait = () => {
+      waits += 1;
+      assert.equal(node.isRebootAsked, false);
+      if (waits === 100) node.health = [];
+    };
+    assert.equal(await node.committer.run(), 'committed');
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+  });
+
+  it('a committed release that used up its tries is told once, and its entry stays', async () => {
+    const { node } = await armed();
+    await node.boot();
+    assert.equal(await node.committer.run(), 'committed');
+    for (let name = { sequence: 2, counter: { left: 9, done: 0 } }; name.counter.left > 0; ) {
+      const next = afterOneTry(name) as typeof name;
+      await rename(node, entryFileName(name), entryFileName(next));
+      name = next;
+    }
+    assert.equal(await node.boot(), '0.1.0');
+    for (let starts = 0; starts < 2; starts += 1) {
+      node.startAgent();
+      assert.equal(await node.committer.run(), 'settled');
+    }
+    const [entry, ...others] = node.engine.history.entries();
+    assert.equal(others.length, 1);
+    assert.deepEqual(
+      [entry?.automatic, entry?.kind, entry?.from.version, entry?.to.version],
+      [true, 'rollback', '0.2.0', '0.1.0'],
+    );
+    assert.match(entry?.cause ?? '', /used up its tries/);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf', 'keel-2+0-9.conf']);
+    const again = madeBundle(NEW);
+    await node.engine.install(new MemorySource(again.bytes), OPTIONS, 'CN=a');
+    assert.equal(await node.boot(), '0.2.0', 'the same release repairs its slot');
+  });
+
+  it('a commit that the disk does not take is tried again, and given up at the deadline', async () => {
+    const { node } = await armed();
+    await node.boot();
+    const { boot } = node.ports;
+    let commits = 0;
+    const ports = {
+      ...node.ports,
+      boot: {
+        read: () => boot.read(),
+        roomForKernelImage: () => boot.roomForKernelImage(),
+        disarmOther: () => boot.disarmOther(),
+        placeKernelImage: (image: Parameters<typeof boot.placeKernelImage>[0]) =>
+          boot.placeKernelImage(image),
+        arm: (entry: Parameters<typeof boot.arm>[0]) => boot.arm(entry),
+        putBackTries: () => boot.putBackTries(),
+        removeEntry: (sequence: number) => boot.removeEntry(sequence),
+        commit: async () => {
+          commits += 1;
+          throw new Error('EIO');
+        },
+      },
+    };
+    assert.equal(await new Committer(ports, node.engine).run(), 'given-up');
+    assert.ok(commits > 2, `${commits} commits`);
+    assert.match(historyOf(node)[0] ?? '', /entry could not be committed: EIO/);
+  });
+
+  it('a full state partition keeps nobody from a commit', async () => {
+    const { node } = await armed();
+    await node.boot();
+    node.world.state.writeFailure = 'ENOSPC';
+    assert.equal(await node.committer.run(), 'committed');
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.match(
+      node.world.logged.join('\n'),
+      /history: Cannot write .*history\.rec: no space left/,
+    );
+  });
+
+  it('a damaged history is set aside, and the trial goes on', async () => {
+    const { node } = await armed();
+    node.world.state.files.set(UPDATE_PATHS.history, Buffer.from('keel-record nonsense'));
+    await node.boot();
+    assert.equal(await node.committer.run(), 'committed');
+  });
+});
