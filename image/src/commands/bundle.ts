@@ -13,6 +13,10 @@ Examples:
   $ keel-image bundle dist/0.2.0 --key keys/release.key --out dist
   $ keel-image bundle dist/0.2.0 --key keys/one.key --key keys/two.key --out dist --json | jq -r .path`;
 
+const NEVER_AGAIN = `keel-image: this image trusts no key: a node that installs it takes no update ever after
+hint: Build it with keel-image build --trust.
+`;
+
 /** The command. */
 export function bundleCommand(): Command {
   return new Command('bundle')
@@ -25,11 +29,12 @@ export function bundleCommand(): Command {
     .option('--json', 'one JSON object on stdout')
     .addHelpText('after', EXAMPLES)
     .action(async (dir: string, options: { key: string[]; out: string; json?: boolean }) => {
-      const { path, manifest, keyIds } = await makeBundle({
+      const { path, manifest, keyIds, canBeUpdated } = await makeBundle({
         imageDir: resolve(dir),
         keys: options.key,
         out: resolve(options.out),
       });
+      if (!canBeUpdated) process.stderr.write(NEVER_AGAIN);
       if (options.json === true) {
         process.stdout.write(`${JSON.stringify({ path, keyIds, manifest }, null, 2)}\n`);
         return;

@@ -93,7 +93,7 @@ function showKeysCommand(): Command {
 function trustKeysCommand(): Command {
   return new Command('trust')
     .description('Write a trust file: which keys count, and how many must have signed.')
-    .requiredOption('--key <file>', '.pub file; may be given more than once', collected, [])
+    .requiredOption('--key <file>', '.pub file; may be given more than once', collected)
     .option('--threshold <count>', 'different keys that must have signed', wholeNumber, 1)
     .option('--epoch <number>', 'lowest security epoch that is taken', wholeNumber, 1)
     .requiredOption('--out <file>', 'the trust file')

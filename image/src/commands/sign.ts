@@ -16,7 +16,7 @@ export function signCommand(): Command {
   return new Command('sign')
     .description('Add a signature to a bundle.')
     .argument('<bundle>', 'file of keel-image bundle')
-    .requiredOption('--key <file>', 'private key; may be given more than once', collected, [])
+    .requiredOption('--key <file>', 'private key; may be given more than once', collected)
     .option('--out <file>', 'write the signed bundle here and leave the other as it is')
     .option('--json', 'one JSON object on stdout')
     .addHelpText('after', EXAMPLES)

@@ -19,6 +19,12 @@ export interface MadeBundle {
   readonly keyIds: readonly string[];
 }
 
+/** A bundle of an image. */
+export interface ImageBundle extends MadeBundle {
+  /** False: a node that installs it takes no update ever after. */
+  readonly canBeUpdated: boolean;
+}
+
 /**
  * Makes the bundle of an image in a folder, signed by each of the keys.
  *
@@ -30,16 +36,18 @@ export async function makeBundle(of: {
   readonly imageDir: string;
   readonly keys: readonly string[];
   readonly out: string;
-}): Promise<MadeBundle> {
+}): Promise<ImageBundle> {
   const { imageDir, keys, out } = of;
-  const manifest = bundleManifest(await readImageManifest(imageDir));
+  const image = await readImageManifest(imageDir);
+  const manifest = bundleManifest(image);
   const [root, uki] = [join(imageDir, IMAGE_FILES.root), join(imageDir, IMAGE_FILES.uki)];
   await checkSize(root, manifest.root.size);
   await checkSize(uki, manifest.uki.size);
   const signatures = await signAll(encodeManifest(manifest), keys);
   const path = join(out, bundleFileName(manifest));
   await writeBundle({ path, root, uki, manifest, signatures });
-  return { path, manifest, keyIds: signatures.map(({ keyId }) => keyId) };
+  const keyIds = signatures.map(({ keyId }) => keyId).toSorted();
+  return { path, manifest, keyIds, canBeUpdated: image.trust.keys.length > 0 };
 }
 
 /**
