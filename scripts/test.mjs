@@ -13,7 +13,7 @@ Runs setup, lint, type check, API checks, unit tests, checks with other people's
 
 Options:
   --package NAME   only the unit tests of one package (${PACKAGES.join(', ')}),
-                   or of one folder of tests/ (qemu, oracle, docs)
+                   or of one folder of tests/ (qemu, oracle, docs, crash)
   --grep PATTERN   only tests whose title matches; stages without titles are left out
   --no-qemu        leave out what boots a node
   --only-qemu      only what boots a node

@@ -24,6 +24,8 @@ export const PACKAGES = [
 
 /** Folders of tests/ that need a built image; all but `oracle` boot nodes. */
 const IMAGE_FOLDERS = ['oracle', 'docs', 'qemu'];
+/** Folder of tests/ in which the power is cut at a simulated disk. */
+const CRASH_FOLDER = 'crash';
 /** Folder of tests/ with the sweeps of `npm run test:long`. */
 const LONG_FOLDER = 'long';
 /** For a file of sweeps, and for what the crash simulation does beyond its sample. */
@@ -121,6 +123,11 @@ async function runStages(options, stage) {
       if (files.length > 0)
         await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
     }
+    if (options.package === undefined || options.package === CRASH_FOLDER) {
+      const files = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
+      // A process of its own: it looks at every module that is loaded.
+      await stage('crash simulation, a sample', () => mocha(options, CRASH_FOLDER, { files }));
+    }
   }
   await runImageStages(options, stage);
 }
@@ -131,10 +138,10 @@ async function runStages(options, stage) {
  * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
  */
 async function runSweeps(options, stage) {
-  const crash = await testFiles(join(options.checkout, 'tests'), 'crash');
+  const crash = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
   if (crash.length > 0 && options.files.length === 0) {
     await stage('crash simulation, every cut', () =>
-      mocha(options, 'crash', { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
+      mocha(options, CRASH_FOLDER, { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
     );
   }
   await withImage(options, stage, async (imageDir) => {

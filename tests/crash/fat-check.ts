@@ -50,9 +50,10 @@ export function checkFat(fat: FirmwareFat): FatFindings {
   const root = fat.folder('');
   if (root !== undefined) visit('', root, 0);
   const lostClusters = fat.usedClusters().filter((cluster) => !owners.has(cluster)).length;
-  const first = withoutFlags(fat.table(0));
-  const areTablesDifferent = Array.from({ length: fat.tableCount - 1 }, (_, copy) => copy + 1).some(
-    (copy) => !withoutFlags(fat.table(copy)).equals(first),
+  const first = fat.table(0);
+  const copies = Array.from({ length: fat.tableCount - 1 }, (_, copy) => fat.table(copy + 1));
+  const areTablesDifferent = copies.some(
+    (copy) => !copy.equals(first) && !withoutFlags(copy).equals(withoutFlags(first)),
   );
   return { errors, lostClusters, areTablesDifferent };
 }

@@ -158,6 +158,24 @@ export class FirmwareFat {
     this.#device.flush();
   }
 
+  /** Takes a name away and forgets the clusters, as damage does. */
+  erase(path: string, name: string): void {
+    const folder = this.folder(path);
+    const entry = folder === undefined ? undefined : find(folder, name);
+    if (folder === undefined || entry === undefined) throw new Error(`no ${path}/${name}`);
+    const bytes = Buffer.from(folder.bytes);
+    for (let at = entry.from; at <= entry.to; at += ENTRY_BYTES) bytes[at] = ERASED;
+    this.#writeChanged(folder, bytes);
+  }
+
+  /** Puts other bytes at the beginning of a file, as damage does. */
+  overwrite(path: string, name: string, bytes: Uint8Array): void {
+    const folder = this.folder(path);
+    const entry = folder === undefined ? undefined : find(folder, name);
+    if (entry === undefined) throw new Error(`no ${path}/${name}`);
+    this.#device.write(this.#offset(entry.firstCluster), bytes);
+  }
+
   /** One write from the first sector that changed to the last. */
   #writeChanged(folder: FoundFolder, bytes: Buffer): void {
     for (const [position, cluster] of folder.clusters.entries()) {

@@ -1,7 +1,7 @@
 /** What must be true of a machine at any moment, and of one that has come to rest. */
 
 import { slotGuid } from '@keelos/image/core/command-line.ts';
-import { compareEntries } from '@keelos/proto/boot-entry.ts';
+import { COMMITTED_TRIES } from '@keelos/proto/boot-entry.ts';
 import { decodeRecord, type RecordKind } from '@keelos/proto/state-record.ts';
 import {
   EPOCH_RECORD,
@@ -16,11 +16,11 @@ import {
   UPDATE_DIR,
   UPDATE_PATHS,
 } from '@keelos/proto/update-record.ts';
-import { checkFat } from './fat-check.ts';
+import { checkFat, type FatFindings } from './fat-check.ts';
 import type { FileNames } from './file-names.ts';
 import { FirmwareFat } from './firmware-fat.ts';
 import { DEVICES, EXTENTS, extentOf, FIRMWARE_DEVICE } from './fresh-medium.ts';
-import { Hardware } from './hardware.ts';
+import { type DeviceAccess, Hardware } from './hardware.ts';
 import { type LoaderEntry, loaderEntries, readTable } from './machine.ts';
 import type { Medium } from './medium.ts';
 import type { Release } from './releases.ts';
@@ -39,29 +39,49 @@ const KINDS: ReadonlyMap<string, RecordKind> = new Map([
   [UPDATE_PATHS.epoch, EPOCH_RECORD],
 ]);
 
-/** The medium as the firmware sees it. */
-export function espOf(medium: Medium): FirmwareFat {
-  const hardware = new Hardware(medium, EXTENTS);
-  return new FirmwareFat(hardware.device(FIRMWARE_DEVICE), extentOf(DEVICES.esp).offsetBytes);
+/** What a medium is judged by. */
+export interface JudgedBy {
+  readonly releases: Releases;
+  /** On the disk from the beginning. */
+  readonly first: Release;
+  /** Its root was spoilt on purpose, so its entry promises nothing. */
+  readonly rotten?: Release;
+}
+
+/** The EFI system partition of a medium, as the firmware sees it. */
+interface Esp {
+  readonly device: DeviceAccess;
+  readonly fat: FirmwareFat;
+  readonly findings: FatFindings;
+  /** In the loader's order. */
+  readonly entries: readonly LoaderEntry[];
+}
+
+function espOf(medium: Medium): Esp {
+  const device = new Hardware(medium, EXTENTS).device(FIRMWARE_DEVICE);
+  const fat = new FirmwareFat(device, extentOf(DEVICES.esp).offsetBytes);
+  return { device, fat, findings: checkFat(fat), entries: loaderEntries(fat) };
 }
 
 /**
  * What is wrong at the moment of a cut. An entry is a promise: its kernel image is whole, and so is the root that the
  * kernel image starts. The records can be read. There is something to start.
  */
-export function problemsAtCut(medium: Medium, releases: Releases): string[] {
-  const problems = recordProblems(medium.files);
-  const hardware = new Hardware(medium, EXTENTS);
-  const device = hardware.device(FIRMWARE_DEVICE);
+export function problemsAtCut(medium: Medium, by: JudgedBy): string[] {
+  return [...recordProblems(medium.files), ...promiseProblems(espOf(medium), by)];
+}
+
+function promiseProblems({ device, fat, findings, entries }: Esp, by: JudgedBy): string[] {
+  const problems: string[] = [];
   const { partitions } = readTable(device);
-  const fat = espOf(medium);
-  for (const { fileName, uki } of loaderEntries(fat)) {
+  for (const { fileName, uki } of entries) {
     const bytes = fat.read(uki);
-    const release = [...releases.values()].find((each) => bytes?.equals(each.uki) === true);
+    const release = [...by.releases.values()].find((each) => bytes?.equals(each.uki) === true);
     if (release === undefined) {
       problems.push(`${fileName}: its kernel image ${uki} is not whole`);
       continue;
     }
+    if (release === by.rotten) continue;
     const guid = slotGuid(release.rootHash);
     const partition = partitions.find((each) => each.guid === guid);
     if (partition === undefined) {
@@ -73,8 +93,7 @@ export function problemsAtCut(medium: Medium, releases: Releases): string[] {
       problems.push(`${fileName}: the root of ${release.version} is not whole`);
     }
   }
-  const { errors } = checkFat(fat);
-  return [...problems, ...errors.map((error) => `EFI system partition: ${error}`)];
+  return [...problems, ...findings.errors.map((error) => `EFI system partition: ${error}`)];
 }
 
 /** Records that cannot be read, and leftovers of such. */
@@ -127,7 +146,7 @@ function failedRootProblems(medium: Medium, [last]: readonly HistoryEntry[]): st
 
 /** Ids of the history whose trial has begun and not been settled: its only try is spent, its outcome is open. */
 export function unsettledTrials(medium: Medium): readonly string[] {
-  const spent = loaderEntries(espOf(medium)).filter(
+  const spent = espOf(medium).entries.filter(
     ({ name: { counter } }) => counter?.left === 0 && counter.done === 1,
   );
   return historyOf(medium)
@@ -152,28 +171,23 @@ function scheduleProblems(medium: Medium, history: readonly HistoryEntry[]): str
 }
 
 /** What is wrong with a machine that runs `running`, has settled, and has nothing left to do. */
-export function problemsAtRest(
-  medium: Medium,
-  running: Release,
-  of: { readonly releases: Releases; readonly first: Release },
-): string[] {
-  const problems = problemsAtCut(medium, of.releases);
+export function problemsAtRest(medium: Medium, running: Release, by: JudgedBy): string[] {
+  const esp = espOf(medium);
+  const problems = [...recordProblems(medium.files), ...promiseProblems(esp, by)];
   if (running.behaviour !== 'healthy') problems.push(`${running.version} runs, and is not healthy`);
   if (medium.files.read(UPDATE_PATHS.trial) !== undefined) problems.push('a trial record is left');
   const history = historyOf(medium);
   for (const { id, outcome, to } of history.filter((entry) => entry.outcome === 'open')) {
     problems.push(`history ${id} to ${to.version} is ${outcome}`);
   }
-  problems.push(...scheduleProblems(medium, history));
-  problems.push(...failedRootProblems(medium, history));
-  const told = runningByHistory(history, of.first.rootHash);
+  problems.push(...scheduleProblems(medium, history), ...failedRootProblems(medium, history));
+  const told = runningByHistory(history, by.first.rootHash);
   if (told !== running.rootHash) {
-    const version = of.releases.get(told)?.version ?? told;
+    const version = by.releases.get(told)?.version ?? told;
     problems.push(`${running.version} runs, the history says ${version}`);
   }
-  const fat = espOf(medium);
-  problems.push(...entryProblems(loaderEntries(fat), fat, running));
-  const { lostClusters, areTablesDifferent } = checkFat(fat);
+  problems.push(...entryProblems(esp, running));
+  const { lostClusters, areTablesDifferent } = esp.findings;
   if (lostClusters > 0) problems.push(`${lostClusters} clusters of the ESP are lost`);
   if (areTablesDifferent) problems.push('the allocation tables of the ESP differ');
   return problems;
@@ -184,19 +198,14 @@ function runningByHistory(history: readonly HistoryEntry[], first: string): stri
   return history.find(({ outcome }) => outcome === 'committed')?.to.rootHash ?? first;
 }
 
-function entryProblems(
-  entries: readonly LoaderEntry[],
-  fat: FirmwareFat,
-  running: Release,
-): string[] {
-  const [next] = entries.toSorted((a, b) => compareEntries(a.name, b.name));
+function entryProblems({ entries: [next], fat }: Esp, running: Release): string[] {
   if (next === undefined) return ['the loader has no entry'];
   const problems: string[] = [];
   if (fat.read(next.uki)?.equals(running.uki) !== true) {
     problems.push(`${next.fileName} is next, and does not start ${running.version}`);
   }
   const { counter } = next.name;
-  if (counter !== undefined && (counter.left !== 9 || counter.done !== 0)) {
+  if (counter !== undefined && (counter.left !== COMMITTED_TRIES || counter.done !== 0)) {
     problems.push(`${next.fileName} has not got its tries back`);
   }
   return problems;

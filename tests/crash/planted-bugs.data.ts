@@ -29,21 +29,23 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     found: /the root of 2\.0\.0 is not whole/,
   },
   {
-    name: 'no flush between the bytes of a kernel image and its name',
+    name: 'a file gets its name before the tables have its clusters',
     edits: [
       {
         file: 'shell/esp.ts',
-        find: '    await reader.end();\n    await this.#flush();',
-        replace: '    await reader.end();',
+        find: `      await this.#replaceTable(withChain(this.#volume.table, clusters));
+      const firstCluster`,
+        replace: '      const firstCluster',
       },
       {
         file: 'shell/esp.ts',
-        find: 'await this.#replaceTable(withChain(this.#volume.table, clusters));',
-        replace: 'this.#volume = this.#volume.withTable(withChain(this.#volume.table, clusters));',
+        find: 'await this.#addRecord(folder, { name, isDirectory: false, firstCluster, sizeBytes });',
+        replace: `await this.#addRecord(folder, { name, isDirectory: false, firstCluster, sizeBytes });
+          await this.#replaceTable(withChain(this.#volume.table, clusters));`,
       },
     ],
     scenario: 'an update that is committed',
-    found: /its chain has no end|kernel image .* is not whole|clusters for/,
+    found: /its chain has no end|clusters for/,
   },
   {
     name: 'both partition tables written before either is flushed',

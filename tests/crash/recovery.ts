@@ -1,4 +1,5 @@
 /** Switches a node on after its power was cut, and demands of it all that must be true then. */
+import { COMMITTED_TRIES } from '@keelos/proto/boot-entry.ts';
 import { Random } from '../fuzz/random.ts';
 import { cutPoint, eventText, markBefore, type Recording } from './cut-points.ts';
 import {
@@ -32,7 +33,14 @@ export interface RecoveryParts {
   readonly world: World;
   readonly cast: Cast;
   readonly seed: number;
+  /** Its root was spoilt on purpose; then its nine tries are spent first. */
+  readonly rotten?: Release;
 }
+
+const judgedBy = ({ cast, rotten }: RecoveryParts) => ({
+  ...{ releases: cast.releases, first: cast.first },
+  ...(rotten === undefined ? {} : { rotten }),
+});
 
 function demand(where: string, problems: readonly string[]): void {
   if (problems.length > 0) throw new Broken(`${where}: ${problems.join('; ')}`);
@@ -44,9 +52,8 @@ function rested(where: string, rest: Rest): Extract<Rest, { kind: 'rest' }> {
 }
 
 /** A node that rests: what it runs, and all that must be true of it. */
-function judgeRest(where: string, node: Node, running: Release, { cast }: RecoveryParts): void {
-  const of = { releases: cast.releases, first: cast.first };
-  demand(where, problemsAtRest(node.hardware.medium, running, of));
+function judgeRest(where: string, node: Node, running: Release, parts: RecoveryParts): void {
+  demand(where, problemsAtRest(node.hardware.medium, running, judgedBy(parts)));
 }
 
 /**
@@ -54,11 +61,12 @@ function judgeRest(where: string, node: Node, running: Release, { cast }: Recove
  * losses of power change nothing, and the next update works. @throws Broken
  */
 export async function recover(medium: Medium, parts: RecoveryParts): Promise<Node> {
-  const { world, cast, seed } = parts;
-  demand('at the cut', problemsAtCut(medium, cast.releases));
+  const { world, seed, rotten } = parts;
+  demand('at the cut', problemsAtCut(medium, judgedBy(parts)));
   const node = new Node(world, medium, { seed, offMs: OFF_MS });
   const rest = rested('after the cut', await node.powerOn());
-  if (rest.starts > STARTS_MAX) throw new Broken(`after the cut: ${rest.starts} starts`);
+  const startsMax = STARTS_MAX + (rotten === undefined ? 0 : COMMITTED_TRIES);
+  if (rest.starts > startsMax) throw new Broken(`after the cut: ${rest.starts} starts`);
   const { release } = rest.session;
   judgeRest('at rest', node, release, parts);
   demand('at rest', unrecordedFailures(medium, node, release));
@@ -146,7 +154,7 @@ export async function recoverFromThreeCuts(
     places.push(placeText(recording, at));
     left = cutPoint(recording, at, parts.seed).medium;
     try {
-      demand('at the cut', problemsAtCut(left, parts.cast.releases));
+      demand('at the cut', problemsAtCut(left, judgedBy(parts)));
     } catch (cause) {
       throw new Broken(`${String(cause)} (${places.join(', then ')})`, { cause });
     }

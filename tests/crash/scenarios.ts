@@ -1,11 +1,14 @@
 /** What is recorded and then cut: courses of events on a node, each from a medium that has come to rest. */
 import { generateKeyPairSync } from 'node:crypto';
+import { ENTRIES_DIR } from '@keelos/proto/boot-entry.ts';
 import type { ErrorCode } from '@keelos/proto/errors.ts';
 import type { AgentModules } from './agent-modules.ts';
 import type { Recording } from './cut-points.ts';
-import { DEVICES, freshMedium } from './fresh-medium.ts';
-import type { Faults } from './hardware.ts';
+import { FirmwareFat } from './firmware-fat.ts';
+import { DEVICES, extentOf, FIRMWARE_DEVICE, freshMedium } from './fresh-medium.ts';
+import type { Faults, Hardware } from './hardware.ts';
 import type { Releases } from './judge.ts';
+import { loaderEntries } from './machine.ts';
 import type { Medium } from './medium.ts';
 import { Node, type World } from './node.ts';
 import { type Behaviour, makeRelease, type Release, trustBytesOf } from './releases.ts';
@@ -43,6 +46,8 @@ export function makeCast(): Cast {
   return { ...cast, trustBytes: trustBytesOf(key), releases };
 }
 
+/** In the third block of a root. */
+const ROTTEN_AT = 9000;
 /** Longer than a schedule waits here. */
 const WAIT_MS = 660_000;
 
@@ -53,6 +58,8 @@ export interface Scenario {
   readonly isFromTheBox?: boolean;
   /** What happened before the recording begins. */
   readonly prepare?: (course: Course) => Promise<void>;
+  /** Release whose root is spoilt on purpose. */
+  readonly rotten?: 'good';
   /** Of the drive, while it is recorded. */
   readonly faults?: Faults;
   readonly run: (course: Course) => Promise<void>;
@@ -113,6 +120,18 @@ export class Course {
     if (schedule?.state !== 'done') throw new Error(`the schedule is ${schedule?.state}`);
   }
 
+  /** Does something to the disk that no part of KeelOS does. */
+  damage(what: string, act: (hardware: Hardware, fat: FirmwareFat) => void): void {
+    const { hardware } = this.#node;
+    hardware.mark(what);
+    hardware.restart();
+    act(
+      hardware,
+      new FirmwareFat(hardware.device(FIRMWARE_DEVICE), extentOf(DEVICES.esp).offsetBytes),
+    );
+    hardware.device(FIRMWARE_DEVICE).flush();
+  }
+
   /** Goes back to the other slot, and lets the trial run its course. */
   async rollback(): Promise<void> {
     this.#node.hardware.mark('rollback');
@@ -157,6 +176,53 @@ export const SCENARIOS: readonly Scenario[] = [
       isCorrupted: ({ device, lengthBytes }) => device === DEVICES.esp && lengthBytes > 4096,
     },
     run: (course) => course.refusedUpdate(course.cast.good, 'E_ESP_DAMAGED'),
+  },
+  {
+    name: 'a committed root that rots',
+    rotten: 'good',
+    prepare: (course) => course.update(course.cast.good),
+    run: async (course) => {
+      course.damage('a block of slot B rots', (hardware) => {
+        const { offsetBytes } = extentOf(DEVICES.b);
+        hardware.device(FIRMWARE_DEVICE).write(offsetBytes + ROTTEN_AT, Buffer.from('rotten'));
+      });
+      await course.boot();
+    },
+  },
+  {
+    name: 'loader entries that were emptied',
+    prepare: (course) => course.update(course.cast.good),
+    run: async (course) => {
+      course.damage('the entries are erased', (_, fat) => {
+        for (const { fileName } of loaderEntries(fat)) fat.erase(ENTRIES_DIR, fileName);
+      });
+      await course.boot();
+      // The firmware has started the kernel image: whether the loader counts is seen at the next boot.
+      await course.boot();
+      await course.update(course.cast.next);
+    },
+  },
+  {
+    name: 'a first loader that is damaged',
+    run: async (course) => {
+      course.damage('the first loader is overwritten', (_, fat) => {
+        fat.overwrite('EFI/BOOT', 'BOOTX64.EFI', Buffer.from('not a program'));
+      });
+      await course.boot();
+      await course.update(course.cast.good);
+    },
+  },
+  {
+    name: 'a firmware that forgot its variables',
+    run: async (course) => {
+      course.damage('the variables are lost', (hardware) => {
+        for (const name of [...hardware.medium.variables.keys()]) {
+          hardware.setVariable(name, undefined);
+        }
+      });
+      await course.boot();
+      await course.update(course.cast.unloadable);
+    },
   },
   { name: 'a scheduled update', run: (course) => course.updateLater(course.cast.good) },
   {

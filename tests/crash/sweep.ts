@@ -1,6 +1,5 @@
 /** Cuts every scenario everywhere. */
-import { type AgentModules, loadAgent } from './agent-modules.ts';
-import type { SourceEdit } from './agent-variants.ts';
+import type { AgentModules } from './agent-modules.ts';
 import { cutPoints, type Recording } from './cut-points.ts';
 import {
   Broken,
@@ -9,22 +8,20 @@ import {
   recover,
   recoverFromThreeCuts,
 } from './recovery.ts';
-import { type Cast, makeCast, record, SCENARIOS, type Scenario } from './scenarios.ts';
+import { type Cast, makeCast, record, type Scenario } from './scenarios.ts';
 
 /** What a sweep does. */
 export interface SweepPlan {
   readonly seed: number;
-  /** Of every so many points one is tried; the first one is drawn from the seed. 1: all. */
-  readonly every: number;
+  /** Share of the points that is tried, spread evenly; which ones follows from the seed. 1: all. */
+  readonly share: number;
   /** Of the tried points one in so many is cut twice more. 0: none. */
   readonly threeCutsEvery: number;
   /** Ends after so many findings. */
   readonly findingsMax: number;
-  readonly scenarios?: readonly Scenario[];
-  /** Changes of the agent, for a bug that is planted. */
-  readonly edits?: readonly SourceEdit[];
-  /** Name of the variant; different edits need different names. */
-  readonly variant?: string;
+  readonly scenarios: readonly Scenario[];
+  /** As it is, or with a bug in it. */
+  readonly agent: AgentModules;
 }
 
 /** What came of one scenario. */
@@ -46,8 +43,7 @@ export interface SweepResult {
 
 /** Runs all of it. What the agent cannot even do without a cut is a finding too. */
 export async function sweep(plan: SweepPlan): Promise<SweepResult> {
-  const { edits = [], variant = 'as-it-is', scenarios = SCENARIOS } = plan;
-  const agent = await loadAgent(variant, edits);
+  const { agent, scenarios } = plan;
   const cast = makeCast();
   const results: ScenarioResult[] = [];
   const findings: string[] = [];
@@ -56,7 +52,7 @@ export async function sweep(plan: SweepPlan): Promise<SweepResult> {
     const seed = plan.seed + index * 1000;
     try {
       const recording = await record(scenario, { agent, cast, seed });
-      const of = { plan, agent, cast, seed, name: scenario.name, findings };
+      const of = { plan, cast, seed, scenario, findings };
       results.push(await sweepRecording(recording, of));
     } catch (cause) {
       findings.push(`${scenario.name}: ${cause instanceof Error ? cause.message : cause}`);
@@ -69,24 +65,29 @@ async function sweepRecording(
   recording: Recording,
   of: {
     readonly plan: SweepPlan;
-    readonly agent: AgentModules;
     readonly cast: Cast;
     readonly seed: number;
-    readonly name: string;
+    readonly scenario: Scenario;
     readonly findings: string[];
   },
 ): Promise<ScenarioResult> {
-  const { plan, agent, cast, seed, name, findings } = of;
+  const { plan, cast, seed, findings } = of;
+  const { agent } = plan;
+  const { name, rotten } = of.scenario;
   const world = { agent, releases: cast.releases, trustBytes: cast.trustBytes };
   let points = 0;
   let tried = 0;
   let triedThreeCuts = 0;
   for (const point of cutPoints(recording, seed)) {
     points += 1;
-    const isTried = (points + plan.seed) % plan.every === 0;
+    const turn = points + (plan.seed % 97);
+    const isTried = Math.floor(turn * plan.share) > Math.floor((turn - 1) * plan.share);
     if (!isTried || findings.length >= plan.findingsMax) continue;
     tried += 1;
-    const parts: RecoveryParts = { world, cast, seed: seed + points * 10 };
+    const parts: RecoveryParts = {
+      ...{ world, cast, seed: seed + points * 10 },
+      ...(rotten === undefined ? {} : { rotten: cast[rotten] }),
+    };
     try {
       await recover(point.medium, parts);
       if (plan.threeCutsEvery > 0 && tried % plan.threeCutsEvery === 0) {
@@ -102,14 +103,7 @@ async function sweepRecording(
   return { name, events: recording.events.length, points, tried, triedThreeCuts };
 }
 
-/** One line for each scenario, and the findings. */
-export function sweepText({ scenarios, findings }: SweepResult, seed: number): string {
-  const lines = scenarios.map(
-    ({ name, events, points, tried, triedThreeCuts }) =>
-      `${name}: ${events} events, ${points} media, ${tried} cut, ${triedThreeCuts} of them three times`,
-  );
-  const all = scenarios.reduce((sum, each) => sum + each.tried + 2 * each.triedThreeCuts, 0);
-  return [...lines, `seed ${seed}: ${all} cuts, ${findings.length} findings`, ...findings].join(
-    '\n',
-  );
+/** How many times the power was cut. */
+export function cutsOf({ scenarios }: SweepResult): number {
+  return scenarios.reduce((sum, each) => sum + each.tried + 2 * each.triedThreeCuts, 0);
 }

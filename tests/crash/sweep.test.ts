@@ -1,0 +1,80 @@
+/**
+ * Cuts the power everywhere. `npm test` takes a share of the points, `npm run test:long` (KEEL_LONG=1) all of them, with
+ * several seeds. KEEL_CRASH_SEED repeats a run: its findings name scenario, event and choice.
+ */
+import assert from 'node:assert/strict';
+import { randomInt } from 'node:crypto';
+import { type AgentModules, loadAgent } from './agent-modules.ts';
+import { PLANTED_BUGS } from './planted-bugs.data.ts';
+import { SCENARIOS } from './scenarios.ts';
+import { cutsOf, sweep } from './sweep.ts';
+
+const IS_LONG = process.env.KEEL_LONG === '1';
+/** Different points at least in every run. */
+const POINTS_MIN = 1000;
+const SHARE = 0.42;
+const LONG_SEEDS = 4;
+const SHORT_TIMEOUT_MS = 120_000;
+const LONG_TIMEOUT_MS = 3_600_000;
+const FINDINGS_MAX = 5;
+/** For the runs that look for one bug: they end with the first finding. */
+const BUG_SEED = 1;
+
+function seeds(): readonly number[] {
+  const given = process.env.KEEL_CRASH_SEED;
+  if (given !== undefined) return [Number(given)];
+  return Array.from({ length: IS_LONG ? LONG_SEEDS : 1 }, () => randomInt(1, 1_000_000));
+}
+
+describe('a power cut', function () {
+  this.timeout(IS_LONG ? LONG_TIMEOUT_MS : SHORT_TIMEOUT_MS);
+  let agent: AgentModules;
+  before(async () => {
+    agent = await loadAgent('as-it-is', []);
+  });
+
+  for (const seed of seeds()) {
+    let points = 0;
+    const lines: string[] = [];
+    for (const [index, scenario] of SCENARIOS.entries()) {
+      it(`leaves a node that comes back, in ${scenario.name} (seed ${seed})`, async () => {
+        const result = await sweep({
+          ...{ seed: seed + index * 1000, agent, scenarios: [scenario], findingsMax: FINDINGS_MAX },
+          ...(IS_LONG ? { share: 1, threeCutsEvery: 3 } : { share: SHARE, threeCutsEvery: 25 }),
+        });
+        const [{ events, points: all, tried, triedThreeCuts } = assert.fail()] = result.scenarios;
+        points += tried;
+        const repeat = `KEEL_CRASH_SEED=${seed}`;
+        assert.deepEqual(result.findings, [], repeat);
+        lines.push(
+          `${scenario.name}: ${events} events, ${all} different media, ${tried} tried, ${triedThreeCuts} of them with two more cuts: ${cutsOf(result)} cuts`,
+        );
+      });
+    }
+
+    it(`was tried at ${POINTS_MIN} different points at least (seed ${seed})`, () => {
+      process.stdout.write(`${lines.join('\n')}\nKEEL_CRASH_SEED=${seed}: ${points} points\n`);
+      assert.ok(points >= POINTS_MIN, `${points} points`);
+    });
+  }
+});
+
+describe('a bug that is planted in the update', function () {
+  this.timeout(SHORT_TIMEOUT_MS);
+
+  for (const { name, edits, scenario, found } of PLANTED_BUGS) {
+    it(`is found: ${name}`, async () => {
+      const scenarios = SCENARIOS.filter((each) => each.name === scenario);
+      assert.equal(scenarios.length, 1);
+      const agent = await loadAgent(name, edits);
+      const plan = { seed: BUG_SEED, agent, scenarios, share: 1, threeCutsEvery: 0 };
+      const { findings } = await sweep({ ...plan, findingsMax: 1 });
+      assert.match(findings[0] ?? 'nothing was found', found);
+    });
+  }
+
+  it('must fit what stands in the module', async () => {
+    const edit = { file: 'shell/esp.ts', find: 'no such words', replace: '' };
+    await assert.rejects(loadAgent('misfit', [edit]), /does not have "no such words" exactly once/);
+  });
+});
