@@ -47,7 +47,7 @@ describe('bundles over HTTP', () => {
   });
 
   it('are taken up as often as it needs, as long as there is progress', async () => {
-    const content = Buffer.concat(Array<Buffer>(7).fill(CONTENT));
+    const content = Buffer.concat(Array.from({ length: 7 }, () => CONTENT));
     const server = await serve((asked, socket) => {
       const [first = 0] = asked.range ?? [];
       socket.write(head(206, partHeaders(asked, content)));
