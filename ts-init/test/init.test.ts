@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import type { BootReport } from '@keelos/proto/init-control.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import { TRIAL_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { runInit } from '../src/shell/init.ts';
 import type { LineReply } from '../src/sys/line-server.ts';
 import type { SignalHandlers } from '../src/sys/signals.ts';
@@ -128,6 +130,49 @@ describe('PID 1 as a whole', () => {
       }
     });
     assert.ok(endOfBoot(told.report()) < 15, `${endOfBoot(told.report())}`);
+  });
+
+  it('holds the deadline of a trial, and says in it who ended the trial otherwise', async () => {
+    const rootHash = 'ab'.repeat(32);
+    const record = encodeRecord(TRIAL_RECORD, {
+      to: { version: '0.2.0', rootHash },
+      policy: { healthTimeoutSeconds: 60 },
+      armedBootId: 'b-1',
+    });
+    const trial = () =>
+      boot({
+        '/proc/cmdline': `keel.slot-hash=${rootHash}`,
+        '/proc/sys/kernel/random/boot_id': 'b-2',
+        [UPDATE_PATHS.trial]: record.toString('utf8'),
+      });
+    const ends: readonly (readonly [
+      name: string,
+      end: (booted: Awaited<ReturnType<typeof boot>>) => void,
+      reason: RegExp | undefined,
+    ])[] = [
+      ['nobody', () => {}, /the agent has not settled the trial in 90 s/],
+      ['the power button', ({ machine }) => machine.pressPower(), /powered off: power button/],
+      ['a bug', ({ inputs }) => inputs.bug(new Error('x is no function')), /PID 1 failed: x is/],
+      [
+        'the agent, which commits',
+        ({ inputs }) => {
+          const reply = { send: () => true, end() {}, onClose() {} };
+          inputs.answer('{"op":"settleTrial","outcome":"committed"}', reply);
+        },
+        undefined,
+      ],
+    ];
+    for (const [name, end, reason] of ends) {
+      const { machine, ...more } = await trial();
+      assert.match(machine.log.lines.join('\n'), /trial of release 0.2.0, known from the record/);
+      end({ machine, ...more });
+      await machine.clock.advance(120_000);
+      const hasLeft = machine.syscalls.calls.some((call) => call.startsWith('reboot'));
+      assert.equal(hasLeft, reason !== undefined, name);
+      const { trialGivenUp } = UPDATE_PATHS;
+      if (reason !== undefined) assert.match(machine.files.readText(trialGivenUp), reason, name);
+      else assert.equal(machine.files.exists(trialGivenUp), false, name);
+    }
   });
 
   it('goes down although the agent ignores SIGTERM: its group is killed after the grace', async () => {

@@ -220,7 +220,10 @@ function createLeaver(of: {
       mountFlagBits(['remount', 'ro', 'nosuid', 'nodev', ...more]);
     const actions: ShutdownActions = {
       'stop-services': () => services.stop(),
-      'keep-trial-traces': () => trial.leaving(`the machine was restarted: ${reason}`),
+      'keep-trial-traces': () =>
+        trial.leaving(
+          `the machine was ${kind === 'reboot' ? 'restarted' : 'powered off'}: ${reason}`,
+        ),
       'save-clock-floor': () => clock.saveFloor(),
       'save-random-seed': () => saveRandomSeed(machine),
       'close-logs': () => services.closeLogs(),
