@@ -119,9 +119,12 @@ export function compareEntries(a: EntryName, b: EntryName): number {
   return Number(isSpent(a)) - Number(isSpent(b)) || b.sequence - a.sequence;
 }
 
-/** Name after the loader has spent a try, which it does before it starts the entry. */
+/**
+ * Name after the loader has started the entry once, which it writes before. A used-up entry that is started all the same,
+ * because there is nothing else, goes on being counted: "+0-1" becomes "+0-2".
+ */
 export function afterOneTry(name: EntryName): EntryName {
   const { sequence, counter } = name;
-  if (counter === undefined || counter.left === 0) return name;
-  return { sequence, counter: { left: counter.left - 1, done: counter.done + 1 } };
+  if (counter === undefined) return name;
+  return { sequence, counter: { left: Math.max(0, counter.left - 1), done: counter.done + 1 } };
 }

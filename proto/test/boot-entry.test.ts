@@ -77,7 +77,7 @@ describe('boot-loader entries', () => {
       ['keel-7+1.conf', 1, 'keel-7+0-1.conf'],
       ['keel-7+9.conf', 1, 'keel-7+8-1.conf'],
       ['keel-7+9.conf', 9, 'keel-7+0-9.conf'],
-      ['keel-7+9.conf', 12, 'keel-7+0-9.conf'],
+      ['keel-7+9.conf', 12, 'keel-7+0-12.conf'],
       ['keel-7.conf', 3, 'keel-7.conf'],
     ];
     for (const [from, count, to] of cases) assert.equal(walk(from, count), to);

@@ -176,7 +176,9 @@ describe('plans for loader entries', () => {
     const cases: readonly [string | undefined, string | undefined, boolean | undefined][] = [
       ['keel-7+8-1.conf', 'keel-7+9.conf', true],
       ['keel-7+0-1.conf', 'keel-7+1.conf', true],
-      ['keel-7+0-9.conf', 'keel-7+0-9.conf', true],
+      ['keel-7+0-10.conf', 'keel-7+0-9.conf', true],
+      ['keel-7+0-9.conf', 'keel-7+0-9.conf', false],
+      ['keel-7+8-1.conf', 'keel-7.conf', true],
       ['keel-7+9.conf', 'keel-7+9.conf', false],
       ['keel-7+1.conf', 'keel-7+1.conf', false],
       ['keel-7+7-2.conf', 'keel-7+9.conf', false],

@@ -153,10 +153,9 @@ export function showsSpentTry(
   if (counter === undefined) return undefined;
   // What the loader saw before it counted is in its variable; what it left is on the disk.
   const spent = afterOneTry(selected).counter;
-  if (selected.counter !== undefined && selected.counter.left > 0) {
-    return counter.left === spent?.left && counter.done === spent.done;
-  }
-  return counter.done > 0;
+  return spent === undefined
+    ? counter.done > 0
+    : counter.left === spent.left && counter.done === spent.done;
 }
 
 /** Changes that make sure that the loader has the running system, committed. None when it has. */
