@@ -4,10 +4,13 @@ import { createHash } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BundleManifest } from '@keelos/proto/bundle.ts';
-import { SIGNATURE_CONTEXT } from '@keelos/proto/bundle.ts';
+import { SIGNATURE_CONTEXT, TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
+import { judgeSignatures } from '@keelos/proto/bundle-signature.ts';
+import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { readBytes, tool } from '@keelos/tests/disk.ts';
 import { type Ended, runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
+import { bundleReader } from '@keelos/ts-agent/sys/bundle-reader.ts';
 import { findBuiltNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 
@@ -103,6 +106,24 @@ describe('a bundle of the built image', function () {
     };
     assert.match(await verify(Buffer.concat([Buffer.from(SIGNATURE_CONTEXT), bytes])), /Success/);
     await assert.rejects(verify(bytes));
+  });
+
+  it('is read by the keel in the image, started as the process that verifies', async () => {
+    const root = join(dir, 'extracted');
+    await tool('unsquashfs', '-n', '-q', '-d', root, bundle, 'usr/bin/keel', 'etc/keel');
+    const program = { executable: join(root, 'usr/bin/keel'), argv0: VERIFIER_NAME, args: [] };
+    const { readBundle, readTrust } = bundleReader({ program, log: () => {} });
+    const { size } = await stat(bundle);
+    const tail = await readBytes(bundle, size - TAIL_BYTES_MAX, TAIL_BYTES_MAX);
+    const read = await readBundle(tail, size);
+    assert.deepEqual(read.manifest, manifest);
+    const trust = await readTrust(await readFile(join(root, 'etc/keel/trust.json')));
+    const { signers } = judgeSignatures({ tail: read, trust, nowMs: Date.now() });
+    assert.deepEqual(signers, ['test-1']);
+    const cut = (await readFile(bundle)).subarray(0, -1);
+    await assert.rejects(readBundle(cut.subarray(-TAIL_BYTES_MAX), cut.length), {
+      code: 'E_BUNDLE_TRUNCATED',
+    });
   });
 
   it('is the same each time', async () => {
