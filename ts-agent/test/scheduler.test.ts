@@ -130,6 +130,23 @@ describe('scheduled updates', () => {
     }
   });
 
+  it('that are cut off at their start again and again are given up', async () => {
+    const world = new World();
+    world.agent().add({ ...REQUEST, when: { inSeconds: 0 } });
+    world.onStart = () => {
+      throw new TypeError('a bug that ends the agent');
+    };
+    const seen: string[] = [];
+    for (let starts = 0; starts < 5; starts += 1) {
+      const agent = world.agent();
+      agent.start();
+      await agent.look().catch(() => {});
+      agent.close();
+      seen.push(...stateOf(agent));
+    }
+    assert.deepEqual(seen, ['running', 'running', 'failed', 'failed', 'failed']);
+  });
+
   it('that were missed are not made up for', async () => {
     const world = new World();
     world.agent().add({ ...REQUEST, lateSecondsMax: 600 });

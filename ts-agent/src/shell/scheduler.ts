@@ -39,6 +39,7 @@ export const LOOK_EVERY_MS = 5_000;
 /** Between two attempts of a start that fails for a passing reason. */
 export const RETRY_MS = 120_000;
 const ID_BYTES = 4;
+const CUT_OFF = 'It was cut off at its start.';
 const SHARE_BYTES = 6;
 
 /** Reasons that may be gone in a while. */
@@ -168,7 +169,8 @@ export class Scheduler {
   async #begin(schedule: Schedule): Promise<void> {
     const { id } = schedule;
     // On the disk first: a start that the disk does not know of might come again and again.
-    this.#replace({ ...schedule, state: 'running', result: '' });
+    const result = schedule.result === CUT_OFF ? CUT_OFF : '';
+    this.#replace({ ...schedule, state: 'running', result });
     this.#ports.log(`scheduled update ${id} begins`);
     try {
       await this.#installs.start(schedule);
@@ -200,14 +202,21 @@ export class Scheduler {
     this.#replace({ ...schedule, state: outcome.kind, result: outcome.result, nextMs: 0 });
   }
 
-  /** What ran when the agent ended: without an entry in the history its install had not begun, so it waits again. */
+  /**
+   * What ran when the agent ended: without an entry in the history its install had not begun, so it waits again. Once:
+   * the install may be what ends the agent.
+   */
   async #resume(): Promise<void> {
     await this.#guarded(async () => {
       const entries = this.#installs.history();
       for (const schedule of this.#schedules.filter(({ state }) => state === 'running')) {
         if (outcomeOf(entries, schedule.id).kind !== 'unknown') continue;
-        this.#ports.log(`scheduled update ${schedule.id} was cut off at its start: it waits again`);
-        this.#replace({ ...schedule, state: 'waiting', result: 'It was cut off at its start.' });
+        this.#ports.log(`scheduled update ${schedule.id} was cut off at its start`);
+        const isFirst = schedule.result !== CUT_OFF;
+        const next = isFirst
+          ? ({ state: 'waiting', result: CUT_OFF } as const)
+          : ({ state: 'failed', result: `${CUT_OFF} Twice.`, nextMs: 0 } as const);
+        this.#replace({ ...schedule, ...next });
       }
     });
   }
