@@ -3,7 +3,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import type { AnswerVerdict, Asked, Seen } from '@keelos/ts-agent/core/http-answer.ts';
 import { judgeAnswer, rangeHeaders } from '@keelos/ts-agent/core/http-answer.ts';
 import type { HttpStage } from '@keelos/ts-agent/core/http-failure.ts';
-import { judgeFailure, TIMED_OUT } from '@keelos/ts-agent/core/http-failure.ts';
+import { judgeFailure, plainReason, TIMED_OUT } from '@keelos/ts-agent/core/http-failure.ts';
 import {
   afterFailure,
   FAILURES_IN_ROW_MAX,
@@ -213,6 +213,26 @@ describe('failures of a connection', () => {
       const verdict = judgeFailure(code, stage);
       assert.equal(`${verdict.code}${verdict.isWorthRetry ? ' again' : ''}`, expected);
     });
+  }
+});
+
+describe('what is said of a failure', () => {
+  const rows: readonly (readonly [message: string, said: string])[] = [
+    ['connect ECONNREFUSED 127.0.0.1:1', 'connect ECONNREFUSED 127.0.0.1:1'],
+    [
+      'self-signed certificate; if the root CA is installed locally, try running Node.js with x',
+      'self-signed certificate',
+    ],
+    [
+      '405D:error:0A00010B:SSL routines:tls_validate_record_header:wrong version number:a.c:77:\n',
+      'TLS: wrong version number',
+    ],
+    ['queryAaaa ENOTFOUND h.invalid', 'the name servers give no address of h.invalid (ENOTFOUND)'],
+    ['one\ntwo', 'one'],
+    ['', ''],
+  ];
+  for (const [message, said] of rows) {
+    it(JSON.stringify(said), () => assert.equal(plainReason(message), said));
   }
 });
 

@@ -32,3 +32,18 @@ export function judgeFailure(code: string, stage: HttpStage): HttpFailure {
   }
   return { code: 'E_SOURCE_UNREACHABLE', isWorthRetry: true };
 }
+
+/** OpenSSL's way to say it: thread, number, library, function, reason, file, line. */
+const OPENSSL = /^[0-9A-F]+:error:[^:]*:[^:]*:[^:]*:([^:]+):/;
+/** What Node adds for who starts it. */
+const NODE_ADVICE = /; if the root CA is installed locally.*$/s;
+const LOOK_UP = /^query\w+ (E\w+) (\S+)$/;
+
+/** The message of a failed connection in one line that an operator can read. */
+export function plainReason(message: string): string {
+  const openssl = OPENSSL.exec(message)?.[1];
+  if (openssl !== undefined) return `TLS: ${openssl}`;
+  const [, code, name] = LOOK_UP.exec(message) ?? [];
+  if (code !== undefined) return `the name servers give no address of ${name} (${code})`;
+  return message.replace(NODE_ADVICE, '').split('\n')[0]?.trim() ?? '';
+}

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeConfig, ProbeConfig } from '@keelos/proto/stored-config.ts';
 import { DEFAULT_NODE_CONFIG } from '@keelos/proto/stored-config.ts';
 import type { Verdict } from '../core/health-checks.ts';
+import { plainReason } from '../core/http-failure.ts';
 import type { Gateway, GatewayAnswer, Outcome } from '../core/outside-checks.ts';
 import {
   canonicalAddress,
@@ -176,6 +177,7 @@ async function outcomeOf(
     return { kind: 'passed', seen: await ask(AbortSignal.any([signal, late])) };
   } catch (cause) {
     if (late.aborted) return { kind: 'failed', reason: `no result within ${ms / 1_000} s` };
-    return { kind: 'failed', reason: cause instanceof Error ? cause.message : String(cause) };
+    const reason = plainReason(cause instanceof Error ? cause.message : String(cause));
+    return { kind: 'failed', reason };
   }
 }

@@ -14,7 +14,7 @@ import type { TLSSocket } from 'node:tls';
 import { connect as connectTls } from 'node:tls';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { HttpStage } from '../core/http-failure.ts';
-import { judgeFailure, TIMED_OUT } from '../core/http-failure.ts';
+import { judgeFailure, plainReason, TIMED_OUT } from '../core/http-failure.ts';
 import { basicCredentials, hostOf, portOf, shownUrl } from '../core/source-address.ts';
 import { lookUp } from './udp.ts';
 
@@ -132,7 +132,7 @@ function reasonOf(
   facts: { readonly stage: HttpStage; readonly isLate: boolean },
 ): string {
   if (facts.isLate) return LATE[facts.stage];
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = plainReason(cause instanceof Error ? cause.message : String(cause));
   return facts.stage === 'body' ? `the connection broke (${text})` : text;
 }
 
