@@ -57,6 +57,10 @@ describe('what a boot means for the release on trial', () => {
     [yes, 'open', 'boot-1', OLD, 'keel-6+9.conf>a', ['keel-7+1.conf>b'], 'armed'],
     [yes, 'open', 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
     [yes, no, 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
+    // Nothing else could be started, so the loader has taken it once more.
+    [yes, 'open', 'boot-2', NEW, 'keel-7+0-2.conf>b', [], 'trial'],
+    [no, no, 'boot-2', NEW, 'keel-7+0-2.conf>b', [], 'trial'],
+    [no, no, 'boot-2', NEW, 'keel-7+0-10.conf>b', [], 'settled'],
     [yes, 'open', 'boot-2', NEW, '', ['keel-6+9.conf>a'], 'trial'],
     [yes, 'cancelled', 'boot-2', NEW, 'keel-7+0-1.conf>b', [], 'unwanted-trial'],
     [yes, 'open', 'boot-2', NEW, 'keel-7+9.conf>b', ['keel-6+9.conf>a'], 'committed'],

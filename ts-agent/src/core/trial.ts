@@ -2,7 +2,7 @@
  * What a boot means for the release on trial, and when a trial has proved itself. Pure: time and facts are arguments.
  */
 import type { EntryName } from '@keelos/proto/boot-entry.ts';
-import { isSpent, TRIAL_TRIES } from '@keelos/proto/boot-entry.ts';
+import { COMMITTED_TRIES, isSpent } from '@keelos/proto/boot-entry.ts';
 import type {
   HistoryEntry,
   SlotRelease,
@@ -95,9 +95,12 @@ function judgeWithoutRecord({ running, entries }: BootFacts): Standing {
   return isTrialEntry(spent.name) ? { kind: 'settled' } : { kind: 'fallback', spent };
 }
 
-/** True for the name that a trial has before and after its only try. */
+/**
+ * True for the name that a trial has before and after its only try. When nothing else is left to start, the loader takes
+ * it again and counts on (`+0-2`), so what tells it from a committed entry is that it never had as many tries.
+ */
 export function isTrialEntry({ counter }: EntryName): boolean {
-  return counter !== undefined && counter.left + counter.done === TRIAL_TRIES;
+  return counter !== undefined && counter.left + counter.done < COMMITTED_TRIES;
 }
 
 /** What {@link judgeGate} remembers. */
