@@ -4,7 +4,7 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import {
   create,
@@ -164,7 +164,9 @@ export async function startFakeNode(
   }
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const sockets = new Set<TLSSocket>();
+  // All of them, also those whose handshake has not ended yet.
+  const sockets = new Set<Socket>();
+  let isClosed = false;
   const listener = createServer(
     {
       cert: identity.certificate,
@@ -174,9 +176,7 @@ export async function startFakeNode(
       minVersion: 'TLSv1.3',
       ALPNProtocols: ['h2'],
     },
-    (socket) => {
-      sockets.add(socket);
-      socket.on('close', () => sockets.delete(socket));
+    (socket: TLSSocket) => {
       socket.on('error', () => undefined);
       const shown = socket.getPeerX509Certificate();
       if (shown !== undefined) {
@@ -187,6 +187,11 @@ export async function startFakeNode(
     },
   );
   listener.on('tlsClientError', () => undefined);
+  listener.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    if (isClosed) socket.destroy();
+  });
   listener.listen(port, '127.0.0.1');
   await once(listener, 'listening');
   const bound = (listener.address() as AddressInfo).port;
@@ -200,6 +205,7 @@ export async function startFakeNode(
     calls,
     requests,
     close: async () => {
+      isClosed = true;
       server.forceShutdown();
       for (const socket of sockets) socket.destroy();
       listener.close();

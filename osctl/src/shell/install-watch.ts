@@ -1,27 +1,24 @@
 /** Shows the state of an install beside the call that feeds it. What it misses is only shown less. */
 import { UpdateService, type UpdateStatus } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import type { NodeSession } from './invocation.ts';
+import type { NodeClient } from './node-client.ts';
 
-/** States of an install that has just begun. */
+/** States of an install that has just begun, over the connection of the call that feeds it. */
 export class InstallWatch {
-  readonly #session: NodeSession;
-  readonly #timeoutMs: number;
+  readonly #client: NodeClient;
   readonly #earlierId: string;
   readonly #onStatus: (status: UpdateStatus) => void | Promise<void>;
   readonly #closed = new AbortController();
   #running: Promise<void> | undefined;
 
   constructor(
-    session: NodeSession,
+    client: NodeClient,
     options: {
-      readonly timeoutMs: number;
       /** Id of the install before, which is not shown. */
       readonly earlierId: string;
       readonly onStatus: (status: UpdateStatus) => void | Promise<void>;
     },
   ) {
-    this.#session = session;
-    this.#timeoutMs = options.timeoutMs;
+    this.#client = client;
     this.#earlierId = options.earlierId;
     this.#onStatus = options.onStatus;
   }
@@ -41,16 +38,14 @@ export class InstallWatch {
 
   async #watch(): Promise<void> {
     const { signal } = this.#closed;
-    const client = this.#session.reopen(this.#timeoutMs, { signal });
     try {
-      for await (const { status } of client.stream(UpdateService.method.watchUpdate, { id: '' })) {
+      const states = this.#client.stream(UpdateService.method.watchUpdate, { id: '' }, { signal });
+      for await (const { status } of states) {
         if (status === undefined || status.id === this.#earlierId || signal.aborted) return;
         await this.#onStatus(status);
       }
     } catch {
       // The call that feeds the install finds out what is wrong, and says so.
-    } finally {
-      client.close();
     }
   }
 }

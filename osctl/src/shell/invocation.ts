@@ -59,8 +59,8 @@ export interface NodeSession {
   readonly client: NodeClient;
   /** PEM of the pinned server certificate. */
   readonly serverCertificate: string;
-  /** A further client whose calls have at most `timeoutMs`, and end with `signal`; the caller closes it. */
-  reopen(timeoutMs: number, options?: { readonly signal: AbortSignal }): NodeClient;
+  /** A further client whose calls have at most `timeoutMs`; the caller closes it. */
+  reopen(timeoutMs: number): NodeClient;
 }
 
 /** Prints a warning on stderr. */
@@ -115,11 +115,8 @@ export async function withNode<T>(
   );
   const warning = expiryWarning(certificate, host.clock.now());
   if (warning !== undefined) warn(invocation, warning);
-  const reopen: NodeSession['reopen'] = (timeoutMs, options) =>
-    openNodeClient({
-      ...{ endpoint, identity: context, clock: host.clock, timeoutMs },
-      signal: options === undefined ? signal : AbortSignal.any([signal, options.signal]),
-    });
+  const reopen = (timeoutMs: number) =>
+    openNodeClient({ endpoint, identity: context, clock: host.clock, timeoutMs, signal });
   const client = reopen(globals.timeoutMs ?? CALL_TIMEOUT_MS);
   try {
     const { serverCertificate } = context;

@@ -37,6 +37,14 @@ export interface NodeClientOptions {
   readonly signal: AbortSignal;
 }
 
+/** How answers are taken. */
+export interface StreamOptions {
+  /** There is no deadline. */
+  readonly unbounded?: boolean;
+  /** Ends the call as well as the client's own signal does. */
+  readonly signal?: AbortSignal;
+}
+
 /** An open connection to a node. */
 export interface NodeClient {
   readonly endpoint: Endpoint;
@@ -45,11 +53,11 @@ export interface NodeClient {
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
   ): Promise<MessageShape<O>>;
-  /** One call, many answers; with `unbounded` there is no deadline. Ending the loop early cancels the call. */
+  /** One call, many answers. Ending the loop early cancels the call. */
   stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
-    options?: { readonly unbounded: boolean },
+    options?: StreamOptions,
   ): AsyncIterable<MessageShape<O>>;
   /** A call with messages in both directions, within the deadline of this client. */
   exchange<I extends DescMessage, O extends DescMessage>(
@@ -190,13 +198,13 @@ function callOn(channel: Client, options: NodeClientOptions): NodeClient['call']
 }
 
 function streamOn(channel: Client, options: NodeClientOptions): NodeClient['stream'] {
-  const { signal } = options;
   return async function* <I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageInitShape<I>,
-    { unbounded }: { readonly unbounded: boolean } = { unbounded: false },
+    { unbounded = false, signal: own }: StreamOptions = {},
   ): AsyncIterable<MessageShape<O>> {
-    const { definition, withDeadline, translated } = beginCall(method, options);
+    const signal = own === undefined ? options.signal : AbortSignal.any([options.signal, own]);
+    const { definition, withDeadline, translated } = beginCall(method, { ...options, signal });
     const pending = channel.makeServerStreamRequest<Message, Message>(
       definition.path,
       definition.requestSerialize,

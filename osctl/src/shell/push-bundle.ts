@@ -123,8 +123,7 @@ class Push {
   async #call(timeoutMs: number): Promise<UpdateStatus> {
     const { file, options } = this.#options;
     const client = this.#session.reopen(timeoutMs);
-    const watch = new InstallWatch(this.#session, {
-      timeoutMs,
+    const watch = new InstallWatch(client, {
       earlierId: this.#earlierId,
       onStatus: (status) => this.#note(status),
     });
