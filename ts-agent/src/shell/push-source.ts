@@ -14,6 +14,8 @@ import type { SourceFacts, UpdateSource } from '../sys/update-source.ts';
 
 /** Longest wait for the caller's next message. */
 export const PUSH_IDLE_MS = 60_000;
+/** A call that ends may turn out to be cancelled within this time. */
+const CANCEL_GRACE_MS = 100;
 /** Longest name of a bundle; it is shown and logged. */
 export const PUSH_NAME_CHARS_MAX = 256;
 
@@ -103,7 +105,10 @@ async function nextMessage(
         `Cannot take ${name}: the caller sent nothing for ${Math.round(idleMs / 1_000)} s`,
       );
     }
-    return next.done === true ? undefined : next.value.message;
+    if (next.done !== true) return next.value.message;
+    // A call that was cancelled ends its messages first, and says so after.
+    await sleep(CANCEL_GRACE_MS, undefined, { signal });
+    return undefined;
   } catch (cause) {
     if (cause instanceof KeelError) throw cause;
     throw new KeelError('E_CANCELLED', `Cannot take ${name}: the call has ended`, { cause });
