@@ -48,7 +48,7 @@ describe('a machine that starts', () => {
       assert.deepEqual(entryNames(hardware), [`keel-1+${left}-${9 - left}.conf`]);
     }
     assert.equal(machine.start().kind, 'runs', 'a used-up entry still starts');
-    assert.deepEqual(entryNames(hardware), ['keel-1+0-9.conf']);
+    assert.deepEqual(entryNames(hardware), ['keel-1+0-10.conf']);
     assert.deepEqual(checkFat(espOf(hardware)).errors, []);
   });
 
