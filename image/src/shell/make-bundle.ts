@@ -7,7 +7,7 @@ import { encodeManifest } from '@keelos/proto/bundle-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { bundleManifest } from '../core/bundle-manifest.ts';
 import type { ImageManifest } from '../core/image-manifest.ts';
-import { readTail, writeBundle, writeSigned } from '../sys/bundle-file.ts';
+import { readTail, writeBundle } from '../sys/bundle-file.ts';
 import { readPrivateKey } from '../sys/key-files.ts';
 import { IMAGE_FILES } from './image-files.ts';
 
@@ -45,7 +45,11 @@ export async function makeBundle(of: {
   await checkSize(uki, manifest.uki.size);
   const signatures = await signAll(encodeManifest(manifest), keys);
   const path = join(out, bundleFileName(manifest));
-  await writeBundle({ path, root, uki, manifest, signatures });
+  await writeBundle({
+    ...{ path, manifest, signatures },
+    root: { path: root, offset: 0 },
+    uki: { path: uki, offset: 0 },
+  });
   const keyIds = signatures.map(({ keyId }) => keyId).toSorted();
   return { path, manifest, keyIds, canBeUpdated: image.trust.keys.length > 0 };
 }
@@ -75,7 +79,11 @@ export async function addSignatures(of: {
     );
   }
   const { manifest } = tail;
-  await writeSigned({ bundle, path: out, manifest, signatures });
+  await writeBundle({
+    ...{ path: out, manifest, signatures },
+    root: { path: bundle, offset: manifest.root.offset },
+    uki: { path: bundle, offset: manifest.uki.offset },
+  });
   return { path: out, manifest, keyIds: signatures.map(({ keyId }) => keyId).toSorted() };
 }
 

@@ -13,7 +13,7 @@ import {
 } from '@keelos/proto/bundle.ts';
 import { encodeTail } from '@keelos/proto/bundle-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { writeWhole } from './whole-file.ts';
+import { writeSynced } from './synced-file.ts';
 
 const COPY_BYTES = 1024 * 1024;
 const SQUASHFS_MAGIC = 'hsqs';
@@ -76,16 +76,18 @@ export async function hashPart(file: FileHandle, part: BundlePart): Promise<stri
   return hash.digest('hex');
 }
 
-/** Where a part comes from: a file, and where in it. */
-interface PartSource {
-  readonly name: string;
+/** Where a part comes from. */
+export interface PartSource {
   readonly path: string;
+  /** Where in the file it begins. */
   readonly offset: number;
-  readonly part: BundlePart;
 }
 
-async function copyPart(to: FileHandle, source: PartSource): Promise<void> {
-  const { name, path, offset, part } = source;
+async function copyPart(
+  to: FileHandle,
+  { path, offset }: PartSource,
+  { name, part }: { readonly name: string; readonly part: BundlePart },
+): Promise<void> {
   const from = await open(path, 'r');
   try {
     const hash = createHash('sha256');
@@ -105,46 +107,22 @@ async function copyPart(to: FileHandle, source: PartSource): Promise<void> {
 }
 
 /**
- * Writes a bundle of the files of an image.
+ * Writes a bundle, in the place of whatever is at `path`, which may be the file that its parts come from.
  *
- * @throws KeelError E_IMAGE_INVALID when a file is not what the manifest says
+ * @throws KeelError E_IMAGE_INVALID when a part is not what the manifest says
  */
 export async function writeBundle(of: {
   readonly path: string;
-  readonly root: string;
-  readonly uki: string;
+  readonly root: PartSource;
+  readonly uki: PartSource;
   readonly manifest: BundleManifest;
   readonly signatures: readonly BundleSignature[];
 }): Promise<void> {
   const { path, root, uki, manifest, signatures } = of;
-  await writeWhole(path, async (to) => {
-    await copyPart(to, { name: 'root', path: root, offset: 0, part: manifest.root });
-    await copyPart(to, { name: 'kernel image', path: uki, offset: 0, part: manifest.uki });
-    await writeTail(to, manifest, signatures);
+  await writeSynced(path, async (to) => {
+    await copyPart(to, root, { name: 'root', part: manifest.root });
+    await copyPart(to, uki, { name: 'kernel image', part: manifest.uki });
+    const tail = encodeTail(manifest, signatures);
+    await to.write(tail, 0, tail.length, manifest.uki.offset + manifest.uki.size);
   });
-}
-
-/** Writes a bundle with other signatures; `path` may be that of the bundle itself. */
-export async function writeSigned(of: {
-  readonly bundle: string;
-  readonly path: string;
-  readonly manifest: BundleManifest;
-  readonly signatures: readonly BundleSignature[];
-}): Promise<void> {
-  const { bundle, path, manifest, signatures } = of;
-  const { root, uki } = manifest;
-  await writeWhole(path, async (to) => {
-    await copyPart(to, { name: 'root', path: bundle, offset: root.offset, part: root });
-    await copyPart(to, { name: 'kernel image', path: bundle, offset: uki.offset, part: uki });
-    await writeTail(to, manifest, signatures);
-  });
-}
-
-async function writeTail(
-  to: FileHandle,
-  manifest: BundleManifest,
-  signatures: readonly BundleSignature[],
-): Promise<void> {
-  const tail = encodeTail(manifest, signatures);
-  await to.write(tail, 0, tail.length, manifest.uki.offset + manifest.uki.size);
 }
