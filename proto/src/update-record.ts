@@ -22,19 +22,26 @@ export const UPDATE_PATHS = {
   crashReport: `${UPDATE_DIR}/crash-report.txt`,
 } as const;
 
+/** Payload {@link TrialRecord}. */
 export const TRIAL_RECORD: RecordKind = { kind: 'trial', version: 1 };
+/** Payload {@link ResumeRecord}. */
 export const RESUME_RECORD: RecordKind = { kind: 'resume', version: 1 };
+/** Payload `{ entries: HistoryEntry[] }`. */
 export const HISTORY_RECORD: RecordKind = { kind: 'update-history', version: 1 };
+/** Payload `{ roots: FailedRoot[] }`. */
 export const FAILED_ROOTS_RECORD: RecordKind = { kind: 'failed-roots', version: 1 };
+/** Payload `{ schedules: Schedule[] }`. */
 export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
+/** Payload `{ epoch: number }`: the lowest that is taken. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
 /** Entries of the history that are kept. */
 export const HISTORY_MAX = 100;
 /** Remembered roots. */
 export const FAILED_ROOTS_MAX = 64;
-/** Pieces of evidence in one entry of the history, and characters in each. */
+/** Pieces of evidence in one entry of the history. */
 export const EVIDENCE_MAX = 16;
+/** Characters in each piece. */
 export const EVIDENCE_CHARS_MAX = 4096;
 
 /** Default of `--health-check-timeout`, in seconds. */
