@@ -133,6 +133,32 @@ describe('boot state', () => {
     await assert.rejects(boot.read(), fails('E_ESP_DAMAGED'));
   });
 
+  it('goes on where the kernel image of another release cannot be read', async () => {
+    const { world, boot } = node();
+    await boot.placeKernelImage(imageOf(OTHER));
+    await boot.arm(release(2, OTHER));
+    const esp = world.files.files.get('/dev/vda1');
+    assert.ok(Buffer.isBuffer(esp));
+    // Its first cluster, as its directory entry has it, is one that leads nowhere.
+    const name = kernelImagePath(OTHER.rootHash).split('/').at(-1)?.slice(0, 6).toUpperCase() ?? '';
+    const at = esp.indexOf(`${name}~1EFI`, 0, 'latin1');
+    assert.ok(at > 0);
+    esp.writeUInt16LE(0xfff0, at + 20);
+    await boot.putBackTries();
+    const picture = await boot.read();
+    assert.deepEqual(
+      picture.entries.map(({ fileName, rootHash, isImageThere }) => [
+        ...[fileName, rootHash, isImageThere],
+      ]),
+      [
+        ['keel-2+1.conf', undefined, true],
+        ['keel-1+9.conf', RUNNING.rootHash, true],
+      ],
+    );
+    await boot.disarmOther();
+    assert.deepEqual(await names(boot), ['keel-1+9.conf']);
+  });
+
   it('does not arm what would not be next, and says what is', async () => {
     const { boot } = node();
     await assert.rejects(boot.arm(release(2, OTHER)), /keel-1\+8-1.conf is next/);

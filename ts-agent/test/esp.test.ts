@@ -213,6 +213,43 @@ describe('EFI system partition', function () {
     }
   });
 
+  it('damaged anywhere, ends every change with an error of the table or a whole result', async () => {
+    const random = seeded(SEED);
+    const tableAt = 32 * 512;
+    const dataAt = base.indexOf(Buffer.from('EFI        '));
+    const places = [
+      ...Array.from({ length: 60 }, (_, at) => 11 + at),
+      ...Array.from({ length: 120 }, () => tableAt + Math.floor(random() * 160)),
+      ...Array.from({ length: 200 }, () => dataAt + Math.floor(random() * 4096)),
+    ];
+    let failed = 0;
+    for (const place of places) {
+      const start = (place >> 9) << 9;
+      const sector = Buffer.from(base.subarray(start, start + 512));
+      sector.writeUInt8(
+        (sector[place - start] ?? 0) ^ (1 + Math.floor(random() * 255)),
+        place - start,
+      );
+      const disk = new OverlayDisk(base, new Map([[place >> 9, sector]]));
+      for (const change of [
+        (esp: Esp) => esp.reclaim(),
+        (esp: Esp) => esp.write('EFI/keel/new.efi', bytesOf(3_000), 3_000),
+        (esp: Esp) => esp.rename('loader/entries/keel-1+9.conf', 'keel-1+8-1.conf'),
+        (esp: Esp) => esp.remove('EFI/keel/01234567.efi'),
+      ]) {
+        try {
+          await change(await Esp.open(disk));
+        } catch (error) {
+          failed += 1;
+          const isKnown = error instanceof KeelError || error instanceof TypeError;
+          assert.ok(isKnown, `byte ${place}, seed ${SEED}: ${error}`);
+        }
+      }
+      assert.equal(disk.sizeBytes, base.length);
+    }
+    assert.ok(failed > 20 && failed < places.length * 4, `${failed} errors`);
+  });
+
   const operations: readonly [string, (esp: Esp) => Promise<unknown>][] = [
     ['write', (esp) => esp.write('EFI/keel/89abcdef.efi', bytesOf(3_000, 9), 3_000)],
     ['arm', (esp) => esp.rename('loader/entries/keel-2.new', 'keel-2+1.conf')],
@@ -220,12 +257,13 @@ describe('EFI system partition', function () {
     ['remove an entry', (esp) => esp.remove('loader/entries/keel-1+9.conf')],
     ['remove a kernel image', (esp) => esp.remove('EFI/keel/01234567.efi')],
     ['folders', (esp) => esp.write('new/deep/a.conf', bytesOf(10), 10)],
-    ['reclaim', (esp) => esp.reclaim()],
+    ['reclaim, with clusters lost and tables that differ', (esp) => esp.reclaim()],
   ];
   for (const [name, operate] of operations) {
     it(`is whole after a cut anywhere in: ${name}`, async () => {
       const start = new OverlayDisk(base);
       await (await Esp.open(start)).write('loader/entries/keel-2.new', Buffer.from('efi /x\n'), 7);
+      if (name.startsWith('reclaim')) await loseClusters(start);
       const disk = new OverlayDisk(base, start.sectors);
       const esp = await Esp.open(disk);
       const before = await contents(esp, FOLDERS);
@@ -236,8 +274,19 @@ describe('EFI system partition', function () {
         states += 1;
         await survives(state.sectors, { before, after, name: `${state.name}, seed ${SEED}` });
       }
-      assert.ok(states >= disk.calls.length);
+      assert.ok(disk.calls.length > 1 && states >= disk.calls.length);
     });
+  }
+
+  /** A write that was cut when the first of the two tables was written. */
+  async function loseClusters(disk: OverlayDisk): Promise<void> {
+    const other = new OverlayDisk(base, disk.sectors);
+    await (await Esp.open(other)).write('EFI/keel/lost.efi', bytesOf(90_000), 90_000);
+    const tableAt = other.calls.indexOf('flush') + 1;
+    for (const call of other.calls.slice(0, tableAt + 1)) {
+      if (call === 'flush') continue;
+      for (const { sector, bytes } of call) disk.sectors.set(sector, bytes);
+    }
   }
 
   async function survives(

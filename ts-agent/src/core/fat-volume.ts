@@ -130,6 +130,8 @@ export class FatVolume {
   async #folderAt(firstCluster: number): Promise<FatFolder> {
     const max = Math.ceil(DIRECTORY_BYTES_MAX / this.shape.clusterBytes);
     const clusters = this.chain(firstCluster, max);
+    // Nothing is free only because the way to it is lost, and nothing is written behind what is not there.
+    if (clusters.length === 0) refuse(`a directory in cluster ${firstCluster}`);
     const bytes = await this.#clusters(clusters);
     return { clusters, bytes, records: fatRecords(bytes) };
   }

@@ -308,19 +308,35 @@ function newestFirst(fileNames: readonly string[]): string[] {
   return fileNames.toSorted((a, b) => entryNameOf(b).sequence - entryNameOf(a).sequence);
 }
 
+/** Reads an entry and what its kernel image says. What is damaged there says nothing, and does not hide the others. */
 async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
-  const text = (await esp.read(`${ENTRIES_DIR}/${fileName}`, ENTRY_BYTES_MAX)) ?? Buffer.alloc(0);
-  const parsed = parseEntryText(text.toString('utf8')) ?? { version: '', uki: '' };
+  const text = await unlessDamaged(esp.read(`${ENTRIES_DIR}/${fileName}`, ENTRY_BYTES_MAX));
+  const parsed = parseEntryText(text?.toString('utf8') ?? '') ?? { version: '', uki: '' };
   const header =
-    parsed.uki === '' ? undefined : await esp.read(parsed.uki, KERNEL_IMAGE_HEADER_BYTES);
+    parsed.uki === ''
+      ? undefined
+      : await unlessDamaged(esp.read(parsed.uki, KERNEL_IMAGE_HEADER_BYTES), Buffer.alloc(0));
   const place = header === undefined ? undefined : commandLinePlace(header);
-  const line = place === undefined ? undefined : await esp.readRange(parsed.uki, place);
+  const line =
+    place === undefined ? undefined : await unlessDamaged(esp.readRange(parsed.uki, place));
   const hash = parseVerityTable(line?.toString('latin1') ?? '')?.rootHash;
   return {
     ...{ fileName, name: entryNameOf(fileName), ...parsed },
     isImageThere: header !== undefined,
     ...(hash === undefined ? {} : { rootHash: hash }),
   };
+}
+
+async function unlessDamaged(
+  reading: Promise<Buffer | undefined>,
+  instead?: Buffer,
+): Promise<Buffer | undefined> {
+  try {
+    return await reading;
+  } catch (cause) {
+    if (!(cause instanceof KeelError)) throw cause;
+    return instead;
+  }
 }
 
 /** SHA-256 of a file; empty when there is none. */
