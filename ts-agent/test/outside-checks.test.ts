@@ -10,7 +10,10 @@ import {
 import { ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { ProbeConfig } from '@keelos/proto/stored-config.ts';
+import { DEFAULT_NODE_CONFIG, STORED_CONFIG } from '@keelos/proto/stored-config.ts';
 import type { Verdict } from '@keelos/ts-agent/core/health-checks.ts';
 import type { GatewayAnswer, Outcome } from '@keelos/ts-agent/core/outside-checks.ts';
 import {
@@ -27,7 +30,7 @@ import { OutsideChecks } from '@keelos/ts-agent/shell/outside-checks.ts';
 import { systemClock } from '@keelos/ts-agent/sys/clock.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import { askProbe, knock } from '@keelos/ts-agent/sys/probe.ts';
-import { check, enrolledNode, Openings } from './agent-fixture.ts';
+import { check, enrolledNode, FakeWorld, Openings, TestClient } from './agent-fixture.ts';
 import { HostileServer, send } from './hostile-server.ts';
 import { makeCertificate } from './openssl-certificates.ts';
 
@@ -341,6 +344,24 @@ describe('checks of what is outside', () => {
       checks.checks().map(([name]) => name),
       [REACH_CHECK],
     );
+  });
+
+  it('a configuration that an older release has stored is in force, and can be changed', async () => {
+    const world = new FakeWorld();
+    const { probes: _p, update: _u, health: _h, ...config } = DEFAULT_NODE_CONFIG;
+    const stored = { revision: 3, timeMs: 0, subject: 'a', fingerprint: 'b', yaml: 'c', config };
+    world.state.replace(NODE_PATHS.nodeConfig, encodeRecord(STORED_CONFIG, stored));
+    const agent = openings.add(await world.start());
+    const client = openings.add(new TestClient(agent, makeCertificate()));
+    await client.enrol(world.token);
+    assert.equal((await check(client, REACH_CHECK)).state, HealthState.HEALTHY);
+    const yaml = 'apiVersion: keel/v1\nhealth: {networkTarget: "h:1"}\n';
+    const { changes, revision } = await client.call(ConfigService, 'applyConfig', { yaml });
+    assert.deepEqual(
+      changes.map(({ path }) => path),
+      ['health.networkTarget'],
+    );
+    assert.equal(revision, 4n);
   });
 
   it('a probe of the configuration is in force at once, and makes the node unhealthy', async () => {
