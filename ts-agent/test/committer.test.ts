@@ -124,6 +124,22 @@ describe('the agent at its start', () => {
     assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
   });
 
+  it('a committed release whose entry is gone is told, too', async () => {
+    const { node } = await armed();
+    await node.boot();
+    assert.equal(await node.committer.run(), 'committed');
+    await node.bootState.removeEntry(2);
+    assert.equal(await node.boot(), '0.1.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.match(
+      historyOf(node)[0] ?? '',
+      /^committed 0\.2\.0 in slot b gave way\. Its boot entry is gone/,
+    );
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'settled');
+    assert.equal(historyOf(node).length, 2);
+  });
+
   it('a committed release that used up its tries is told once, and its entry stays', async () => {
     const { node } = await armed();
     await node.boot();

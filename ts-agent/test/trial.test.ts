@@ -79,8 +79,49 @@ describe('what a boot means for the release on trial', () => {
     const what = `${record ? 'record' : 'none'} ${outcome ?? ''} ${bootId} ${rootHash[0]} ${own} ${others}`;
     it(`${kind}: ${what}`, () => {
       const entries = [...(own === '' ? [] : [own]), ...others].map(entry);
-      const running = own === '' ? { rootHash } : { rootHash, entry: entry(own) };
-      assert.equal(judgeBoot({ bootId, running, entries, record, outcome }).kind, kind);
+      const place = { rootHash, slot: 'a' } as const;
+      const running = own === '' ? place : { ...place, entry: entry(own) };
+      assert.equal(
+        judgeBoot({ bootId, running, entries, record, outcome, lastCommitted: no }).kind,
+        kind,
+      );
+    });
+  }
+});
+
+describe('what a boot means when the history says what ought to run', () => {
+  // last committed, running root, running entry, other entries, cause
+  const TABLE: readonly [string, string, string, readonly string[], RegExp | 'settled'][] = [
+    ['a', 'a', 'keel-6+8-1.conf>a', ['keel-7+0-9.conf>b'], 'settled'],
+    ['b', 'b', 'keel-7+8-1.conf>b', ['keel-6+9.conf>a'], 'settled'],
+    ['b', 'b', '', [], 'settled'],
+    ['b', 'a', 'keel-6+8-1.conf>a', ['keel-7+0-9.conf>b'], /used up its tries/],
+    [
+      'b',
+      'a',
+      'keel-6+8-1.conf>a',
+      ['keel-7+0-9.conf>b', 'keel-5+0-9.conf>b'],
+      /used up its tries/,
+    ],
+    ['b', 'a', 'keel-6+8-1.conf>a', [], /entry is gone/],
+    ['b', 'a', '', [], /entry is gone/],
+    ['b', 'a', 'keel-6+8-1.conf>a', ['keel-7+9.conf>b'], /passed it over/],
+  ];
+  for (const [last, root, own, others, expected] of TABLE) {
+    it(`${last} was committed, ${root} runs: ${own} ${others}: ${expected}`, () => {
+      const entries = [...(own === '' ? [] : [own]), ...others].map(entry);
+      const place = { rootHash: root.repeat(64), slot: 'a' } as const;
+      const to = { slot: 'b', version: '2', rootHash: last.repeat(64) } as const;
+      const standing = judgeBoot({
+        ...{ bootId: 'boot-2', entries, record: undefined, outcome: undefined },
+        running: own === '' ? place : { ...place, entry: entry(own) },
+        lastCommitted: { id: 'one', to },
+      });
+      if (expected === 'settled') return assert.equal(standing.kind, 'settled');
+      assert.equal(standing.kind, 'fallback');
+      if (standing.kind !== 'fallback') return;
+      assert.deepEqual([standing.id, standing.from], ['fallback-one', to]);
+      assert.match(standing.cause, expected);
     });
   }
 });

@@ -23,12 +23,14 @@ export const DEFAULT_POLICY: TrialPolicy = {
 /** What is known at the start of the agent. */
 export interface BootFacts {
   readonly bootId: string;
-  readonly running: Pick<SlotRelease, 'rootHash'> & { readonly entry?: PictureEntry };
+  readonly running: Pick<SlotRelease, 'rootHash' | 'slot'> & { readonly entry?: PictureEntry };
   readonly entries: readonly PictureEntry[];
   /** Undefined when nothing is on trial, or its record is lost. */
   readonly record: TrialRecord | undefined;
   /** How the history says that the record's update ended. */
   readonly outcome: HistoryEntry['outcome'] | undefined;
+  /** The newest entry of the history that was committed: what ought to run. */
+  readonly lastCommitted: Pick<HistoryEntry, 'id' | 'to'> | undefined;
 }
 
 /** What this boot is. */
@@ -49,8 +51,16 @@ export type Standing =
   | { readonly kind: 'untried'; readonly record: TrialRecord; readonly cause: string }
   /** Its end was written down before; what comes after that was cut off. */
   | { readonly kind: 'closed'; readonly record: TrialRecord }
-  /** A committed release has used up its tries, and this older one runs instead. */
-  | { readonly kind: 'fallback'; readonly spent: PictureEntry };
+  /** A committed release ought to run, and another one does; `id` is the same whenever this is found again. */
+  | {
+      readonly kind: 'fallback';
+      readonly id: string;
+      readonly from: SlotRelease;
+      readonly cause: string;
+    };
+
+/** Digits of a root hash in the id of a fallback. */
+const ID_DIGITS = 8;
 
 const NOT_STARTED =
   'The release was not started: the firmware did not start the boot loader that had to try it.';
@@ -80,19 +90,40 @@ export function judgeBoot(facts: BootFacts): Standing {
     : { kind: 'untried', record, cause: NOT_STARTED };
 }
 
-function judgeWithoutRecord({ running, entries }: BootFacts): Standing {
+const SPENT =
+  'It has used up its tries: its root is damaged, or it lost power before it was healthy, again and again.';
+const ENTRY_GONE = 'Its boot entry is gone from the EFI system partition.';
+const PASSED_OVER = 'The boot loader passed it over: its kernel image is damaged or gone.';
+
+function judgeWithoutRecord(facts: BootFacts): Standing {
+  const { running, entries, lastCommitted } = facts;
   const { entry } = running;
   if (entry !== undefined && isTrialEntry(entry.name)) {
     return { kind: 'trial', record: undefined, sequence: entry.name.sequence };
   }
-  const sequence = entry?.name.sequence ?? 0;
+  if (lastCommitted === undefined) return judgeWithoutHistory(facts);
+  const { id, to } = lastCommitted;
+  if (to.rootHash === running.rootHash) return { kind: 'settled' };
+  const own = entries.filter(({ rootHash }) => rootHash === to.rootHash);
+  const isSpentUp = own.length > 0 && own.every(({ name }) => isSpent(name));
+  const cause = isSpentUp ? SPENT : own.length > 0 ? PASSED_OVER : ENTRY_GONE;
+  return { kind: 'fallback', id: `fallback-${id}`, from: to, cause };
+}
+
+/** The loader's entries alone tell less: only that one of more tries than a trial has used them up. */
+function judgeWithoutHistory({ running, entries }: BootFacts): Standing {
+  const { entry } = running;
+  if (entry === undefined) return { kind: 'settled' };
   const spent = entries
     .filter(({ name, rootHash }) => isSpent(name) && rootHash !== running.rootHash)
-    .filter(({ name }) => name.sequence > sequence)
+    .filter(({ name }) => name.sequence > entry.name.sequence)
     .sort((a, b) => b.name.sequence - a.name.sequence)[0];
-  if (entry === undefined || spent === undefined) return { kind: 'settled' };
   // A spent trial without a record was settled before, or its record is lost: either way nothing committed has rotted.
-  return isTrialEntry(spent.name) ? { kind: 'settled' } : { kind: 'fallback', spent };
+  if (spent === undefined || isTrialEntry(spent.name)) return { kind: 'settled' };
+  const { version, rootHash = '' } = spent;
+  const slot = spent.slot ?? (running.slot === 'a' ? 'b' : 'a');
+  const id = `fallback-${spent.name.sequence}-${rootHash.slice(0, ID_DIGITS)}`;
+  return { kind: 'fallback', id, from: { slot, version, rootHash }, cause: SPENT };
 }
 
 /**

@@ -102,18 +102,19 @@ export class Committer {
   }
 
   async #standing({ running, entries }: BootPicture): Promise<Standing> {
-    const { facts } = this.#ports;
-    const record = attempt(this.#ports.log, 'trial record', () => trialRecord(this.#ports));
-    const outcome =
-      record && attempt(this.#ports.log, 'history', () => this.#engine.history.find(record.id));
+    const { facts, log } = this.#ports;
+    const record = attempt(log, 'trial record', () => trialRecord(this.#ports));
+    this.#ledger.closeOrphans(record, running);
+    const history = attempt(log, 'history', () => this.#engine.history.entries()) ?? [];
     const bootId = await facts.bootId();
-    return judgeBoot({ running, entries, record, bootId, outcome: outcome?.outcome });
+    const outcome = history.find(({ id }) => id === record?.id)?.outcome;
+    const lastCommitted = history.find((entry) => entry.outcome === 'committed');
+    return judgeBoot({ running, entries, record, bootId, outcome, lastCommitted });
   }
 
   /** Undefined when nothing keeps the tries from being put back. */
   async #settle(standing: Standing, picture: BootPicture): Promise<CommitterOutcome | undefined> {
     const record = 'record' in standing ? standing.record : undefined;
-    this.#ledger.closeOrphans(record);
     if (record !== undefined && standing.kind !== 'closed') {
       this.#ledger.show(record, standing.kind === 'armed' ? 'armed' : 'trial');
     }
@@ -140,7 +141,7 @@ export class Committer {
         await this.#ledger.clear(standing.record);
         return undefined;
       case 'fallback':
-        this.#ledger.fellBack(standing.spent, running);
+        this.#ledger.fellBack(standing, running);
         return undefined;
     }
   }
@@ -202,10 +203,8 @@ export class Committer {
       raiseEpochFloor(this.#ports, (await runningTrust(this.#ports)).epoch);
     });
     attempt(this.#ports.log, 'failed roots', () => forgiveRoot(this.#ports, running.rootHash));
+    this.#ledger.committed(running.rootHash);
     if (record === undefined) return;
-    attempt(this.#ports.log, 'history', () =>
-      this.#engine.history.close(record.id, { outcome: 'committed' }),
-    );
     attempt(this.#ports.log, 'trial record', () => forgetTrial(this.#ports));
     discardTrialEvidence(this.#ports);
     this.#engine.progress.change({ phase: 'committed', waitingFor: [] });

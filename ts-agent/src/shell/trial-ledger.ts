@@ -1,7 +1,8 @@
 /** Writes down how trials ended that this boot did not see end: history, failed roots, status; and clears up after them. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { SlotRelease, TrialRecord } from '@keelos/proto/update-record.ts';
-import type { Standing } from '../core/trial.ts';
+import type { BootPicture } from '../core/boot-state.ts';
+import { isTrialEntry, type Standing } from '../core/trial.ts';
 import { NO_UPDATE } from '../core/update-status.ts';
 import { discardTrialEvidence, findTrialEvidence } from './trial-evidence.ts';
 import type { UpdateEngine } from './update-engine.ts';
@@ -47,15 +48,30 @@ export class TrialLedger {
     this.#engine = engine;
   }
 
-  /** Installs that ended with the agent, or the machine, that ran them. */
-  closeOrphans(trial: TrialRecord | undefined): void {
+  /**
+   * Closes what nobody will close any more: installs that ended with the agent, or the machine, that ran them, and those
+   * of the running release, when it is committed and the disk did not take that word.
+   */
+  closeOrphans(trial: TrialRecord | undefined, { rootHash, entry }: BootPicture['running']): void {
     const { history } = this.#engine;
     // One may have begun since this agent started.
     const living = [trial?.id, this.#engine.status().id];
+    const isOnTrial = entry !== undefined && isTrialEntry(entry.name);
     attempt(this.#ports.log, 'history', () => {
       const open = history.entries().filter(({ outcome }) => outcome === 'open');
-      for (const { id } of open.filter((one) => !living.includes(one.id))) {
-        history.close(id, { outcome: 'failed', cause: WENT_DOWN });
+      for (const { id, to } of open.filter((one) => !living.includes(one.id))) {
+        if (to.rootHash !== rootHash) history.close(id, { outcome: 'failed', cause: WENT_DOWN });
+        else if (!isOnTrial) history.close(id, { outcome: 'committed' });
+      }
+    });
+  }
+
+  /** The running release is committed. Its record may be lost; its root tells which entries are its own. */
+  committed(rootHash: string): void {
+    const { history } = this.#engine;
+    attempt(this.#ports.log, 'history', () => {
+      for (const { id, to } of history.entries()) {
+        if (to.rootHash === rootHash) history.close(id, { outcome: 'committed' });
       }
     });
   }
@@ -109,20 +125,19 @@ export class TrialLedger {
     attempt(this.#ports.log, 'trial record', () => forgetTrial(this.#ports));
   }
 
-  /** A committed release has used up its tries. Its entry stays: it boots when nothing better is there. */
-  fellBack(spent: Extract<Standing, { kind: 'fallback' }>['spent'], running: SlotRelease): void {
-    const { version, rootHash = '', slot = running.slot === 'a' ? 'b' : 'a' } = spent;
-    const id = `fallback-${spent.name.sequence}-${rootHash.slice(0, 8)}`;
+  /** A committed release gave way. Its entry stays, if it has one: it boots when nothing better is there. */
+  fellBack(found: Extract<Standing, { kind: 'fallback' }>, running: SlotRelease): void {
+    const { id, from } = found;
     const nowMs = this.#ports.clock.nowMs();
-    const cause = `Slot ${slot} has used up its tries: its root is damaged, or it lost power before it was healthy, again and again.`;
+    const cause = `${from.version} in slot ${from.slot} gave way. ${found.cause}`;
     attempt(this.#ports.log, 'history', () => {
       if (this.#engine.history.find(id) !== undefined) return;
       this.#engine.history.put({
-        ...{ id, kind: 'rollback', automatic: true, who: '', reason: '', code: '' },
-        ...{ from: { slot, version, rootHash }, to: running, outcome: 'committed', cause },
-        ...{ startedMs: nowMs, endedMs: nowMs },
+        ...{ id, from, cause, kind: 'rollback', automatic: true, who: '', reason: '', code: '' },
+        ...{ to: running, outcome: 'committed', startedMs: nowMs, endedMs: nowMs },
         evidence: findTrialEvidence(this.#ports).evidence,
       });
+      this.#ports.log(cause);
       discardTrialEvidence(this.#ports);
     });
   }
