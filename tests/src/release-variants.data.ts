@@ -41,7 +41,10 @@ export const RELEASE_VARIANTS = {
     root: 'second',
     age: 9,
     commandLine: (line) =>
-      line.replace(/dm-mod\.waitfor=PARTUUID=[0-9a-f]{8}/, 'dm-mod.waitfor=PARTUUID=00000000'),
+      line
+        .replace(/dm-mod\.waitfor=PARTUUID=[0-9a-f]{8}/, 'dm-mod.waitfor=PARTUUID=00000000')
+        // What a test need not wait for.
+        .replace('softdog.soft_margin=120', 'softdog.soft_margin=20'),
     why: 'the kernel waits for a partition that is not there',
   },
   'init-throws': { root: 'faulty', age: 11, fault: 'init-throws', why: 'PID 1 throws' },

@@ -33,6 +33,18 @@ describe("a crash's pieces", () => {
     assert.equal(joinCrash(PANIC.toReversed()), PANIC_TEXT);
   });
 
+  it('belong together although writing them took longer than a second', () => {
+    const slow = PANIC.map((piece, index) => ({ ...piece, name: name(index + 1, SECOND + index) }));
+    assert.equal(joinCrash(slow), PANIC_TEXT);
+    // The same crash at every boot, one after the other.
+    const earlier = PANIC.map(({ text }, index) => ({
+      name: name(index + 1, SECOND - 30 + index),
+      text: text.replaceAll('] ', '] earlier '),
+    }));
+    assert.equal(joinCrash([...slow, ...earlier]), PANIC_TEXT);
+    assert.match(joinCrash(earlier), /^\[ {4}1.0\] earlier first/);
+  });
+
   it('of the newest crash count; what is no piece is passed over', () => {
     const older = { name: name(1, SECOND - 60), text: 'Panic#1 Part1\nolder' };
     const others = [

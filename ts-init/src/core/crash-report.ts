@@ -20,23 +20,24 @@ const PIECE = /^(\w+)#(\d+) Part(\d+)\n/;
 const PRIORITY = /^<\d+>/gm;
 
 interface Piece {
+  readonly id: number;
+  /** Reason and count: "Panic 1". */
   readonly crash: string;
   readonly part: number;
-  readonly id: number;
   readonly text: string;
 }
 
 /** The newest crash as text, oldest line first, at most {@link CRASH_BYTES_MAX}; empty when there is none. */
 export function joinCrash(files: readonly PstoreFile[]): string {
-  const pieces = files.flatMap((file) => pieceFrom(file) ?? []);
-  const newest = pieces.reduce<Piece | undefined>(
-    (best, piece) => (best === undefined || piece.id > best.id ? piece : best),
-    undefined,
-  );
-  if (newest === undefined) return '';
+  // In the order in which they were written: a crash is a row of parts 1, 2, 3, which may take longer than a second.
+  const pieces = files.flatMap((file) => pieceFrom(file) ?? []).sort((a, b) => a.id - b.id);
+  const start = pieces.findLastIndex(({ crash, part }, index) => {
+    const before = pieces[index - 1];
+    return before === undefined || before.crash !== crash || before.part >= part;
+  });
   const lines = pieces
-    .filter(({ crash }) => crash === newest.crash)
-    .sort((a, b) => b.part - a.part)
+    .slice(Math.max(0, start))
+    .reverse()
     .flatMap(({ text }) => text.split('\n'))
     .filter((line) => line !== '');
   return lastLines(lines, CRASH_BYTES_MAX).join('\n');
@@ -47,12 +48,10 @@ function pieceFrom({ name, text }: PstoreFile): Piece | undefined {
   const header = PIECE.exec(text);
   if (id === undefined || header === null) return undefined;
   const [whole, reason, count, part] = header;
-  // The pieces of one crash share their second; ramoops numbers its files instead, and keeps one crash in each.
-  const second = Math.floor(Number(id) / 100_000);
   return {
-    crash: `${reason} ${count} ${second}`,
-    part: Number(part),
     id: Number(id),
+    crash: `${reason} ${count}`,
+    part: Number(part),
     text: text.slice(whole.length).replace(PRIORITY, ''),
   };
 }
