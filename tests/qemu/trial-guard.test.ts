@@ -9,7 +9,7 @@ import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { TRIAL_RECORD, type TrialRecord } from '@keelos/proto/update-record.ts';
 import { BundleFactory, type ReleaseParts } from '@keelos/tests/bundle-factory.ts';
 import { installByHand } from '@keelos/tests/by-hand.ts';
-import { inPlace, PARTITION, tool } from '@keelos/tests/disk.ts';
+import { inPlace, PARTITION, partition, readBytes, tool, writeBytes } from '@keelos/tests/disk.ts';
 import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { awaitSettled, bootsSince } from '@keelos/tests/update-view.ts';
@@ -17,6 +17,7 @@ import { awaitSettled, bootsSince } from '@keelos/tests/update-view.ts';
 const CASE_TIMEOUT_MS = 420_000;
 const SEQUENCE = 2;
 const HEALTH_TIMEOUT_SECONDS = 40;
+const SQUASHFS_USED_AT = 40;
 /** As PID 1 sees it on the state partition, which is mounted at /var. */
 const RECORD_PATH = '/lib/keel/update/trial.rec';
 
@@ -24,9 +25,17 @@ interface Case {
   readonly release: ReleaseName;
   readonly cause: RegExp;
   readonly evidence: RegExp;
+  /** One byte of its root is flipped. */
+  readonly isRotten?: boolean;
 }
 
 const CASES: readonly Case[] = [
+  {
+    release: 'rots-later',
+    isRotten: true,
+    cause: /^The root is damaged: .*verity: .*block \d+ is corrupted/,
+    evidence: /Kernel panic - not syncing: dm-verity device corrupted/,
+  },
   {
     release: 'slot-missing',
     cause: /^The kernel waited for its slot: .*waiting for device PARTUUID=00000000-/,
@@ -82,6 +91,15 @@ describe('a trial that nobody in it can end', () => {
     await rm(file);
   };
 
+  /** The last byte of the file system's tables, which every mount reads. */
+  const rotSlotB = async (disk: string) => {
+    const { offsetBytes } = await partition(disk, PARTITION.slotB);
+    const used = await readBytes(disk, offsetBytes + SQUASHFS_USED_AT, 8);
+    const at = offsetBytes + Number(used.readBigUInt64LE()) - 1;
+    const [byte = 0] = await readBytes(disk, at, 1);
+    await writeBytes(disk, at, Uint8Array.of(byte ^ 1));
+  };
+
   it('has its deadline although its record is lost: the loader tells', async function () {
     this.timeout(CASE_TIMEOUT_MS);
     const parts = await factory.parts('good');
@@ -97,13 +115,16 @@ describe('a trial that nobody in it can end', () => {
     assert.equal(await bootsSince(node, 0), 1);
   });
 
-  for (const { release, cause, evidence } of CASES) {
+  for (const { release, isRotten = false, cause, evidence } of CASES) {
     it(`ends in the old release, which says why: ${release}`, async function () {
       this.timeout(CASE_TIMEOUT_MS);
       const parts = await factory.parts(release);
       node = await TestNode.boot('trial-guard-case', {
         ...{ disk: first.disk, after: first, isBroken: true },
-        prepareDisk: (disk) => armByHand(disk, parts),
+        async prepareDisk(disk) {
+          await armByHand(disk, parts);
+          if (isRotten) await rotSlotB(disk);
+        },
       });
       const entry: UpdateHistoryEntry = await awaitSettled(node, CASE_TIMEOUT_MS);
       assert.equal(entry.outcome, UpdateOutcome.ROLLED_BACK);
