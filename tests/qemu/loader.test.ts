@@ -9,7 +9,7 @@ import { BundleFactory } from '@keelos/tests/bundle-factory.ts';
 import { installByHand, listEsp, putOnEsp, removeFromEsp } from '@keelos/tests/by-hand.ts';
 import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
-import { bootsSince, runningNow, slotsOf } from '@keelos/tests/update-view.ts';
+import { areInOrder, bootsSince, runningNow, slotsOf } from '@keelos/tests/update-view.ts';
 
 const CASE_TIMEOUT_MS = 420_000;
 const BOOTS_MAX = 3;
@@ -28,12 +28,7 @@ describe('firmware and boot loader', () => {
     first = await TestNode.boot('loader');
     assert.equal((await first.bootstrap()).exitCode, 0);
     // The firmware's boot options are in order: the node has made them.
-    await first.until(TestNode.bootTimeoutMs, async () => {
-      const { bootOptions } = await slotsOf(first);
-      return bootOptions.length > 0 && bootOptions.every(({ correct }) => correct)
-        ? true
-        : undefined;
-    });
+    await inOrder(first);
     await first.osctl('shutdown');
     await first.awaitPowerOff();
     disk = first.disk;
@@ -47,6 +42,11 @@ describe('firmware and boot loader', () => {
     await first?.destroy();
     await factory?.close();
   });
+
+  const inOrder = (machine: TestNode) =>
+    machine.until(TestNode.bootTimeoutMs, async () =>
+      areInOrder(await slotsOf(machine)) ? true : undefined,
+    );
 
   /** A copy of the first node's machine, changed while it is off, and started. */
   const started = async (change: (disk: string) => Promise<void>): Promise<TestNode> => {
@@ -110,10 +110,6 @@ describe('firmware and boot loader', () => {
     await rm(machine.firmwareVars);
     await machine.start();
     assert.equal(await runs(machine), first.image.rootHash);
-    await machine.until(TestNode.bootTimeoutMs, async () => {
-      const { bootOptions } = await slotsOf(machine);
-      const areRight = bootOptions.length > 0 && bootOptions.every(({ correct }) => correct);
-      return areRight ? true : undefined;
-    });
+    await inOrder(machine);
   });
 });

@@ -13,6 +13,9 @@ import type { TestNode } from './test-node.ts';
 /** The kernel's first line on the console. */
 const KERNEL_START = /\] Linux version \d/g;
 
+/** Loader, second loader, committed kernel image. */
+const BOOT_OPTIONS = 3;
+
 /** What runs on a node. */
 export interface Running {
   readonly version: string;
@@ -51,6 +54,11 @@ export async function historyOf(node: TestNode): Promise<readonly UpdateHistoryE
 /** What is in the slots and what would boot. */
 export function slotsOf(node: TestNode): Promise<ListSlotsResponse> {
   return withApi(node, (client) => client.unary(UpdateService.method.listSlots));
+}
+
+/** The firmware has the three boot options of a node, in their order. */
+export function areInOrder({ bootOptions }: Pick<ListSlotsResponse, 'bootOptions'>): boolean {
+  return bootOptions.length === BOOT_OPTIONS && bootOptions.every(({ correct }) => correct);
 }
 
 /** Waits until the newest entry of the history has ended and the root that it ended with runs. */
