@@ -202,7 +202,7 @@ export const UPDATE_ERRORS = {
     status: S.ABORTED,
     exit: X.sourceChanged,
     meaning: 'The bundle on the server was changed while it was read.',
-    hint: 'Try again when the server has its final file.',
+    hint: 'Try again when the server has its final file. Servers that share an address must give a file the same entity tag (ETag).',
   },
   E_SOURCE_WITHOUT_RANGES: {
     status: S.FAILED_PRECONDITION,
