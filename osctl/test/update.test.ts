@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict';
 import { durationMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { type StartUpdateRequest, UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import {
+  type StartUpdateRequest,
+  UpdateOutcome,
+  UpdatePhase,
+} from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { freePort, type Handler } from './fake-node.ts';
 import { FAILING, operatorOfEachTest } from './operator.ts';
 import {
+  historyEntry,
   INSTALL,
   type Moment,
   momentHandlers,
@@ -183,6 +188,24 @@ describe('osctl update from a URL', () => {
     const ran = await run(...SOURCE);
     assert.equal(ran.exitCode, 0, ran.err);
     assert.equal(watches, 2);
+  });
+
+  it('asks the history when the node was restarted and has forgotten the install', async () => {
+    let watches = 0;
+    const moments = momentsOf({ isKept: true });
+    const ended = historyEntry(UpdateOutcome.FAILED, {
+      ...{ errorCode: 'E_SLOT_WRITE', cause: 'The agent ended in the middle.' },
+    });
+    await goesThrough([{ ...(moments[0] as Moment), entry: ended }], {
+      watchUpdate: async function* () {
+        if (++watches > 1) throw new KeelError('E_NOT_FOUND', 'Cannot find update: there was none');
+        yield { status: INSTALL[1] as object };
+        throw new KeelError('E_UNREACHABLE', 'Cannot go on: the agent starts anew');
+      },
+    });
+    const ran = await run(...SOURCE);
+    assert.equal(ran.exitCode, 11, ran.err);
+    assert.match(ran.err, /Cannot finish the update to 0\.2\.0 \(slot B\): The agent ended in/);
   });
 
   it('ends with the code of what the node says of the bundle', async () => {

@@ -187,8 +187,10 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
       : await followInstall(session, invocation, { id: first.id, bound, onStatus: progress.tell });
     progress.clear();
     const isOver = failureOfStatus(status) !== undefined;
+    // What a restarted node has forgotten, only its history can tell.
+    const isAwaited = isWaiting || !hasEnded(status);
     const verdict =
-      isWaiting && !isOver
+      isAwaited && !isOver
         ? await waitForVerdict(session, invocation, {
             id: status.id,
             bound,
@@ -236,8 +238,9 @@ async function runWatch(running: Running): Promise<Outcome> {
         },
       );
     }
-    const isOpen = status.phase === UpdatePhase.ARMED || status.phase === UpdatePhase.TRIAL;
-    const isAwaited = status.phase === UpdatePhase.TRIAL || invocation.options.wait === true;
+    const isOpen =
+      !hasEnded(status) || [UpdatePhase.ARMED, UpdatePhase.TRIAL].includes(status.phase);
+    const isAwaited = status.phase !== UpdatePhase.ARMED || invocation.options.wait === true;
     const verdict =
       isOpen && isAwaited
         ? await waitForVerdict(session, invocation, { id: status.id, bound })

@@ -52,9 +52,17 @@ export interface FollowOptions {
   readonly onStatus: (status: UpdateStatus) => void | Promise<void>;
 }
 
+/** True for a node that has been restarted and knows of the install only by its history. */
+function isForgotten(error: unknown, last: UpdateStatus | undefined): last is UpdateStatus {
+  const isUnknown = error instanceof KeelError && error.code === 'E_NOT_FOUND';
+  // Nothing stands in the history before the check has ended.
+  return isUnknown && last !== undefined && last.phase !== UpdatePhase.CHECKING;
+}
+
 /**
  * The state in which the install with `id` ends: armed or further, failed, cancelled or checked. A lost connection is
- * made again; the install goes on meanwhile.
+ * made again; the install goes on meanwhile. When the node was restarted and has forgotten the install, the state that
+ * was seen last, which is then not one of these: the history knows more.
  *
  * @throws KeelError E_TIMEOUT when the bound is over, and errors that do not pass by themselves.
  */
@@ -64,24 +72,27 @@ export async function followInstall(
   { id, bound, onStatus }: FollowOptions,
 ): Promise<UpdateStatus> {
   const { host, signal } = invocation;
-  let seen = 'the node has not answered';
+  let last: UpdateStatus | undefined;
   while (true) {
     signal.throwIfAborted();
     const leftMs = leftOf(bound, invocation);
     if (leftMs <= 0) {
       const hint =
         'The install goes on: osctl update --watch shows it, osctl update --cancel ends it.';
+      const seen = last === undefined ? 'the node has not answered' : statusText(last);
       throw boundError(bound, { goal: 'see the install end', seen, hint });
     }
     const client = session.reopen(leftMs);
     try {
-      for await (const { status } of client.stream(UpdateService.method.watchUpdate, { id })) {
+      const request = { id: last?.id ?? id };
+      for await (const { status } of client.stream(UpdateService.method.watchUpdate, request)) {
         if (status === undefined) continue;
-        seen = statusText(status);
+        last = status;
         await onStatus(status);
         if (hasEnded(status)) return status;
       }
     } catch (error) {
+      if (isForgotten(error, last)) return last;
       if (!isPassing(error)) throw error;
       if (error.code !== 'E_TIMEOUT') tellWaiting(invocation, error.message);
     } finally {
