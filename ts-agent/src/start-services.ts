@@ -115,6 +115,7 @@ function startUpdates(
     },
     history: () => engine.history.entries(),
   });
+  engine.ready = committer.isJudged;
   return {
     engine,
     scheduler,

@@ -15,6 +15,7 @@ const OPTIONS: UpdateOptions = {
 const NEW = testRoot(2, 200);
 const THIRD = testRoot(3, 260);
 const WHO = 'CN=alice';
+const NEVER = new AbortController().signal;
 
 const fails = (code: ErrorCode) => (error: unknown) =>
   error instanceof KeelError && (error.code === code || assert.equal(error.code, code) === null);
@@ -83,6 +84,9 @@ describe('updates of a node', () => {
     const status = node.engine.status();
     assert.deepEqual([status.phase, status.errorCode], ['failed', 'E_UPDATE_ROLLED_BACK']);
     assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+    node.startAgent();
+    const told = (await node.engine.watch(entry?.id ?? '', NEVER).next()).value;
+    assert.deepEqual([told?.phase, told?.errorCode], ['failed', 'E_UPDATE_ROLLED_BACK']);
     const again = () => node.engine.install(new MemorySource(bundle.bytes), OPTIONS, WHO);
     await assert.rejects(again(), fails('E_RELEASE_FAILED_BEFORE'));
     const options = { ...OPTIONS, retryFailed: true };
@@ -309,7 +313,7 @@ describe('updates of a node', () => {
     const first = node.engine.install(source, { ...OPTIONS, isDryRun: true }, WHO);
     const second = node.engine.start(new MemorySource(madeBundle(NEW).bytes), OPTIONS, WHO);
     await assert.rejects(second, fails('E_UPDATE_RUNNING'));
-    assert.throws(() => node.engine.watch('other', AbortSignal.timeout(1)), fails('E_NOT_FOUND'));
+    await assert.rejects(node.engine.watch('other', NEVER).next(), fails('E_NOT_FOUND'));
     const phases: string[] = [];
     const watching = (async () => {
       const watch = node.engine.watch('', AbortSignal.timeout(10_000));

@@ -1,4 +1,5 @@
 /** How an update is going: one value that grows, and the speed of what is copied. Pure. */
+import type { HistoryEntry } from '@keelos/proto/update-record.ts';
 import type { UpdateState } from './update.ts';
 
 /** Phases that are told, in order. The course of an update (core/update.ts) has finer states. */
@@ -72,6 +73,16 @@ export function enteredState(status: UpdateStatus, state: UpdateState): UpdateSt
   if (phase === status.phase) return status;
   const { doneBytes, totalBytes, bytesPerSecond, remainingMs, waitingFor } = NO_UPDATE;
   return { ...status, phase, doneBytes, totalBytes, bytesPerSecond, remainingMs, waitingFor };
+}
+
+/** Status of an update that is known from the history alone. */
+export function endedStatus(entry: HistoryEntry): UpdateStatus {
+  const { id, to, outcome, cause, code, startedMs } = entry;
+  const { slot, version, rootHash } = to;
+  const phase = outcome === 'committed' || outcome === 'cancelled' ? outcome : 'failed';
+  const errorCode = outcome === 'rolled-back' ? 'E_UPDATE_ROLLED_BACK' : code;
+  const error = phase === 'failed' ? { errorCode, errorMessage: cause } : {};
+  return { ...NO_UPDATE, id, phase, slot, version, rootHash, startedMs, ...error };
 }
 
 /** True when nothing will change by itself any more in this boot. */

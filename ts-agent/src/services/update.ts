@@ -93,7 +93,8 @@ async function slotsAnswer({ ports, engine, bootState, bootLadder }: Node) {
     ...(trialRootHash === undefined ? {} : { trialRootHash }),
     ...(partialSlot === undefined ? {} : { partialSlot }),
   });
-  const { rungs } = await bootLadder.check();
+  // What is committed is on the last rung; while a trial runs, that is the release in the other slot.
+  const { rungs } = await bootLadder.check(isOnTrial ? undefined : picture.running);
   return {
     slots: slots.map(slotMessage),
     bootOptions: rungs.map(bootOptionMessage),

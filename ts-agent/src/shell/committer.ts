@@ -65,7 +65,7 @@ export class Committer {
     this.#ledger = new TrialLedger(ports, engine);
   }
 
-  /** Fulfilled once records and history say how what came before this start has ended, or when that failed. */
+  /** Fulfilled once records and history are in order, however long a trial goes on after it, or when that failed. */
   get isJudged(): Promise<void> {
     return this.#judged.promise;
   }
@@ -125,8 +125,10 @@ export class Committer {
       case 'armed':
         return 'armed';
       case 'trial':
+        this.#judged.resolve();
         return this.#tryOut({ record, sequence: standing.sequence, running });
       case 'unwanted-trial':
+        this.#judged.resolve();
         return this.#giveUp(standing.record, { cause: 'It was cancelled.', evidence: [] });
       case 'committed':
         await this.#finish({ record, sequence: standing.record.sequence, running });

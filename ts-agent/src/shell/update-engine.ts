@@ -3,7 +3,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import type { TrialPolicy } from '@keelos/proto/update-record.ts';
 import { isEnded } from '../core/update.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
-import { NO_UPDATE } from '../core/update-status.ts';
+import { endedStatus, NO_UPDATE } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
 import { replyError } from '../sys/init-client.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
@@ -60,6 +60,8 @@ export class UpdateEngine {
   readonly beforeReboot: UpdateHook[] = [];
   /** Run one after the other once a trial is committed. */
   readonly afterCommit: UpdateHook[] = [];
+  /** Nothing begins before it is fulfilled: the committer may still have to clear up after a trial. */
+  ready: Promise<void> = Promise.resolve();
   readonly #ports: EnginePorts;
   readonly #installer: Installer;
   #running: Running | undefined;
@@ -86,6 +88,7 @@ export class UpdateEngine {
    * @throws KeelError why the bundle is not taken, and E_UPDATE_RUNNING
    */
   async start(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
+    await this.ready;
     const running = this.#begin(source, options, who);
     await running.course.accepted;
     return this.#result(running.course);
@@ -97,6 +100,7 @@ export class UpdateEngine {
    * @throws KeelError why it ended before
    */
   async install(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
+    await this.ready;
     const running = this.#begin(source, options, who);
     await running.installed;
     return this.#result(running.course);
@@ -110,6 +114,7 @@ export class UpdateEngine {
    */
   async rollback(options: RollbackOptions, who: string): Promise<UpdateStatus> {
     const { policy, retryFailed, reason } = options;
+    await this.ready;
     const running = this.#launch(
       { kind: 'rollback', who, reason, policy, retryFailed, sha256: '' },
       { event: 'go-back', isRebootLeft: options.isRebootLeft },
@@ -119,14 +124,18 @@ export class UpdateEngine {
   }
 
   /**
-   * The status and every change of it, until it is final.
+   * The status and every change of it, until it is final. Of an earlier update: how it ended.
    *
    * @param id of the update; empty: the present one, or the last
-   * @throws KeelError E_NOT_FOUND for another one
+   * @throws KeelError E_NOT_FOUND when nobody knows of it
    */
-  watch(id: string, signal: AbortSignal): AsyncGenerator<UpdateStatus> {
+  async *watch(id: string, signal: AbortSignal): AsyncGenerator<UpdateStatus> {
+    await this.ready;
+    const isPresent = id === '' || id === this.status().id;
+    const earlier = isPresent ? undefined : this.history.find(id);
+    if (earlier !== undefined) return yield endedStatus(earlier);
     this.#demand(id);
-    return this.progress.watch(signal);
+    yield* this.progress.watch(signal);
   }
 
   /**
