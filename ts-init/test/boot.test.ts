@@ -30,6 +30,14 @@ describe('boot plan', () => {
     }
   });
 
+  it('has the firmware’s variables and crash reports there before the agent goes on', () => {
+    const places = BOOT_PLAN.map((step) => (step.kind === 'mount' ? step.target : step.name));
+    for (const target of ['/sys/firmware/efi/efivars', '/sys/fs/pstore']) {
+      const at = places.indexOf(target);
+      assert.ok(at >= 0 && at < places.indexOf('control socket'), `${target} comes too late`);
+    }
+  });
+
   it('is performed in order, and the agent starts before what it does not need', async () => {
     const machine = createFakeMachine({ '/sys/fs/bpf/x': '', '/proc/sys/kernel/sysrq': '1' });
     const ledger = createBootLedger(machine);

@@ -24,7 +24,8 @@ export class LadderWatch {
     }
     this.#seen = undefined;
     const facts = await this.#ladder.check();
-    if (facts.rungs.every(({ isCorrect }) => isCorrect)) this.#seen = { facts, atMs: nowMs };
+    const isInOrder = facts.isAvailable && facts.rungs.every(({ isCorrect }) => isCorrect);
+    if (isInOrder) this.#seen = { facts, atMs: nowMs };
     return facts;
   }
 }

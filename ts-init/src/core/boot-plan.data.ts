@@ -153,6 +153,12 @@ const WHILE_AGENT_LOADS: readonly BootStep[] = [
     why: 'host name, machine id, hosts and resolv.conf',
   },
   virtual({
+    type: 'efivarfs',
+    target: '/sys/firmware/efi/efivars',
+    onlyIf: '/sys/firmware/efi/efivars',
+    why: 'firmware boot options, and which entry the loader has started: the agent looks once whether there are variables',
+  }),
+  virtual({
     type: 'pstore',
     target: '/sys/fs/pstore',
     onlyIf: '/sys/fs/pstore',
@@ -230,12 +236,6 @@ const REST: readonly BootStep[] = [
     data: 'mode=0700',
     onlyIf: '/sys/fs/bpf',
     why: 'network plugins pin their programs here',
-  }),
-  virtual({
-    type: 'efivarfs',
-    target: '/sys/firmware/efi/efivars',
-    onlyIf: '/sys/firmware/efi/efivars',
-    why: 'firmware boot options, and which entry the loader has started',
   }),
   {
     kind: 'action',
