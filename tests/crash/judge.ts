@@ -46,6 +46,10 @@ export interface JudgedBy {
   readonly first: Release;
   /** Its root was spoilt on purpose, so its entry promises nothing. */
   readonly rotten?: Release;
+  /** A committed release may have given way to the other one: its root, or its entry, was spoilt on purpose. */
+  readonly mayFallBack?: boolean;
+  /** The state partition was lost, and the history of before with it. */
+  readonly isHistoryLost?: boolean;
 }
 
 /** The EFI system partition of a medium, as the firmware sees it. */
@@ -182,9 +186,15 @@ export function problemsAtRest(medium: Medium, running: Release, by: JudgedBy): 
   }
   problems.push(...scheduleProblems(medium, history), ...failedRootProblems(medium, history));
   const told = runningByHistory(history, by.first.rootHash);
-  if (told !== running.rootHash) {
+  if (told !== running.rootHash && by.isHistoryLost !== true) {
     const version = by.releases.get(told)?.version ?? told;
     problems.push(`${running.version} runs, the history says ${version}`);
+  }
+  if (
+    by.mayFallBack !== true &&
+    history.some((one) => one.automatic && one.outcome === 'committed')
+  ) {
+    problems.push('a committed release gave way');
   }
   problems.push(...entryProblems(esp, running));
   const { lostClusters, areTablesDifferent } = esp.findings;

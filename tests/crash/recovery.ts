@@ -2,6 +2,7 @@
 import { COMMITTED_TRIES } from '@keelos/proto/boot-entry.ts';
 import { Random } from '../fuzz/random.ts';
 import { cutPoint, eventText, markBefore, type Recording } from './cut-points.ts';
+import { FileNames } from './file-names.ts';
 import {
   failedRootsOf,
   historyOf,
@@ -35,10 +36,15 @@ export interface RecoveryParts {
   readonly seed: number;
   /** Its root was spoilt on purpose; then its nine tries are spent first. */
   readonly rotten?: Release;
+  /** A committed release may give way: its entry was spoilt on purpose. */
+  readonly mayFallBack?: boolean;
+  /** The state partition is lost at the cut too: what was written down before is not asked for. */
+  readonly isStateLost?: boolean;
 }
 
-const judgedBy = ({ cast, rotten }: RecoveryParts) => ({
-  ...{ releases: cast.releases, first: cast.first },
+const judgedBy = ({ cast, rotten, mayFallBack, isStateLost = false }: RecoveryParts) => ({
+  mayFallBack: mayFallBack === true || rotten !== undefined || isStateLost,
+  ...{ releases: cast.releases, first: cast.first, isHistoryLost: isStateLost },
   ...(rotten === undefined ? {} : { rotten }),
 });
 
@@ -60,8 +66,9 @@ function judgeRest(where: string, node: Node, running: Release, parts: RecoveryP
  * Recovers from a cut: something healthy and signed boots within three starts, its records are readable and true, three
  * losses of power change nothing, and the next update works. @throws Broken
  */
-export async function recover(medium: Medium, parts: RecoveryParts): Promise<Node> {
-  const { world, seed, rotten } = parts;
+export async function recover(left: Medium, parts: RecoveryParts): Promise<Node> {
+  const { world, seed, rotten, isStateLost = false } = parts;
+  const medium = isStateLost ? { ...left, files: new FileNames() } : left;
   demand('at the cut', problemsAtCut(medium, judgedBy(parts)));
   const node = new Node(world, medium, { seed, offMs: OFF_MS });
   const rest = rested('after the cut', await node.powerOn());
@@ -69,7 +76,7 @@ export async function recover(medium: Medium, parts: RecoveryParts): Promise<Nod
   if (rest.starts > startsMax) throw new Broken(`after the cut: ${rest.starts} starts`);
   const { release } = rest.session;
   judgeRest('at rest', node, release, parts);
-  demand('at rest', unrecordedFailures(medium, node, release));
+  if (!isStateLost) demand('at rest', unrecordedFailures(medium, node, release));
   const recovered = node.hardware.events.length;
   for (let losses = 0; losses < LOSSES; losses += 1) {
     if (!node.bootAndCut()) throw new Broken(`after ${losses} more losses: nothing boots`);
@@ -108,7 +115,9 @@ function unrecordedFailures(cut: Medium, node: Node, running: Release): string[]
 async function nextUpdate(node: Node, parts: RecoveryParts): Promise<void> {
   const { next, good } = parts.cast;
   let { session } = rested('before the next update', await node.powerOn());
-  const target = session.release === next ? good : next;
+  // Sometimes the one that was cut off, so that it goes on where it was.
+  const [wanted, other] = parts.seed % 20 < 10 ? [next, good] : [good, next];
+  const target = session.release === wanted ? other : wanted;
   try {
     await session.install(target, { retryFailed: true });
   } catch (cause) {

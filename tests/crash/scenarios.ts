@@ -60,6 +60,8 @@ export interface Scenario {
   readonly prepare?: (course: Course) => Promise<void>;
   /** Release whose root is spoilt on purpose. */
   readonly rotten?: 'good';
+  /** Entries are spoilt on purpose: a committed release may give way to the other one. */
+  readonly mayFallBack?: boolean;
   /** Of the drive, while it is recorded. */
   readonly faults?: Faults;
   readonly run: (course: Course) => Promise<void>;
@@ -99,10 +101,7 @@ export class Course {
   /** Tries to install a release. @throws Error when it is not refused with this code */
   async refusedUpdate(release: Release, code: ErrorCode): Promise<void> {
     this.#node.hardware.mark(`install of ${release.version}`);
-    const found = await this.session.install(release).then(
-      () => 'armed',
-      (cause: unknown) => (cause instanceof Error && 'code' in cause ? cause.code : String(cause)),
-    );
+    const found = await codeOf(this.session.install(release));
     if (found !== code) throw new Error(`the install ended with ${found}, not ${code}`);
   }
 
@@ -118,6 +117,29 @@ export class Course {
     await this.boot();
     const schedule = this.session.scheduler.list().find((each) => each.id === id);
     if (schedule?.state !== 'done') throw new Error(`the schedule is ${schedule?.state}`);
+  }
+
+  /** Arms a release and takes that back before it is tried. */
+  async armAndCancel(release: Release): Promise<void> {
+    this.#node.hardware.mark(`install of ${release.version}`);
+    await this.session.install(release, { isRebootLeft: true });
+    this.#node.hardware.mark('cancel');
+    await this.session.engine.cancel('');
+  }
+
+  /** Cancels an install while its root is written. */
+  async cancelHalfWay(release: Release): Promise<void> {
+    this.#node.hardware.mark(`install of ${release.version}`);
+    const { engine } = this.session;
+    let highest = 0;
+    const onPiece = (offset: number) => {
+      // A bundle as small as this is read whole when its end is looked at; then its root is read from the beginning.
+      const isWriting = offset < highest && offset > release.root.length / 2;
+      highest = Math.max(highest, offset);
+      if (isWriting && offset < release.root.length) engine.cancel('').catch(() => undefined);
+    };
+    const found = await codeOf(this.session.install(release, { onPiece }));
+    if (found !== 'E_CANCELLED') throw new Error(`the install ended with ${found}`);
   }
 
   /** Does something to the disk that no part of KeelOS does. */
@@ -138,6 +160,13 @@ export class Course {
     await this.session.rollback('a test');
     await this.boot();
   }
+}
+
+async function codeOf(install: Promise<void>): Promise<unknown> {
+  return install.then(
+    () => 'armed',
+    (cause: unknown) => (cause instanceof Error && 'code' in cause ? cause.code : String(cause)),
+  );
 }
 
 /** All of them. Each begins with a node that is switched on and comes to rest. */
@@ -191,6 +220,7 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     name: 'loader entries that were emptied',
+    mayFallBack: true,
     prepare: (course) => course.update(course.cast.good),
     run: async (course) => {
       course.damage('the entries are erased', (_, fat) => {
@@ -223,6 +253,14 @@ export const SCENARIOS: readonly Scenario[] = [
       await course.boot();
       await course.update(course.cast.unloadable);
     },
+  },
+  {
+    name: 'an armed update that is given up',
+    run: (course) => course.armAndCancel(course.cast.good),
+  },
+  {
+    name: 'an update that is cancelled half-way',
+    run: (course) => course.cancelHalfWay(course.cast.good),
   },
   { name: 'a scheduled update', run: (course) => course.updateLater(course.cast.good) },
   {

@@ -41,6 +41,14 @@ const PIECE_BYTES = 8192;
 /** The one WebAssembly instance of all sessions. */
 const bundles = BundleReader.create();
 
+/** How a release is installed. */
+export interface InstallWish {
+  readonly retryFailed?: boolean;
+  readonly isRebootLeft?: boolean;
+  /** Told before each piece that the server sends, with its place in the bundle. */
+  readonly onPiece?: (offsetBytes: number) => void;
+}
+
 /** Everything of a boot that a session needs. */
 export interface SessionParts {
   readonly hardware: Hardware;
@@ -103,15 +111,13 @@ export class Session {
     return this.requests.some(({ op }) => op === 'reboot');
   }
 
-  /** Installs a release; returns when it is armed and the reboot asked for. @throws KeelError why it was not */
-  async install(release: Release, of: { readonly retryFailed?: boolean } = {}): Promise<void> {
-    const options = {
-      ...{ sha256: createHash('sha256').update(release.bundle).digest('hex') },
-      ...{ isDryRun: false, isRebootLeft: false, retryFailed: of.retryFailed ?? false },
-      policy: POLICY,
-    };
-    await this.engine.install(sourceOf(release), options, 'CN=operator');
-    await this.#untilRebootAsked();
+  /** Installs a release; returns when it is armed, and the reboot asked for if wanted. @throws KeelError why it was not */
+  async install(release: Release, of: InstallWish = {}): Promise<void> {
+    const { retryFailed = false, isRebootLeft = false, onPiece } = of;
+    const sha256 = createHash('sha256').update(release.bundle).digest('hex');
+    const options = { sha256, isDryRun: false, isRebootLeft, retryFailed, policy: POLICY };
+    await this.engine.install(sourceOf(release, onPiece), options, 'CN=operator');
+    if (!isRebootLeft) await this.#untilRebootAsked();
   }
 
   async #installScheduled(id: string, release: Release): Promise<void> {
@@ -246,12 +252,16 @@ function releaseOf(url: string, releases: Releases): Release {
 }
 
 /** A server that has the bundle of a release. */
-function sourceOf({ bundle, version }: Release): UpdateSource {
+function sourceOf(
+  { bundle, version }: Release,
+  onPiece: (offsetBytes: number) => void = () => undefined,
+): UpdateSource {
   return {
     open: async () => ({ sizeBytes: bundle.length, name: `keelos-${version}` }),
     async *read({ offsetBytes, lengthBytes }) {
       const end = offsetBytes + lengthBytes;
       for (let at = offsetBytes; at < end; at += PIECE_BYTES) {
+        onPiece(at);
         yield Uint8Array.from(bundle.subarray(at, Math.min(end, at + PIECE_BYTES)));
       }
     },

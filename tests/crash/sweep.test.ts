@@ -59,6 +59,26 @@ describe('a power cut', function () {
   }
 });
 
+describe('a power cut that takes the state partition with it', function () {
+  this.timeout(IS_LONG ? LONG_TIMEOUT_MS : SHORT_TIMEOUT_MS);
+  let agent: AgentModules;
+  before(async () => {
+    agent = await loadAgent('as-it-is-without-its-state', []);
+  });
+  const [seed = 0] = seeds();
+
+  for (const name of ['an update that is committed', 'an update whose trial never gets healthy']) {
+    it(`leaves a node that boots and takes the next update, in ${name} (seed ${seed})`, async () => {
+      const { findings } = await sweep({
+        ...{ seed, agent, isStateLost: true },
+        ...{ scenarios: SCENARIOS.filter((each) => each.name === name), findingsMax: FINDINGS_MAX },
+        ...{ share: IS_LONG ? 1 : SHARE / 2, threeCutsEvery: 0 },
+      });
+      assert.deepEqual(findings, []);
+    });
+  }
+});
+
 describe('a bug that is planted in the update', function () {
   this.timeout(SHORT_TIMEOUT_MS);
 

@@ -20,6 +20,8 @@ export interface SweepPlan {
   /** Ends after so many findings. */
   readonly findingsMax: number;
   readonly scenarios: readonly Scenario[];
+  /** The state partition is lost at every cut. */
+  readonly isStateLost?: boolean;
   /** As it is, or with a bug in it. */
   readonly agent: AgentModules;
 }
@@ -73,7 +75,7 @@ async function sweepRecording(
 ): Promise<ScenarioResult> {
   const { plan, cast, seed, findings } = of;
   const { agent } = plan;
-  const { name, rotten } = of.scenario;
+  const { name, rotten, mayFallBack = false } = of.scenario;
   const world = { agent, releases: cast.releases, trustBytes: cast.trustBytes };
   let points = 0;
   let tried = 0;
@@ -86,6 +88,7 @@ async function sweepRecording(
     tried += 1;
     const parts: RecoveryParts = {
       ...{ world, cast, seed: seed + points * 10 },
+      ...{ mayFallBack, isStateLost: plan.isStateLost ?? false },
       ...(rotten === undefined ? {} : { rotten: cast[rotten] }),
     };
     try {
