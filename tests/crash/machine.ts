@@ -4,8 +4,8 @@
  * * The firmware starts its boot options in their order, and goes to the next one when a program cannot be loaded or
  *   comes back; behind them is the path of removable media. Then it waits for a person: that is a brick.
  * * systemd-boot 257 takes the first entry whose kernel image is there, spends a try by a rename, and starts it.
- * * The kernel opens the root by the GUID of its partition and verifies it. A block that is wrong restarts the machine; a
- *   partition that never appears is waited for without end, a brick too.
+ * * The kernel opens the root by the GUID of its partition and verifies it. A block that is wrong restarts the machine. A
+ *   partition that never appears is waited for; a watchdog ends that, but no cut may lead there: it counts as a brick.
  */
 import {
   afterOneTry,
