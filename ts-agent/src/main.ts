@@ -56,7 +56,7 @@ export async function main(): Promise<void> {
       askProbe: async (...call) => (await import('./sys/probe.ts')).askProbe(...call),
       knock: async (...call) => (await import('./sys/probe.ts')).knock(...call),
       openDevice: openBlockDevice,
-      variables: await linuxFirmwareVariables(),
+      variables: linuxFirmwareVariables(),
       random: randomBytes,
       log,
     },

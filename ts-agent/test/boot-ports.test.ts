@@ -50,7 +50,7 @@ describe('ports of the boot state', () => {
   });
 
   for (const [name, open] of [
-    ['Linux', () => variablesIn(directory, true)],
+    ['Linux', () => variablesIn(directory, () => true)],
     ['fake', () => createFakeFirmwareVariables()],
   ] as const) {
     it(`firmware variables, ${name}: read, write, replace, list, remove`, async () => {
@@ -68,20 +68,21 @@ describe('ports of the boot state', () => {
   }
 
   it('a variable is its attributes, then its data', async () => {
-    const variables = variablesIn(directory, true);
+    const variables = variablesIn(directory, () => true);
     await variables.write('A-b', { attributes: 7, data: Buffer.from([9]) });
     assert.deepEqual([...readFileSync(join(directory, 'A-b'))], [7, 0, 0, 0, 9]);
     writeFileSync(join(directory, 'short'), 'abc');
     assert.equal(await variables.read('short'), undefined);
     await assert.rejects(
-      variablesIn(join(directory, 'none'), true).write('A-b', {
+      variablesIn(join(directory, 'none'), () => true).write('A-b', {
         attributes: 7,
         data: Buffer.alloc(1),
       }),
       (error) => error instanceof KeelError && error.code === 'E_INTERNAL',
     );
     await assert.rejects(async () => variables.read('../x'), TypeError);
-    assert.equal((await linuxFirmwareVariables(directory)).isAvailable, false);
-    assert.deepEqual(await variablesIn(join(directory, 'none'), false).list(), []);
+    assert.equal(linuxFirmwareVariables(directory).isAvailable, false);
+    assert.equal(linuxFirmwareVariables(join(directory, 'none')).isAvailable, false);
+    assert.deepEqual(await variablesIn(join(directory, 'none'), () => false).list(), []);
   });
 });

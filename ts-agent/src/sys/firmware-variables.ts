@@ -3,7 +3,8 @@
  * data. Most files are immutable, so that nobody removes them by mistake; boot options are not
  * (`efivar_variable_is_removable`, drivers/firmware/efi/vars.c), and nothing else is written here.
  */
-import { readdir, readFile, rm, statfs, writeFile } from 'node:fs/promises';
+import { statfsSync } from 'node:fs';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KeelError } from '@keelos/proto/errors.ts';
 
@@ -36,22 +37,28 @@ const ATTRIBUTE_BYTES = 4;
 const NAME = /^[\x21-\x7e]+$/;
 
 /** The variables of this machine. */
-export async function linuxFirmwareVariables(directory = EFIVARS_DIR): Promise<FirmwareVariables> {
-  const type = await statfs(directory).then(
-    (facts) => facts.type,
-    () => 0,
-  );
-  return variablesIn(directory, type === EFIVARFS_TYPE);
+export function linuxFirmwareVariables(directory = EFIVARS_DIR): FirmwareVariables {
+  // Asked each time: the file system may be mounted after the agent has started.
+  return variablesIn(directory, () => {
+    try {
+      return statfsSync(directory).type === EFIVARFS_TYPE;
+    } catch {
+      // Nothing is there: the machine was not started by UEFI.
+      return false;
+    }
+  });
 }
 
 /** Variables in a directory, which a test makes; `isAvailable` is what it says. */
-export function variablesIn(directory: string, isAvailable: boolean): FirmwareVariables {
+export function variablesIn(directory: string, isAvailable: () => boolean): FirmwareVariables {
   const pathOf = (name: string) => {
     if (!NAME.test(name) || name.includes('/')) throw new TypeError(`no variable ${name}`);
     return join(directory, name);
   };
   return {
-    isAvailable,
+    get isAvailable() {
+      return isAvailable();
+    },
     async read(name) {
       const bytes = await readFile(pathOf(name)).catch(() => undefined);
       if (bytes === undefined || bytes.length < ATTRIBUTE_BYTES) return undefined;
