@@ -18,6 +18,7 @@ import {
   REACH_CHECK,
 } from '../core/outside-checks.ts';
 import type { AgentPorts } from '../ports.ts';
+import type { HostAnswer } from '../sys/probe.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
 
 /** From one look at the way out to the next. */
@@ -29,6 +30,12 @@ export const TARGET_MS = 5_000;
  * network, one a second.
  */
 export const SILENCE_MS = 4_000;
+/**
+ * The kernel's own word that an address is not on the network takes longer than this. What comes sooner is a firewall's
+ * (ICMP), or the end of a search that other packets began: asking again tells the two apart.
+ */
+export const SEARCH_MS_MIN = 1_000;
+const KNOCKS_MAX = 2;
 /** Shortest pause between two runs, for a probe that takes longer than its period. */
 export const PAUSE_MS_MIN = 500;
 /** Port that a gateway is knocked at (discard): it need not be open. */
@@ -139,7 +146,22 @@ export class OutsideChecks {
     return judgeReach({ kind: 'gateways', expected: gateways.map(canonicalAddress), found });
   }
 
-  async #knock({ address, interface: name }: Gateway, signal: AbortSignal): Promise<GatewayAnswer> {
+  async #knock(gateway: Gateway, signal: AbortSignal): Promise<GatewayAnswer> {
+    const { clock } = this.#ports;
+    for (let knocks = 0; knocks < KNOCKS_MAX; knocks += 1) {
+      const beganMs = clock.monotonicMs();
+      const answer = await this.#knockOnce(gateway, signal);
+      if (answer === 'no-route') return 'unreachable';
+      if (answer !== 'unreachable' || clock.monotonicMs() - beganMs >= SEARCH_MS_MIN) return answer;
+    }
+    // Told at once, and again at once: there is somebody who tells.
+    return 'answers';
+  }
+
+  async #knockOnce(
+    { address, interface: name }: Gateway,
+    signal: AbortSignal,
+  ): Promise<GatewayAnswer | HostAnswer> {
     const late = AbortSignal.timeout(SILENCE_MS);
     // A link-local address means something on its interface only.
     const host = /^fe[89ab]/i.test(address) ? `${address}%${name}` : address;
@@ -147,7 +169,7 @@ export class OutsideChecks {
       const target = { host, port: KNOCK_PORT };
       return await this.#ports.knock(target, AbortSignal.any([signal, late]));
     } catch {
-      return late.aborted ? 'silent' : 'unreachable';
+      return late.aborted ? 'silent' : 'no-route';
     }
   }
 }

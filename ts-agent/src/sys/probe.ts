@@ -8,8 +8,11 @@ import { askGrpcHealth } from './probe-grpc.ts';
 /** The port: what was seen of a service that works. @throws an error whose message says why it does not, or the signal's */
 export type AskProbe = (probe: ProbeConfig, signal: AbortSignal) => Promise<string>;
 
-/** What a connection to a host says about the host itself. */
-export type HostAnswer = 'answers' | 'unreachable';
+/**
+ * What a connection to a host says about the host itself. `unreachable`: the kernel has not found it on the network, or
+ * somebody has sent word that it is unreachable; `no-route`: this machine has no way there at all.
+ */
+export type HostAnswer = 'answers' | 'unreachable' | 'no-route';
 
 /** The port: knocks at a host, and tells whether it is there. @throws when `signal` is aborted before it is known */
 export type Knock = (
@@ -46,8 +49,18 @@ export const askProbe: AskProbe = async (probe, signal) => {
   return 'is serving';
 };
 
-/** What connect(2) fails with when packets do not get to the host: no neighbour of that address, or no route. */
-const UNREACHABLE: readonly string[] = ['EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'ENETDOWN'];
+/** What connect(2) fails with, and what that says of the host. The last two are words of a firewall, which is there. */
+const ANSWERS: Readonly<Record<string, HostAnswer>> = {
+  EHOSTUNREACH: 'unreachable',
+  ENETUNREACH: 'no-route',
+  ENETDOWN: 'no-route',
+  EHOSTDOWN: 'no-route',
+  EADDRNOTAVAIL: 'no-route',
+  ECONNREFUSED: 'answers',
+  ECONNRESET: 'answers',
+  EACCES: 'answers',
+  EPERM: 'answers',
+};
 
 /**
  * Connects, and takes a refusal for an answer, too: the host has sent it. A host that is not there is told by the kernel,
@@ -60,8 +73,8 @@ export const knock: Knock = async (target, signal) => {
   } catch (cause) {
     signal.throwIfAborted();
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-    if (UNREACHABLE.includes(code)) return 'unreachable';
-    if (code === 'ECONNREFUSED' || code === 'ECONNRESET') return 'answers';
-    throw cause;
+    const answer = ANSWERS[code];
+    if (answer === undefined) throw cause;
+    return answer;
   }
 };
