@@ -9,17 +9,14 @@ import { areInOrder, assertWell, historyOf, slotsOf } from '@keelos/tests/update
 
 const REASON = 'the new shop is too slow';
 
-describe('a node that is updated', () => {
+describe('a node that is updated', function () {
+  this.timeout(2 * UPDATE_TIMEOUT_MS);
   let lab: UpdateLab;
   let first: string;
 
-  before(async function () {
-    this.timeout(UPDATE_TIMEOUT_MS);
+  before(async () => {
     lab = await UpdateLab.open('update');
     first = lab.node.image.rootHash;
-  });
-  beforeEach(function () {
-    this.timeout(2 * UPDATE_TIMEOUT_MS);
   });
   afterEach(async function () {
     await keepEvidence(lab?.node, this.currentTest);
