@@ -122,7 +122,9 @@ function startUpdates(
     begin() {
       committer.run().then(
         (outcome) => ports.log(`updates: ${outcome}`),
-        (cause: unknown) => ports.log(`trial not judged to its end: ${String(cause)}`),
+        (cause: unknown) => {
+          if (!committer.isClosed) ports.log(`trial not judged to its end: ${String(cause)}`);
+        },
       );
       // What ran when the agent ended is judged by the history, which the committer brings in order.
       committer.isJudged.then(() => scheduler.start());

@@ -206,6 +206,27 @@ describe('the agent at its start', () => {
     );
   });
 
+  it('a partition that cannot be read at first is read later, and holds nobody up for long', async () => {
+    const node = new UpdateWorld();
+    const good = node.world.files.files.get('/dev/vda1');
+    assert.ok(good instanceof Buffer);
+    node.world.files.files.set('/dev/vda1', Buffer.alloc(4096));
+    let isJudged = false;
+    node.committer.isJudged.then(() => {
+      isJudged = true;
+    });
+    let waits = 0;
+    node.onWait = () => {
+      waits += 1;
+      if (waits === 20) node.world.files.files.set('/dev/vda1', good);
+      if (waits === 20) assert.ok(isJudged, 'updates may be asked for, and are told what is wrong');
+    };
+    assert.equal(await node.committer.run(), 'settled');
+    assert.equal(waits, 20);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+    assert.equal(node.world.logged.filter((line) => /boot state not read/.test(line)).length, 10);
+  });
+
   it('a damaged history is set aside, and the trial goes on', async () => {
     const { node } = await armed();
     node.world.state.files.set(UPDATE_PATHS.history, Buffer.from('keel-record nonsense'));

@@ -28,7 +28,7 @@ import { forgetTrial, forgiveRoot, raiseEpochFloor, trialRecord } from './update
 export const GATE_POLL_MS = 1_000;
 /** The same while nothing is on trial. */
 export const PUT_BACK_POLL_MS = 5_000;
-/** Tries to read what would boot, when the agent starts. */
+/** Tries to read what would boot that are told, and waited for, when the agent starts. */
 const READS_MAX = 10;
 
 /** Longest reason that PID 1 is given. */
@@ -83,20 +83,26 @@ export class Committer {
     }
   }
 
+  /** True after {@link close}. */
+  get isClosed(): boolean {
+    return this.#stop.signal.aborted;
+  }
+
   /** Ends it; what was not done is done at the next start. */
   close(): void {
     this.#stop.abort(new KeelError('E_CANCELLED', 'Cannot go on with the trial: the agent ends'));
   }
 
-  /** The partition may be busy, or the disk late. */
+  /** The partition may be busy, or the disk late. Whoever waits for the judgement waits for the first tries only. */
   async #picture(): Promise<BootPicture> {
     for (let reads = 1; ; reads += 1) {
       try {
         return await this.#ports.boot.read();
       } catch (cause) {
-        if (reads >= READS_MAX) throw cause;
-        this.#ports.log(`boot state not read: ${cause instanceof Error ? cause.message : cause}`);
-        await this.#wait(GATE_POLL_MS);
+        if (!(cause instanceof KeelError)) throw cause;
+        if (reads <= READS_MAX) this.#ports.log(`boot state not read: ${cause.message}`);
+        else this.#judged.resolve();
+        await this.#wait(reads <= READS_MAX ? GATE_POLL_MS : PUT_BACK_POLL_MS);
       }
     }
   }

@@ -47,6 +47,9 @@ const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'E_UPDATE_RUNNING',
   'E_UPDATE_UNSETTLED',
   'E_SOURCE_UNREACHABLE',
+  'E_SOURCE_TIMEOUT',
+  'E_SOURCE_SHORT',
+  'E_SOURCE_FAULT',
   'E_STATE_FULL',
   'E_STATE_UNAVAILABLE',
 ]);
