@@ -12,8 +12,8 @@ import {
   runningEntry,
   sequenceAfter,
   showsSpentTry,
-  slotFacts,
 } from '@keelos/ts-agent/core/boot-state.ts';
+import { slotFacts } from '@keelos/ts-agent/core/slot-facts.ts';
 
 const HASH = { a: 'a'.repeat(64), b: 'b'.repeat(64), c: 'c'.repeat(64) };
 const UKI = { a: 'EFI/keel/aaaaaaaa.efi', b: 'EFI/keel/bbbbbbbb.efi', c: 'EFI/keel/cccccccc.efi' };

@@ -16,7 +16,7 @@ import { SlotState, UpdateOutcome, UpdatePhase } from '@keelos/proto/gen/keel/v1
 import type { HistoryEntry, SlotRelease, TrialPolicy } from '@keelos/proto/update-record.ts';
 import { HEALTH_TIMEOUT_SECONDS, MIN_HEALTHY_SECONDS } from '@keelos/proto/update-record.ts';
 import type { Rung } from '../core/boot-options.ts';
-import type { SlotFacts } from '../core/boot-state.ts';
+import type { SlotFacts } from '../core/slot-facts.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import type { UpdateOptions } from '../shell/update-engine.ts';
 

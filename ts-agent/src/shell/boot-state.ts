@@ -3,20 +3,15 @@
  * the whole agent: changes go one after the other, and each is durable when its method returns.
  */
 import { createHash } from 'node:crypto';
-import { ENTRIES_DIR, kernelImagePath, parseEntryText } from '@keelos/proto/boot-entry.ts';
+import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { guidFromHex } from '@keelos/proto/guid.ts';
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
-import { parseVerityTable } from '@keelos/proto/verity-table.ts';
 import {
   type Arming,
   type BootChange,
   type BootPicture,
-  entryNameOf,
   inLoaderOrder,
-  isEntryName,
-  isKernelImageName,
-  isUnarmedName,
   nextEntry,
   type PictureEntry,
   planArm,
@@ -25,23 +20,17 @@ import {
   planPutBack,
   planRemove,
   runningEntry,
-  type SlotFacts,
-  type SlotKnowledge,
   sequenceAfter,
-  slotFacts,
 } from '../core/boot-state.ts';
 import type { FileBytes } from '../core/esp-pieces.ts';
 import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
-import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-facts.ts';
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
+import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
-
-/** Largest entry file that is read, and most entries that are looked at. */
-const ENTRY_BYTES_MAX = 4096;
-const ENTRIES_MAX = 64;
 
 /** Ports of {@link BootState}. */
 export type BootStatePorts = Pick<
@@ -56,12 +45,6 @@ export interface KernelImage {
   readonly sizeBytes: number;
   /** Of the bytes, hexadecimal. */
   readonly sha256: string;
-}
-
-interface Entries {
-  readonly entries: readonly PictureEntry[];
-  readonly unarmed: readonly string[];
-  readonly kernelImages: readonly string[];
 }
 
 /** The boot state of the node. */
@@ -287,55 +270,6 @@ async function perform(esp: Esp, changes: readonly BootChange[]): Promise<void> 
       const bytes = Buffer.from(change.text);
       await esp.write(change.path, bytes, bytes.length);
     }
-  }
-}
-
-async function readEntries(esp: Esp): Promise<Entries> {
-  const images = ((await esp.list(ESP_KERNEL_DIR)) ?? [])
-    .filter(({ name, isDirectory }) => !isDirectory && isKernelImageName(name))
-    .map(({ name }) => `${ESP_KERNEL_DIR}/${name}`);
-  const names = ((await esp.list(ENTRIES_DIR)) ?? [])
-    .filter(({ isDirectory }) => !isDirectory)
-    .map(({ name }) => name);
-  const entries: PictureEntry[] = [];
-  for (const fileName of newestFirst(names.filter(isEntryName)).slice(0, ENTRIES_MAX)) {
-    entries.push(await readEntry(esp, fileName));
-  }
-  return { entries, unarmed: names.filter(isUnarmedName), kernelImages: images };
-}
-
-function newestFirst(fileNames: readonly string[]): string[] {
-  return fileNames.toSorted((a, b) => entryNameOf(b).sequence - entryNameOf(a).sequence);
-}
-
-/** Reads an entry and what its kernel image says. What is damaged there says nothing, and does not hide the others. */
-async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
-  const text = await unlessDamaged(esp.read(`${ENTRIES_DIR}/${fileName}`, ENTRY_BYTES_MAX));
-  const parsed = parseEntryText(text?.toString('utf8') ?? '') ?? { version: '', uki: '' };
-  const header =
-    parsed.uki === ''
-      ? undefined
-      : await unlessDamaged(esp.read(parsed.uki, KERNEL_IMAGE_HEADER_BYTES), Buffer.alloc(0));
-  const place = header === undefined ? undefined : commandLinePlace(header);
-  const line =
-    place === undefined ? undefined : await unlessDamaged(esp.readRange(parsed.uki, place));
-  const hash = parseVerityTable(line?.toString('latin1') ?? '')?.rootHash;
-  return {
-    ...{ fileName, name: entryNameOf(fileName), ...parsed },
-    isImageThere: header !== undefined,
-    ...(hash === undefined ? {} : { rootHash: hash }),
-  };
-}
-
-async function unlessDamaged(
-  reading: Promise<Buffer | undefined>,
-  instead?: Buffer,
-): Promise<Buffer | undefined> {
-  try {
-    return await reading;
-  } catch (cause) {
-    if (!(cause instanceof KeelError)) throw cause;
-    return instead;
   }
 }
 
