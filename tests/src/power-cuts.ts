@@ -51,8 +51,8 @@ export async function cutDuringUpdates(
     await delay(waitMs); // the moment is what is tried
     await lab.node.cutPower();
     await lab.node.start(UPDATE_TIMEOUT_MS);
+    await update; // first: it may have come too late for the cut, and begun only now
     const running = await awaitRest(lab.node, UPDATE_TIMEOUT_MS);
-    await update;
     const isKnown = [before.rootHash, target.rootHash].includes(running.rootHash);
     assert.ok(isKnown, `${what}: ${running.rootHash} runs`);
     if (running.rootHash === before.rootHash) stayed += 1;
