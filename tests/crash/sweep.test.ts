@@ -87,9 +87,14 @@ describe('a bug that is planted in the update', function () {
       const scenarios = SCENARIOS.filter((each) => each.name === scenario);
       assert.equal(scenarios.length, 1);
       const agent = await loadAgent(name, edits);
-      const plan = { seed: BUG_SEED, agent, scenarios, share: 1, threeCutsEvery: 0 };
-      const { findings } = await sweep({ ...plan, findingsMax: 1 });
-      assert.match(findings[0] ?? 'nothing was found', found);
+      let finding: string | undefined;
+      // Most bugs show at many points: a few of them first.
+      for (const share of [0.1, 1]) {
+        const plan = { seed: BUG_SEED, agent, scenarios, share, threeCutsEvery: 0 };
+        if (finding !== undefined) break;
+        [finding] = (await sweep({ ...plan, findingsMax: 1 })).findings;
+      }
+      assert.match(finding ?? 'nothing was found', found);
     });
   }
 
