@@ -5,6 +5,7 @@ import { guidFromHex } from '@keelos/proto/guid.ts';
 import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting } from '../core/acceptance.ts';
+import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
 import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotWrite } from './root-copy.ts';
@@ -288,25 +289,4 @@ function trialOf({ trial }: UpdateCourse): TrialRecord {
 function bundleOf({ target }: UpdateCourse): AcceptedBundle {
   if (target.bundle === undefined) throw new TypeError('a course without a bundle');
   return target.bundle;
-}
-
-/** @throws KeelError E_BUNDLE_DAMAGED */
-function demandHash(
-  part: string,
-  { found, expected }: { readonly found: string; readonly expected: string },
-): void {
-  if (found === expected) return;
-  throw new KeelError(
-    'E_BUNDLE_DAMAGED',
-    `Cannot install: the ${part} has SHA-256 ${found}, the manifest says ${expected}`,
-  );
-}
-
-/** @throws KeelError E_BUNDLE_DAMAGED when the operator named another hash of the whole bundle */
-function demandWhole(found: string, expected: string): void {
-  if (expected === '' || found === expected) return;
-  throw new KeelError(
-    'E_BUNDLE_DAMAGED',
-    `Cannot install: the bundle has SHA-256 ${found}, expected ${expected}`,
-  );
 }
