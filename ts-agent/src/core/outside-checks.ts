@@ -84,14 +84,15 @@ export function judgeReach(facts: ReachFacts): Verdict {
   const dead = found.filter(({ answer }) => answer === 'unreachable');
   const named = (list: readonly Gateway[]) =>
     list.map((one) => `${one.address} on ${one.interface}`).join(', ');
-  if (dead.length > 0) {
-    // With two families one of them may be of no use here.
-    const state = dead.length === found.length ? 'failing' : 'degraded';
-    return { state, message: `The gateway ${named(dead)} is not there.`, remedy };
+  const alive = found.filter((one) => !dead.includes(one));
+  if (alive.length === 0) {
+    return { state: 'failing', message: `The gateway ${named(dead)} is not there.`, remedy };
   }
-  const silent = found.every(({ answer }) => answer === 'silent');
+  const silent = alive.every(({ answer }) => answer === 'silent');
   const how = silent ? 'takes packets' : 'answers';
-  return { state: 'healthy', message: `The gateway ${named(found)} ${how}.`, remedy: '' };
+  // One way out is enough: of two families one may be of no use here.
+  const rest = dead.length === 0 ? '' : `; ${named(dead)} is not there`;
+  return { state: 'healthy', message: `The gateway ${named(alive)} ${how}${rest}.`, remedy: '' };
 }
 
 function judgeTarget(target: string, outcome: Outcome): Verdict {

@@ -52,7 +52,8 @@ export const askProbe: AskProbe = async (probe, signal) => {
 /** What connect(2) fails with, and what that says of the host. The last two are words of a firewall, which is there. */
 const ANSWERS: Readonly<Record<string, HostAnswer>> = {
   EHOSTUNREACH: 'unreachable',
-  ENETUNREACH: 'no-route',
+  // The route was there a moment ago: a router says so (ICMP).
+  ENETUNREACH: 'unreachable',
   ENETDOWN: 'no-route',
   EHOSTDOWN: 'no-route',
   EADDRNOTAVAIL: 'no-route',
