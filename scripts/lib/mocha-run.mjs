@@ -96,7 +96,7 @@ export async function mocha(options, label, { files, imageDir, timeoutMs = STAGE
 }
 
 /**
- * One mocha process a file, `nodesMax` at a time.
+ * One mocha process a file, `atATime` at a time.
  * @param {RunOptions} options @param {{ files: readonly string[], imageDir: string }} what
  * @returns {Promise<Counts>}
  */
@@ -122,6 +122,6 @@ export async function mochaEach(options, { files, imageDir }) {
       total.failures.push(...counts.failures);
     }
   };
-  await Promise.all(Array.from({ length: options.nodesMax }, worker));
+  await Promise.all(Array.from({ length: options.atATime }, worker));
   return total;
 }

@@ -42,7 +42,7 @@ const BUILD = 'kernel and image';
  * @property {boolean} qemu
  * @property {boolean} host
  * @property {boolean} verbose
- * @property {number} nodesMax how many test files that boot nodes run at the same time
+ * @property {number} atATime how many packages, or test files that boot nodes, run at the same time
  */
 
 /**
@@ -100,19 +100,32 @@ async function runStages(options, stage) {
       await stage(name, () => once(() => runCommand(command, join(options.checkout, folder))));
     }
   }
-  if (options.host) {
-    for (const name of PACKAGES) {
-      if (options.package !== undefined && options.package !== name) continue;
-      const root = join(options.checkout, name);
-      const files =
-        name === 'tests'
-          ? (await Promise.all(['', 'tidy', 'fuzz'].map((each) => testFiles(root, each)))).flat()
-          : await testFiles(root, 'test');
-      if (files.length > 0)
-        await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
-    }
-  }
+  if (options.host) await runUnitStages(options, stage);
   await runImageStages(options, stage);
+}
+
+/**
+ * Unit tests, as many packages at a time as nodes later: each package is one process and keeps about one core busy.
+ * @param {RunOptions} options
+ * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
+ */
+async function runUnitStages(options, stage) {
+  const queue = PACKAGES.filter(
+    (name) => options.package === undefined || options.package === name,
+  );
+  const unitTests = async (/** @type {string} */ name) => {
+    const root = join(options.checkout, name);
+    const files =
+      name === 'tests'
+        ? (await Promise.all(['', 'tidy', 'fuzz'].map((each) => testFiles(root, each)))).flat()
+        : await testFiles(root, 'test');
+    if (files.length === 0) return;
+    await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
+  };
+  const worker = async () => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) await unitTests(name);
+  };
+  await Promise.all(Array.from({ length: options.atATime }, worker));
 }
 
 /**
