@@ -64,8 +64,8 @@ async function main() {
     verbose: values.verbose,
     long: values.long,
     files: values.file,
-    // Two emulated machines at a time keep two cores busy; more only make each slower than its time limits allow.
-    nodesMax: Math.max(1, Math.min(2, availableParallelism())),
+    // Two at a time keep two cores busy; more emulated machines only make each slower than its time limits allow.
+    atATime: Math.max(1, Math.min(2, availableParallelism())),
   });
   const { stages, passed, failed, hasTested } = await run();
   process.stdout.write('\nTime of each stage:\n');

@@ -117,7 +117,7 @@ export function fileLabel(file) {
 }
 
 /**
- * One mocha process a file, `nodesMax` at a time.
+ * One mocha process a file, `atATime` at a time.
  * @param {RunOptions} options
  * @param {{ files: readonly string[], imageDir: string, timeoutMs?: number, isLong?: boolean }} what
  *   `timeoutMs`: for one file
@@ -146,6 +146,6 @@ export async function mochaEach(options, what) {
       total.failures.push(...counts.failures);
     }
   };
-  await Promise.all(Array.from({ length: options.nodesMax }, worker));
+  await Promise.all(Array.from({ length: options.atATime }, worker));
   return total;
 }

@@ -50,7 +50,7 @@ const BUILD = 'kernel and image';
  * @property {boolean} verbose
  * @property {boolean} long the sweeps that take hours instead of everything else
  * @property {readonly string[]} files names of test files that boot nodes, without ".test.ts"; none: all
- * @property {number} nodesMax how many test files that boot nodes run at the same time
+ * @property {number} atATime how many packages, or test files that boot nodes, run at the same time
  */
 
 /**
@@ -113,16 +113,7 @@ async function runStages(options, stage) {
     }
   }
   if (options.host) {
-    for (const name of PACKAGES) {
-      if (options.package !== undefined && options.package !== name) continue;
-      const root = join(options.checkout, name);
-      const files =
-        name === 'tests'
-          ? (await Promise.all(['', 'tidy', 'fuzz'].map((each) => testFiles(root, each)))).flat()
-          : await testFiles(root, 'test');
-      if (files.length > 0)
-        await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
-    }
+    await runUnitStages(options, stage);
     if (options.package === undefined || options.package === CRASH_FOLDER) {
       const files = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
       // A process of its own: it looks at every module that is loaded.
@@ -158,6 +149,30 @@ async function runSweeps(options, stage) {
  */
 function wanted({ files: names }, files) {
   return files.filter((file) => names.length === 0 || names.includes(fileLabel(file)));
+}
+
+/**
+ * Unit tests, as many packages at a time as nodes later: each package is one process and keeps about one core busy.
+ * @param {RunOptions} options
+ * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
+ */
+async function runUnitStages(options, stage) {
+  const queue = PACKAGES.filter(
+    (name) => options.package === undefined || options.package === name,
+  );
+  const unitTests = async (/** @type {string} */ name) => {
+    const root = join(options.checkout, name);
+    const files =
+      name === 'tests'
+        ? (await Promise.all(['', 'tidy', 'fuzz'].map((each) => testFiles(root, each)))).flat()
+        : await testFiles(root, 'test');
+    if (files.length === 0) return;
+    await stage(`unit tests of ${name}`, () => mocha(options, name, { files }));
+  };
+  const worker = async () => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift()) await unitTests(name);
+  };
+  await Promise.all(Array.from({ length: options.atATime }, worker));
 }
 
 /**

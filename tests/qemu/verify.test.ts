@@ -159,6 +159,12 @@ describe('a node that verifies its slots', () => {
     }
   });
 
+  it('has begun none of these verifications twice', async () => {
+    const { exitCode, stdout } = await node.osctl('logs', 'agent');
+    assert.equal(exitCode, 0);
+    assert.doesNotMatch(stdout, /begun again|ended before its verdict/);
+  });
+
   const assertFilesExist = async (names: readonly string[]) => {
     const { files } = await node.osctlJson<{ files: { path: string }[] }>('get', 'image-files');
     const known = new Set(files.map(({ path }) => path));
