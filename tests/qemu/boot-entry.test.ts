@@ -8,10 +8,8 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LOADER_CONFIG } from '@keelos/image/core/boot-files.ts';
-import { buildFat32 } from '@keelos/image/core/fat.ts';
 import { startVm, type Vm } from '@keelos/image/shell/vm.ts';
 import { fetchDebianParts, unpackDeb } from '@keelos/image/sys/debian-parts.ts';
-import { writeSparse } from '@keelos/image/sys/sparse-file.ts';
 import {
   afterOneTry,
   compareEntries,
@@ -22,20 +20,15 @@ import {
   LOADER_PATH,
   parseEntryFileName,
 } from '@keelos/proto/boot-entry.ts';
-import { encodeGpt, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
+import { espOfDisk, makeEspDisk } from '@keelos/tests/esp-disk.ts';
 import { runProgram } from '@keelos/tests/program.ts';
 import { tinyEfi } from '@keelos/tests/tiny-efi.ts';
 import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { createFakeBlockDevice } from '@keelos/ts-agent/sys/block-device.fake.ts';
 import { findCommand } from '../../scripts/lib/apt.mjs';
 
-const MIB = 1024 ** 2;
-const ESP_BYTES = 64 * MIB;
-const DISK_BYTES = 80 * MIB;
-const ESP_LBA = 2048;
 const BOOTS_TIMEOUT_MS = 240_000;
 const LOADER_IN_DEB = 'usr/lib/systemd/boot/efi/systemd-bootx64.efi';
-const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
 
 /** Folders, and after how many boots to look. "!" marks an entry whose program is missing. */
 const FOLDERS: readonly (readonly [what: string, names: readonly string[], boots: number])[] = [
@@ -113,34 +106,11 @@ describe('loader entries, by systemd-boot', () => {
         ...(hasProgram ? [{ path: program, data: tinyEfi(`started=${sequence};`) }] : []),
       ];
     });
-    const esp = buildFat32({
-      ...{ sizeBytes: ESP_BYTES, label: 'ESP', volumeId: 1, clusterBytes: 512 },
-      ...{ hiddenSectors: ESP_LBA, timeSeconds: 1_700_000_000 },
-      files: [
-        { path: LOADER_PATH, data: loader },
-        { path: 'loader/loader.conf', data: Buffer.from(LOADER_CONFIG) },
-        ...files,
-      ],
-    });
-    const lastLba = ESP_LBA + ESP_BYTES / SECTOR_BYTES - 1;
-    const table = encodeGpt({
-      diskGuid: 'd15cd15c-d15c-4d15-8d15-d15cd15cd15c',
-      diskSectors: DISK_BYTES / SECTOR_BYTES,
-      partitions: [
-        {
-          ...{ number: 1, typeGuid: ESP_TYPE, guid: 'e5e5e5e5-e5e5-4e5e-8e5e-e5e5e5e5e5e5' },
-          ...{ firstLba: ESP_LBA, lastLba, attributes: 0n, name: 'esp' },
-        },
-      ],
-    });
-    await writeSparse(path, {
-      sizeBytes: DISK_BYTES,
-      extents: [
-        { offset: 0, data: table.primary },
-        ...esp.map(({ offset, data }) => ({ offset: offset + ESP_LBA * SECTOR_BYTES, data })),
-        { offset: table.backupLba * SECTOR_BYTES, data: table.backup },
-      ],
-    });
+    await makeEspDisk(path, [
+      { path: LOADER_PATH, data: loader },
+      { path: 'loader/loader.conf', data: Buffer.from(LOADER_CONFIG) },
+      ...files,
+    ]);
   }
 
   for (const [index, [what, texts, boots]] of FOLDERS.entries()) {
@@ -159,8 +129,7 @@ describe('loader entries, by systemd-boot', () => {
       const text = await vm.consoleText();
       const seen = [...text.matchAll(/started=(\d+);/g)].map(([, digits]) => Number(digits));
       assert.deepEqual(seen.slice(0, boots), starts, text);
-      const from = ESP_LBA * SECTOR_BYTES;
-      const esp = (await readFile(disk)).subarray(from, from + ESP_BYTES);
+      const esp = await espOfDisk(disk);
       const found = await (await Esp.open(createFakeBlockDevice(esp))).list(ENTRIES_DIR);
       const names = (found ?? []).map(({ name }) => name).toSorted();
       // The machine goes on until it is killed, and may be on its way to the next start.

@@ -7,8 +7,8 @@
  * Microsoft FAT specification 1.03 (2000). Long names per section "FAT Long Directory Entries".
  */
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { Extent } from './extent.ts';
 import { encodeName, takenShortNames } from '@keelos/proto/fat-name.ts';
+import type { Extent } from './extent.ts';
 
 const SECTOR_BYTES = 512;
 const RESERVED_SECTORS = 32;
