@@ -266,11 +266,6 @@ export class TestNode {
     await monitor(`hostfwd_add net ${own}-${address}:${API_PORT}`);
   }
 
-  /** Pulls the network cable, or plugs it in. */
-  async setLink(state: 'up' | 'down'): Promise<void> {
-    await this.#running.qmp('set_link', { name: 'net', up: state === 'up' });
-  }
-
   pressPowerButton(): Promise<void> {
     return this.#running.powerButton();
   }
