@@ -11,8 +11,17 @@ import {
   kernelImagePath,
 } from '@keelos/proto/boot-entry.ts';
 
-/** loader.conf: no menu, no editing of the command line. */
-export const LOADER_CONFIG = ['timeout 0', 'editor no', 'auto-entries no', ''].join('\n');
+/**
+ * loader.conf: no menu, no editing of the command line, no entry that KeelOS did not write. Without the last line the
+ * loader starts the firmware's set-up when it finds no entry, instead of leaving the next boot option to the firmware.
+ */
+export const LOADER_CONFIG = [
+  'timeout 0',
+  'editor no',
+  'auto-entries no',
+  'auto-firmware no',
+  '',
+].join('\n');
 
 /** Path of a committed entry: `keel-<sequence>+9.conf`. */
 export function committedEntryPath(sequence: number): string {
