@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FAILURES_IN_ROW_MAX } from '@keelos/ts-agent/core/persistence.ts';
 import { REDIRECTS_MAX } from '@keelos/ts-agent/sys/http-source.ts';
 import fc from 'fast-check';
 import { Openings } from './agent-fixture.ts';
-import type { Behaviour } from './hostile-server.ts';
+import type { AskedHead, Behaviour } from './hostile-server.ts';
 import { HostileServer, head, partHeaders, send, sendPart } from './hostile-server.ts';
 import { afterOpen, CONTENT, fetched, never, sourceOf, TIMES } from './http-source-fixture.ts';
 
@@ -59,12 +60,7 @@ describe('bundles over HTTP', () => {
   });
 
   it('are asked for again when an answer has only a part of the range', async () => {
-    const server = await serve((asked, socket) => {
-      const [first = 0, last = 0] = asked.range ?? [];
-      const end = Math.min(last + 1, first + 100_000);
-      const headers = { 'content-range': `bytes ${first}-${end - 1}/${CONTENT.length}` };
-      send(socket, 206, { headers, body: CONTENT.subarray(first, end) });
-    });
+    const server = await serve((asked, socket) => sendPiece(asked, socket, 100_000));
     assert.deepEqual(await fetched(server.url()), CONTENT);
     assert.equal(server.asked.length, 4);
   });
@@ -202,6 +198,18 @@ describe('bundles over HTTP', () => {
       2,
     ],
     [
+      'then a byte at a time',
+      afterOpen((a, s) => sendPiece(a, s, 1)),
+      'E_SOURCE_SHORT',
+      1 + FAILURES_IN_ROW_MAX,
+    ],
+    [
+      'then pieces too small to be progress',
+      afterOpen((a, s) => sendPiece(a, s, 20_000)),
+      'E_SOURCE_SHORT',
+      1 + FAILURES_IN_ROW_MAX,
+    ],
+    [
       'then a chunk that is none',
       afterOpen((a, s) => s.end(`${head(206, chunkHeaders(a))}zz\r\n`)),
       'E_SOURCE_SHORT',
@@ -295,4 +303,13 @@ function chunked(
     socket.write('\r\n');
   }
   socket.end('0\r\n\r\n');
+}
+
+/** An answer with only the first `bytesMax` bytes of what was asked for. */
+function sendPiece(asked: AskedHead, socket: Socket, bytesMax: number): void {
+  const [first = 0, last = 0] = asked.range ?? [];
+  const end = Math.min(last + 1, first + bytesMax);
+  const range = `bytes ${first}-${end - 1}/${CONTENT.length}`;
+  const headers = { 'content-range': range, etag: '"one"' };
+  send(socket, 206, { headers, body: CONTENT.subarray(first, end) });
 }

@@ -6,7 +6,7 @@ export const FAILURES_IN_ROW_MAX = 12;
 export const FIRST_FAILURES_MAX = 2;
 /** Failures in all: a server that gives a little each time must not go on for ever. */
 export const FAILURES_MAX = 1_000;
-/** So many bytes since the last failure make it a new beginning. */
+/** So many bytes since the last failure make it a new beginning. An answer with fewer, before the end, is a failure. */
 export const PROGRESS_BYTES_MIN = 65_536;
 /** First wait, in milliseconds; every further one is twice as long. */
 export const FIRST_WAIT_MS = 500;

@@ -14,6 +14,7 @@ import {
   FAILURES_IN_ROW_MAX,
   FIRST_FAILURES_MAX,
   FRESH,
+  PROGRESS_BYTES_MIN,
 } from '../core/persistence.ts';
 import type { ProxySettings } from '../core/source-address.ts';
 import { parseSourceUrl, proxyFor, redirected, shownUrl } from '../core/source-address.ts';
@@ -188,7 +189,10 @@ class HttpSource implements UpdateSource {
     );
   }
 
-  /** Bytes of one answer, from the beginning of `range`; perhaps fewer than asked for. */
+  /**
+   * Bytes of one answer, from the beginning of `range`; perhaps fewer than asked for. So few that they are no progress,
+   * before the end of the range, are a failure once they are handed on: each costs a connection.
+   */
   async *#pieces(range: Range, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const { answer, verdict } = await this.#ask(range, signal);
     const onAbort = (): void => void answer.destroy(cancelled(this.#name));
@@ -210,6 +214,14 @@ class HttpSource implements UpdateSource {
         throw new HttpProblem(
           'E_SOURCE_SHORT',
           `Cannot fetch ${this.#name}: the answer ends ${leftBytes} bytes too early`,
+          { isWorthRetry: true },
+        );
+      }
+      const gotBytes = verdict.endBytes - range.offsetBytes;
+      if (gotBytes < range.lengthBytes && gotBytes < PROGRESS_BYTES_MIN) {
+        throw new HttpProblem(
+          'E_SOURCE_SHORT',
+          `Cannot fetch ${this.#name}: asked for ${range.lengthBytes} bytes, the server gives ${gotBytes}`,
           { isWorthRetry: true },
         );
       }
