@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { create } from '@bufbuild/protobuf';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
@@ -67,15 +68,15 @@ describe('bundles that are pushed over gRPC', () => {
   } as const;
 
   /** Sends all that is asked for, as osctl does; returns the version of the last status. */
-  async function serve(stream: Call): Promise<string | undefined> {
+  async function serve(stream: Call, pieceBytes = PIECE_BYTES): Promise<string | undefined> {
     let last: string | undefined;
     stream.write(create(PushUpdateRequestSchema, start));
     for await (const { message } of stream as AsyncIterable<PushUpdateResponse>) {
       if (message.case === 'status') last = message.value.version;
       if (message.case !== 'wanted') continue;
       const end = Number(message.value.offsetBytes + message.value.sizeBytes);
-      for (let at = Number(message.value.offsetBytes); at < end; at += PIECE_BYTES) {
-        const value = new Uint8Array(CONTENT.subarray(at, Math.min(end, at + PIECE_BYTES)));
+      for (let at = Number(message.value.offsetBytes); at < end; at += pieceBytes) {
+        const value = new Uint8Array(CONTENT.subarray(at, Math.min(end, at + pieceBytes)));
         stream.write(create(PushUpdateRequestSchema, { message: { case: 'data', value } }));
       }
     }
@@ -97,6 +98,22 @@ describe('bundles that are pushed over gRPC', () => {
       return { version: await hashOf(source, 0, sizeBytes) };
     });
     assert.equal(await serve(stream), createHash('sha256').update(CONTENT).digest('hex'));
+  });
+
+  it('may come in the largest pieces that the API allows', async () => {
+    const api = await readFile(
+      new URL('../../proto/keel/v1/update.proto', import.meta.url),
+      'utf8',
+    );
+    const allowed = /at most (\d+) (KiB|MiB)[^\n]*\n\s*bytes data = 2;/.exec(api);
+    assert.ok(allowed);
+    const pieceBytes = Number(allowed[1]) * (allowed[2] === 'KiB' ? 1024 : 1024 ** 2);
+    const stream = await call(async (source) => {
+      const { sizeBytes } = await source.open(never);
+      return { version: await hashOf(source, 0, sizeBytes) };
+    });
+    const expected = createHash('sha256').update(CONTENT).digest('hex');
+    assert.equal(await serve(stream, pieceBytes), expected);
   });
 
   const ends: readonly (readonly [name: string, end: (stream: Call) => void, code: string])[] = [

@@ -4,7 +4,7 @@
 
 /** Limits of the gRPC server and of what stands before it. */
 export interface Limits {
-  /** Largest request or response message. The largest real one is a configuration of 256 KiB. */
+  /** Largest request or response message. The largest real one is a full history of updates, up to 900 kB. */
   readonly messageBytesMax: number;
   /** Calls at the same time on one connection. */
   readonly streamsPerConnectionMax: number;
