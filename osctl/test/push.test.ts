@@ -11,7 +11,7 @@ import { updateState } from './updating-node.ts';
 
 const SIZE_BYTES = 1_000_003;
 /** Bytes in one message at most, by the API. */
-const MESSAGE_BYTES_MAX = 2 ** 20;
+const MESSAGE_BYTES_MAX = 512 * 1024;
 
 /** The next bytes of a call, as many as were asked for. */
 async function take(messages: AsyncIterator<Message>, sizeBytes: number): Promise<Buffer> {

@@ -92,6 +92,22 @@ describe('osctl: what an update is told with', () => {
     }
     assert.equal(shownUrl(url), 'https://h.example/a.squashfs?…');
     assert.equal(shownUrl('http://h:81/a'), 'http://h:81/a');
+    const unparsed: [string, string][] = [
+      ['https://h:99999/a?token=geheim', 'https://h:99999/a?…'],
+      ['https://h:99999/a#geheim', 'https://h:99999/a#…'],
+      ['https://me:geheim@h:99999/a', 'https://h:99999/a'],
+      ['https://me:geh/geheim@h:99999/a?token=geheim', 'https://h:99999/a?…'],
+      ['https://me:geheim?x@h:99999/a', 'https://…'],
+      ['https://h:99999/a?mail=me@h&token=geheim', 'https://…'],
+      ['https://?token=geheim', 'https://?…'],
+    ];
+    for (const [text, shown] of unparsed) {
+      assert.equal(shownUrl(text), shown);
+      assert.throws(
+        () => parseSource(text),
+        (error: Error) => !error.message.includes('geheim'),
+      );
+    }
     assert.throws(
       () => parseSource('ftp://me:geheim@h/a'),
       (error: Error) => !error.message.includes('geheim'),

@@ -16,6 +16,7 @@ import {
   momentsOf,
   UPDATE_ID,
   updateState,
+  watchNothing,
 } from './updating-node.ts';
 
 const SOURCE = ['--source', 'https://h.example/b.squashfs'];
@@ -50,8 +51,8 @@ describe('osctl update from a URL', () => {
       ran.out,
       '0.2.0 is armed: the node reboots and tries it (osctl update --watch --wait).\n',
     );
-    assert.deepEqual(calls, ['StartUpdate', 'WatchUpdate']);
-    const { url, options, caPem } = requests[0] as StartUpdateRequest;
+    assert.deepEqual(calls, ['WatchUpdate', 'StartUpdate', 'WatchUpdate']);
+    const { url, options, caPem } = requests[1] as StartUpdateRequest;
     assert.deepEqual([url, caPem], [SOURCE[1], '']);
     assert.equal(options?.sha256, 'ab'.repeat(32));
     assert.deepEqual(
@@ -70,7 +71,7 @@ describe('osctl update from a URL', () => {
   it('leaves what was not given to the node', async () => {
     const { requests } = await goesThrough(momentsOf({ isKept: true }));
     assert.equal((await run(...SOURCE)).exitCode, 0);
-    const { options } = requests[0] as StartUpdateRequest;
+    const { options } = requests[1] as StartUpdateRequest;
     assert.deepEqual(
       [options?.sha256, options?.policy?.autoRollback, options?.policy?.healthCheckTimeout],
       ['', false, undefined],
@@ -180,14 +181,16 @@ describe('osctl update from a URL', () => {
     let watches = 0;
     await goesThrough(momentsOf({ isKept: true }), {
       watchUpdate: async function* () {
-        const isFirst = ++watches === 1;
+        // The first look is for what was installed before.
+        const isFirst = ++watches <= 2;
         for (const status of isFirst ? INSTALL.slice(0, 2) : INSTALL.slice(2)) yield { status };
-        if (isFirst) throw new KeelError('E_UNREACHABLE', 'Cannot go on: the agent starts anew');
+        if (watches === 2)
+          throw new KeelError('E_UNREACHABLE', 'Cannot go on: the agent starts anew');
       },
     });
     const ran = await run(...SOURCE);
     assert.equal(ran.exitCode, 0, ran.err);
-    assert.equal(watches, 2);
+    assert.equal(watches, 3);
   });
 
   it('asks the history when the node was restarted and has forgotten the install', async () => {
@@ -198,7 +201,7 @@ describe('osctl update from a URL', () => {
     });
     await goesThrough([{ ...(moments[0] as Moment), entry: ended }], {
       watchUpdate: async function* () {
-        if (++watches > 1) throw new KeelError('E_NOT_FOUND', 'Cannot find update: there was none');
+        if (++watches > 2) throw new KeelError('E_NOT_FOUND', 'Cannot find update: there was none');
         yield { status: INSTALL[1] as object };
         throw new KeelError('E_UNREACHABLE', 'Cannot go on: the agent starts anew');
       },
@@ -210,6 +213,7 @@ describe('osctl update from a URL', () => {
 
   it('ends with the code of what the node says of the bundle', async () => {
     await given({
+      watchUpdate: watchNothing,
       startUpdate: () => {
         throw new KeelError('E_SIGNATURES_TOO_FEW', 'Cannot install: 1 of 2 signatures');
       },
@@ -232,28 +236,31 @@ describe('osctl update from a URL', () => {
 
   it('says that everything fits after a dry run, and who reboots after --no-reboot', async () => {
     const { requests } = await given({
+      watchUpdate: watchNothing,
       startUpdate: () => ({ status: updateState(UpdatePhase.CHECKED) }),
     });
     assert.equal((await run(...SOURCE, '--dry-run')).out, '0.2.0 fits: nothing was written.\n');
-    assert.equal((requests[0] as StartUpdateRequest).options?.dryRun, true);
+    assert.equal((requests[1] as StartUpdateRequest).options?.dryRun, true);
     await stop();
     const armed = await given({
+      watchUpdate: watchNothing,
       startUpdate: () => ({ status: updateState(UpdatePhase.ARMED) }),
     });
     assert.equal(
       (await run(...SOURCE, '--no-reboot')).out,
       '0.2.0 is armed: the next boot tries it (osctl reboot --wait).\n',
     );
-    assert.equal((armed.requests[0] as StartUpdateRequest).options?.noReboot, true);
+    assert.equal((armed.requests[1] as StartUpdateRequest).options?.noReboot, true);
   });
 
   it('sends the certificate authorities of --source-ca', async () => {
     const { requests } = await given({
+      watchUpdate: watchNothing,
       startUpdate: () => ({ status: updateState(UpdatePhase.CHECKED) }),
     });
     operator.host.stdin = '-----BEGIN CERTIFICATE-----\n';
     assert.equal((await run(...SOURCE, '--source-ca', '-')).exitCode, 0);
-    assert.equal((requests[0] as StartUpdateRequest).caPem, operator.host.stdin);
+    assert.equal((requests[1] as StartUpdateRequest).caPem, operator.host.stdin);
   });
 
   it('refuses what cannot be meant before it calls the node', async () => {
@@ -283,7 +290,10 @@ describe('osctl update from a URL', () => {
   });
 
   it('warns of a time that has no effect', async () => {
-    await given({ startUpdate: () => ({ status: updateState(UpdatePhase.CHECKED) }) });
+    await given({
+      watchUpdate: watchNothing,
+      startUpdate: () => ({ status: updateState(UpdatePhase.CHECKED) }),
+    });
     const ran = await run(...SOURCE, '--dry-run', '--min-healthy', '20');
     assert.match(ran.err, /^warning: --min-healthy has no effect without --enable-auto-rollback/);
   });
@@ -294,13 +304,14 @@ describe('osctl update from a URL', () => {
       startUpdate: () => ({ status: updateState(UpdatePhase.CHECKING) }),
       watchUpdate: async function* ({ signal }) {
         yield { status: INSTALL[0] as object };
+        if (calls.length === 1) return;
         controller.abort(new KeelError('E_CANCELLED', 'Cannot finish: interrupted'));
         await new Promise((resolve) => signal.addEventListener('abort', resolve));
       },
     });
     const ran = await operator.host.run(['update', ...SOURCE], controller.signal);
     assert.equal(ran.exitCode, 130);
-    assert.deepEqual(calls, ['StartUpdate', 'WatchUpdate']);
+    assert.deepEqual(calls, ['WatchUpdate', 'StartUpdate', 'WatchUpdate']);
   });
 
   it('says that the time is up and that the install goes on', async () => {
@@ -348,11 +359,7 @@ describe('osctl update from a URL', () => {
   });
 
   it('says that there is nothing to watch', async () => {
-    await given({
-      watchUpdate: async function* () {
-        yield { status: {} };
-      },
-    });
+    await given({ watchUpdate: watchNothing });
     const ran = await run('--watch');
     assert.equal(ran.exitCode, 6);
     assert.match(ran.err, /none has run since the node started/);

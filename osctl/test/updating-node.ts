@@ -77,3 +77,8 @@ export function momentHandlers(now: () => Moment): Record<string, Handler> {
     },
   };
 }
+
+/** WatchUpdate of a node that has installed nothing since it started. */
+export const watchNothing: Handler = async function* () {
+  yield { status: {} };
+};

@@ -1,5 +1,6 @@
 /** osctl rollback trigger */
 import { KeelError } from '@keelos/proto/errors.ts';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { updateBound } from '../shell/follow-update.ts';
 import { type Command, type Invocation, textOption, withNode } from '../shell/invocation.ts';
@@ -26,7 +27,7 @@ export const rollbackTriggerCommand: Command = {
   name: 'trigger',
   summary: 'Go back to the release in the other slot',
   description:
-    'The node verifies the other slot, arms it as a trial, and reboots. With --wait it returns when the node runs that release, healthy and committed, and exits with 37 when it did not prove itself. Gives up after an hour unless --timeout is given.',
+    'The node verifies the other slot, arms it as a trial, and reboots. With --wait it returns when the node runs that release, healthy and committed, and exits with 37 when it did not prove itself. Gives up after an hour and the time of the trial unless --timeout is given.',
   options: [
     {
       flags: '--reason <text>',
@@ -61,14 +62,21 @@ export const rollbackTriggerCommand: Command = {
     };
     return await withNode(invocation, async (session) => {
       const bound = updateBound(invocation);
+      const ending = isWaiting
+        ? await session.client.call(SystemService.method.getStatus, {})
+        : undefined;
       // The node reads the whole slot before it answers.
       const client = session.reopen(bound.timeoutMs);
       const { id, version, bootId } = await client
         .call(UpdateService.method.triggerRollback, request)
         .finally(() => client.close());
-      const verdict = isWaiting
-        ? await waitForVerdict(session, invocation, { id, endingBoot: bootId, bound })
-        : undefined;
+      const verdict =
+        ending === undefined
+          ? undefined
+          : await waitForVerdict(session, invocation, {
+              ...{ id, bound, target: { version } },
+              ending: { ...ending, bootId },
+            });
       return outcomeOf({
         ...(verdict === undefined ? {} : { verdict }),
         facts: { id, version, bootId },

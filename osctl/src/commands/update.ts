@@ -31,6 +31,7 @@ import {
   withNode,
 } from '../shell/invocation.ts';
 import { pushBundle } from '../shell/push-bundle.ts';
+import { startInstall } from '../shell/start-install.ts';
 import { POLICY_OPTIONS, policyOf, RETRY_FAILED_OPTION } from '../shell/trial-policy.ts';
 import { waitForVerdict } from '../shell/trial-verdict.ts';
 import { updateProgress } from '../shell/update-progress.ts';
@@ -160,15 +161,8 @@ async function begin(
       await file.close();
     }
   }
-  const client = session.reopen(bound.timeoutMs);
-  try {
-    const request = { url: source.url, options, caPem };
-    const { status } = await client.call(UpdateService.method.startUpdate, request);
-    if (status !== undefined) return status;
-    throw new KeelError('E_INTERNAL', 'Cannot update: the node said nothing of the install');
-  } finally {
-    client.close();
-  }
+  const request = { url: source.url, options, caPem };
+  return await startInstall(session, invocation, { request, bound });
 }
 
 async function runSource(running: Running, request: UpdateRequest): Promise<Outcome> {
@@ -177,8 +171,8 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
   const isWaiting = invocation.options.wait === true;
   const progress = updateProgress(invocation);
   try {
-    const endingBoot = isWaiting
-      ? (await session.client.call(SystemService.method.getStatus, {})).bootId
+    const ending = isWaiting
+      ? await session.client.call(SystemService.method.getStatus, {})
       : undefined;
     const first = await begin(running, request, progress.tell);
     progress.tell(first);
@@ -194,7 +188,7 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
         ? await waitForVerdict(session, invocation, {
             id: status.id,
             bound,
-            ...(endingBoot === undefined ? {} : { endingBoot }),
+            ...(ending === undefined ? {} : { ending, target: releaseOf(status) }),
           })
         : undefined;
     return outcomeOf({
@@ -206,6 +200,11 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
   } finally {
     progress.clear();
   }
+}
+
+/** What is installed, and where. */
+function releaseOf({ slot, version, rootHash }: UpdateStatus) {
+  return { slot, version, rootHash };
 }
 
 /** The state after the verdict, for programs that read the stream of states. */
@@ -276,7 +275,7 @@ export const updateCommand: Command = {
   name: 'update',
   summary: 'Install a release into the other slot, and try it',
   description:
-    'Shows phases, bytes, speed and the time that is left, and returns when the release is armed and the node reboots. With --wait it follows through the reboot until the node runs the new release, healthy and committed; when the release did not prove itself it exits with 37 and says why. An install from a URL goes on when osctl is interrupted; one from a file stops, and goes on where it was when it is sent again. Gives up after an hour unless --timeout is given. Every refusal has an exit code of its own, see below. With --watch and -o json every state is one line.',
+    'Shows phases, bytes, speed and the time that is left, and returns when the release is armed and the node reboots. With --wait it follows through the reboot until the node runs the new release, healthy and committed; when the release did not prove itself it exits with 37 and says why, and with 7 when it is committed and not healthy in time. An install from a URL goes on when osctl is interrupted; one from a file stops, and goes on where it was when it is sent again. Gives up after an hour and the time of the trial unless --timeout is given. Every refusal has an exit code of its own, see below. With --watch and -o json every state is one line.',
   options: OPTIONS,
   examples: [
     {

@@ -32,9 +32,17 @@ export function parseSource(text: string): UpdateSource {
 
 /** `url` without what may be secret: user, password, and what stands behind a question mark. */
 export function shownUrl(url: string): string {
-  if (!URL.canParse(url)) return url.replace(/\/\/[^/]*@/, '//');
+  if (!URL.canParse(url)) return shownText(url);
   const { protocol, host, pathname, search } = new URL(url);
   return `${protocol}//${host}${pathname}${search === '' ? '' : '?…'}`;
+}
+
+/** The same of what is no URL. An "@" behind the cut may belong to a password: then only the scheme is shown. */
+function shownText(text: string): string {
+  const [head = ''] = text.split(/[?#]/, 1);
+  const mark = text.charAt(head.length);
+  if (text.includes('@', head.length)) return `${SCHEME.exec(text)?.[0] ?? ''}…`;
+  return `${head.replace(/\/\/.*@/s, '//')}${mark === '' ? '' : `${mark}…`}`;
 }
 
 /**

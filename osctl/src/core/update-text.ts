@@ -126,7 +126,8 @@ export function failureOfStatus(status: UpdateStatus): KeelError | undefined {
 export function failureOfEntry(entry: UpdateHistoryEntry): KeelError | undefined {
   const { id, kind, from, to, outcome, errorCode } = entry;
   const details = { id, from: from?.version ?? '', to: to?.version ?? '' };
-  const hint = `osctl rollback history show ${id} has the evidence.`;
+  // An entry without an id is not in the history.
+  const hint = id === '' ? '' : `osctl rollback history show ${id} has the evidence.`;
   if (outcome === UpdateOutcome.ROLLED_BACK) {
     const message = `Cannot keep ${releaseText(to)}: ${reasonOf(entry.cause)}. The node is back on ${releaseText(from)}`;
     return new KeelError('E_UPDATE_ROLLED_BACK', message, { details, hint });

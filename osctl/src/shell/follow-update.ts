@@ -8,9 +8,10 @@ import {
 import { formatDuration } from '../core/duration.ts';
 import { hasEnded, phaseText, statusText } from '../core/update-text.ts';
 import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
-import { INTERVAL_MS, isPassing } from './wait.ts';
+import { healthTimeoutSeconds } from './trial-policy.ts';
+import { ATTEMPT_MS_MAX, INTERVAL_MS, isPassing } from './wait.ts';
 
-/** Time for a whole update unless --timeout says otherwise, in milliseconds. */
+/** Time for an update without its trial unless --timeout says otherwise, in milliseconds. */
 export const UPDATE_TIMEOUT_MS = 60 * 60_000;
 
 /** A bound on everything that one command waits for. */
@@ -20,11 +21,13 @@ export interface TimeBound {
   readonly timeoutMs: number;
 }
 
-/** The bound of a command that starts now. */
-export function updateBound({ host, globals }: Invocation): TimeBound {
+/** The bound of a command that starts now: without --timeout an hour, and as long as the trial may take. */
+export function updateBound(invocation: Invocation): TimeBound {
+  const { host, globals } = invocation;
+  const trialMs = healthTimeoutSeconds(invocation) * 1000;
   return {
     startedMs: host.clock.monotonicMs(),
-    timeoutMs: globals.timeoutMs ?? UPDATE_TIMEOUT_MS,
+    timeoutMs: globals.timeoutMs ?? UPDATE_TIMEOUT_MS + trialMs,
   };
 }
 
@@ -118,6 +121,44 @@ export async function lookAtInstall(
     throw error;
   } finally {
     client.close();
+  }
+}
+
+/** Id of the install that the node knows of before a new one begins; empty when there is none. */
+export async function earlierInstall(
+  session: NodeSession,
+  invocation: Invocation,
+  bound: TimeBound,
+): Promise<string> {
+  const leftMs = Math.max(1, Math.min(ATTEMPT_MS_MAX, leftOf(bound, invocation)));
+  return (await lookAtInstall(session, { id: '', leftMs }))?.id ?? '';
+}
+
+/** What is known of an install whose call was lost. */
+export interface LostInstall {
+  /** Its id; empty when the node had not told it yet. */
+  readonly id: string;
+  /** Id of the install before it. */
+  readonly earlierId: string;
+  readonly bound: TimeBound;
+}
+
+/**
+ * How the node sees an install whose call was lost: "unknown" when the node does not answer now, undefined when it
+ * knows of none but the one before.
+ */
+export async function lookAfterLoss(
+  session: NodeSession,
+  invocation: Invocation,
+  { id, earlierId, bound }: LostInstall,
+): Promise<UpdateStatus | 'unknown' | undefined> {
+  const leftMs = Math.max(1, Math.min(ATTEMPT_MS_MAX, leftOf(bound, invocation)));
+  try {
+    const state = await lookAtInstall(session, { id, leftMs });
+    return state === undefined || state.id === earlierId ? undefined : state;
+  } catch (error) {
+    if (isPassing(error)) return 'unknown';
+    throw error;
   }
 }
 

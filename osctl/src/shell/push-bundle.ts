@@ -13,10 +13,16 @@ import {
 import { needsSource } from '../core/update-text.ts';
 import type { BundleFile } from '../sys/bundle-file.ts';
 import type { Exchange } from './exchange.ts';
-import { boundError, leftOf, lookAtInstall, type TimeBound } from './follow-update.ts';
+import {
+  boundError,
+  earlierInstall,
+  leftOf,
+  lookAfterLoss,
+  type TimeBound,
+} from './follow-update.ts';
 import { InstallWatch } from './install-watch.ts';
 import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
-import { ATTEMPT_MS_MAX, INTERVAL_MS, isPassing } from './wait.ts';
+import { INTERVAL_MS, isPassing } from './wait.ts';
 
 /** Bytes in one message: well below what a node takes as one. */
 const CHUNK_BYTES = 256 * 1024;
@@ -161,16 +167,10 @@ class Push {
 
   /** How the node sees an install whose call was lost; undefined when that is not known now. */
   async #stateAfterLoss(): Promise<UpdateStatus | undefined> {
-    const leftMs = leftOf(this.#options.bound, this.#invocation);
-    const lookMs = Math.max(1, Math.min(ATTEMPT_MS_MAX, leftMs));
-    try {
-      const id = this.#last?.id ?? '';
-      const state = await lookAtInstall(this.#session, { id, leftMs: lookMs });
-      return state?.id === this.#earlierId ? undefined : state;
-    } catch (error) {
-      if (isPassing(error)) return undefined;
-      throw error;
-    }
+    const lost = { id: this.#last?.id ?? '', earlierId: this.#earlierId };
+    const { bound } = this.#options;
+    const state = await lookAfterLoss(this.#session, this.#invocation, { ...lost, bound });
+    return state === 'unknown' ? undefined : state;
   }
 }
 
@@ -186,10 +186,6 @@ export async function pushBundle(
   invocation: Invocation,
   options: PushOptions,
 ): Promise<UpdateStatus> {
-  const leftMs = Math.max(1, leftOf(options.bound, invocation));
-  const earlier = await lookAtInstall(session, {
-    id: '',
-    leftMs: Math.min(leftMs, ATTEMPT_MS_MAX),
-  });
-  return await new Push(session, invocation, { ...options, earlierId: earlier?.id ?? '' }).run();
+  const earlierId = await earlierInstall(session, invocation, options.bound);
+  return await new Push(session, invocation, { ...options, earlierId }).run();
 }

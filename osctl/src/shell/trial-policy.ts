@@ -37,6 +37,12 @@ function secondsOption(invocation: Invocation, key: string, name: string): numbe
   throw new KeelError('E_USAGE', `Cannot use ${name} 0: it must be at least a second`);
 }
 
+/** Seconds that the trial of this command's release may take, from the start of the kernel. @throws KeelError E_USAGE */
+export function healthTimeoutSeconds(invocation: Invocation): number {
+  const given = secondsOption(invocation, 'healthCheckTimeout', '--health-check-timeout');
+  return given ?? HEALTH_TIMEOUT_SECONDS;
+}
+
 /**
  * The policy that the options ask for. Warns of an option that has no effect.
  *

@@ -1,12 +1,19 @@
 /** Waits through the reboot for the verdict on a release: committed and healthy, or why not. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { KeelError } from '@keelos/proto/errors.ts';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { type GetStatusResponse, SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import {
+  type SlotReleaseSchema,
+  SlotState,
+  SlotStateSchema,
   type UpdateHistoryEntry,
+  UpdateHistoryEntrySchema,
   UpdateOutcome,
   UpdatePhase,
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { enumName } from '../core/plain.ts';
 import { releaseText, slotLetter } from '../core/update-text.ts';
 import { lookAtInstall, type TimeBound } from './follow-update.ts';
 import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
@@ -21,7 +28,9 @@ const INSTALL_LOOK_SHARE = 0.5;
 
 /** How it ended. */
 export interface Verdict {
+  /** Of the node's history; made from what runs when the node has lost its history. */
   readonly entry: UpdateHistoryEntry;
+  readonly isRecorded: boolean;
   readonly running: GetStatusResponse;
   /** False when it was not asked because the release was not kept. */
   readonly isHealthy: boolean;
@@ -31,8 +40,10 @@ export interface Verdict {
 export interface VerdictOptions {
   /** Id in the history. */
   readonly id: string;
-  /** Boot id of the system that goes down; absent when it may be down already. */
-  readonly endingBoot?: string;
+  /** The system that goes down; absent when it may be down already. */
+  readonly ending?: GetStatusResponse;
+  /** The release that is tried, as far as it is known. */
+  readonly target?: MessageInitShape<typeof SlotReleaseSchema>;
   readonly bound: TimeBound;
 }
 
@@ -58,25 +69,78 @@ async function openText(
   return `${releaseText(entry.to)} is on trial${what}`;
 }
 
+/**
+ * A look at a node that has been restarted and has lost its history, for example because its state is in memory: what
+ * runs, and what its slot is to the boot loader, decide. What is failing then does not pass by itself.
+ *
+ * @throws KeelError E_UNHEALTHY when the release is committed and checks fail.
+ */
+async function lookWithoutHistory(
+  client: NodeClient,
+  running: GetStatusResponse,
+  { ending, target }: VerdictOptions & { readonly ending: GetStatusResponse },
+): Promise<Attempt<Verdict>> {
+  const { slots } = await client.call(UpdateService.method.listSlots, {});
+  const from = { slot: ending.slot, version: ending.version, rootHash: ending.rootHash };
+  const isBack = running.rootHash === ending.rootHash && running.slot === ending.slot;
+  const to = isBack ? target : running;
+  const entry = create(UpdateHistoryEntrySchema, {
+    from,
+    to: { slot: to?.slot ?? 0, version: to?.version ?? '', rootHash: to?.rootHash ?? '' },
+    outcome: isBack ? UpdateOutcome.ROLLED_BACK : UpdateOutcome.COMMITTED,
+    cause: isBack ? 'the node has been restarted and has no record of it' : '',
+  });
+  const name = releaseText(entry.to);
+  if (isBack) {
+    const isArmed = slots.some(({ state }) => state === SlotState.ARMED);
+    if (isArmed) return { done: false, seen: `${name || 'the other slot'} is armed` };
+    return { done: true, value: { entry, running, isRecorded: false, isHealthy: false } };
+  }
+  const state = slots.find((slot) => slot.running)?.state ?? SlotState.UNSPECIFIED;
+  if (state !== SlotState.COMMITTED) {
+    return { done: false, seen: `${name} runs, its slot is ${enumName(SlotStateSchema, state)}` };
+  }
+  const health = await client.call(HealthService.method.getHealth, {});
+  if (!health.healthy) {
+    const reason = `it is committed, ${failingText(health)}, and the node has lost its history`;
+    throw new KeelError('E_UNHEALTHY', `Cannot see ${name} healthy: ${reason}`);
+  }
+  return { done: true, value: { entry, running, isRecorded: false, isHealthy: true } };
+}
+
 async function look(
   session: NodeSession,
-  { id, endingBoot, leftMs }: VerdictOptions & { readonly leftMs: number },
+  options: VerdictOptions & { readonly leftMs: number },
 ): Promise<Attempt<Verdict>> {
+  const { id, ending, leftMs } = options;
   const client = session.reopen(leftMs);
   try {
     const running = await client.call(SystemService.method.getStatus, {});
     const entry = await findEntry(client, id);
-    if (entry === undefined) return { done: false, seen: `the node has no record of ${id}` };
+    if (entry === undefined) {
+      const isSameBoot = ending === undefined || running.bootId === ending.bootId;
+      if (isSameBoot) return { done: false, seen: `the node has no record of ${id}` };
+      return await lookWithoutHistory(client, running, { ...options, ending });
+    }
     if (entry.outcome === UpdateOutcome.COMMITTED) {
       const health = await client.call(HealthService.method.getHealth, {});
-      if (health.healthy) return { done: true, value: { entry, running, isHealthy: true } };
-      return { done: false, seen: `${releaseText(entry.to)} is committed, ${failingText(health)}` };
+      const name = releaseText(entry.to);
+      return health.healthy
+        ? { done: true, value: { entry, running, isRecorded: true, isHealthy: true } }
+        : {
+            done: false,
+            seen: `${name} is committed, ${failingText(health)}`,
+            lack: { code: 'E_UNHEALTHY', goal: `see ${name} healthy` },
+          };
     }
     const isOpen =
       entry.outcome === UpdateOutcome.OPEN || entry.outcome === UpdateOutcome.UNSPECIFIED;
-    if (!isOpen) return { done: true, value: { entry, running, isHealthy: false } };
-    if (running.bootId === endingBoot)
+    if (!isOpen) {
+      return { done: true, value: { entry, running, isRecorded: true, isHealthy: false } };
+    }
+    if (running.bootId === ending?.bootId) {
       return { done: false, seen: 'the node has not gone down yet' };
+    }
     const installLook = { id, leftMs: Math.max(1, leftMs * INSTALL_LOOK_SHARE) };
     return { done: false, seen: await openText(session, installLook, { entry, running }) };
   } finally {
@@ -87,7 +151,8 @@ async function look(
 /**
  * The verdict on the update or rollback with `id`. Waits through reboots; what it waits for is told on stderr.
  *
- * @throws KeelError E_TIMEOUT when there is none in time, with what was seen last.
+ * @throws KeelError E_TIMEOUT when there is none in time, with what was seen last; E_UNHEALTHY when the release is
+ * committed and not healthy.
  */
 export async function waitForVerdict(
   session: NodeSession,

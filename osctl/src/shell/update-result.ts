@@ -40,7 +40,7 @@ export function outcomeOf({ status, verdict, tookMs, text, facts }: Ended): Outc
   const data = {
     ...facts,
     ...(status === undefined ? {} : { status: toPlain(UpdateStatusSchema, status) }),
-    history: verdict === undefined ? null : toPlain(UpdateHistoryEntrySchema, verdict.entry),
+    history: verdict?.isRecorded !== true ? null : toPlain(UpdateHistoryEntrySchema, verdict.entry),
     running: verdict === undefined ? null : runningData(verdict.running),
     healthy: verdict?.isHealthy === true ? true : null,
     seconds: Math.round(tookMs) / 1000,

@@ -1,13 +1,20 @@
 /** Waiting for a state of a node: ask, sleep, ask again, until it is there or the time is up. */
-import { KeelError } from '@keelos/proto/errors.ts';
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { formatDuration } from '../core/duration.ts';
 import type { Clock } from '../sys/clock.ts';
 
 /** What one look at the node showed. */
 export type Attempt<T> =
   | { readonly done: true; readonly value: T }
-  /** `seen` says what is missing, for the message when the time is up. */
-  | { readonly done: false; readonly seen: string };
+  /** `seen` says what is missing, for the message when the time is up; `lack` what the error is then instead. */
+  | { readonly done: false; readonly seen: string; readonly lack?: Lack };
+
+/** The error of a wait that saw nearly all of what it waited for. */
+export interface Lack {
+  readonly code: ErrorCode;
+  /** Completes "Cannot …". */
+  readonly goal: string;
+}
 
 /** How to wait. */
 export interface WaitOptions {
@@ -58,30 +65,28 @@ async function look<T>(
  * Repeats `attempt` (told how many milliseconds it may take) until it is done. Errors that pass by themselves count as
  * not done; others end the wait.
  *
- * @throws KeelError E_TIMEOUT when the time is up, with what was seen last.
+ * @throws KeelError E_TIMEOUT, or what the last look lacked, when the time is up, with what was seen last.
  */
 export async function waitUntil<T>(
   attempt: (leftMs: number) => Promise<Attempt<T>>,
   { clock, signal, timeoutMs, startedMs, goal, onChange }: WaitOptions,
 ): Promise<T> {
   const deadlineMs = (startedMs ?? clock.monotonicMs()) + timeoutMs;
-  let last = '';
+  let last: { readonly seen: string; readonly lack?: Lack } = { seen: '' };
   while (true) {
     signal.throwIfAborted();
     const leftMs = deadlineMs - clock.monotonicMs();
     if (leftMs <= 0) {
       throw new KeelError(
-        'E_TIMEOUT',
-        `Cannot ${goal} within ${formatDuration(timeoutMs)}: ${last}`,
-        {
-          details: { seen: last },
-        },
+        last.lack?.code ?? 'E_TIMEOUT',
+        `Cannot ${last.lack?.goal ?? goal} within ${formatDuration(timeoutMs)}: ${last.seen}`,
+        { details: { seen: last.seen } },
       );
     }
     const result = await look(attempt, Math.min(leftMs, ATTEMPT_MS_MAX));
     if (result.done) return result.value;
-    if (result.seen !== last) onChange?.(result.seen);
-    last = result.seen;
+    if (result.seen !== last.seen) onChange?.(result.seen);
+    last = result;
     const restMs = deadlineMs - clock.monotonicMs();
     await clock.sleep(Math.min(INTERVAL_MS, Math.max(1, restMs)), signal);
   }
