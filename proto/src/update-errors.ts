@@ -108,6 +108,12 @@ export const UPDATE_ERRORS = {
     meaning: 'What was written to the slot could not be written, or reads back different.',
     hint: 'Look at osctl dmesg. When it comes back, replace the disk. The running slot is not touched.',
   },
+  E_SLOT_READ: {
+    status: S.DATA_LOSS,
+    exit: X.damaged,
+    meaning: 'The other slot could not be read, or the process that verifies it could not run.',
+    hint: 'Look at osctl dmesg, and try it again. When it comes back, replace the disk. The running slot is not touched.',
+  },
   E_SLOT_EMPTY: {
     status: S.FAILED_PRECONDITION,
     exit: X.notFound,
@@ -131,6 +137,12 @@ export const UPDATE_ERRORS = {
     exit: X.rolledBack,
     meaning: 'The new release did not prove itself; the node runs the old one again.',
     hint: 'osctl rollback history tells the cause.',
+  },
+  E_UPDATE_CUT_OFF: {
+    status: S.ABORTED,
+    exit: X.failed,
+    meaning: 'The update was cut off, or its release was never started; the node runs the old one.',
+    hint: 'osctl rollback history tells where it ended. Start the update again.',
   },
   E_SOURCE_UNREACHABLE: {
     status: S.UNAVAILABLE,

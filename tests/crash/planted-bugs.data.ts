@@ -98,7 +98,7 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'shell/installer.ts',
-        find: 'await slotWrite(device.dropCache());',
+        find: "await slotRead('read', device.dropCache());",
         replace: '',
       },
     ],

@@ -120,12 +120,7 @@ function startUpdates(
     engine,
     scheduler,
     begin() {
-      committer.run().then(
-        (outcome) => ports.log(`updates: ${outcome}`),
-        (cause: unknown) => {
-          if (!committer.isClosed) ports.log(`trial not judged to its end: ${String(cause)}`);
-        },
-      );
+      followCommitter(committer, ports.log);
       // What ran when the agent ended is judged by the history, which the committer brings in order.
       committer.isJudged.then(() => scheduler.start());
     },
@@ -134,6 +129,31 @@ function startUpdates(
       committer.close();
     },
   };
+}
+
+/**
+ * Runs it. What it does not expect is a bug: it ends the process, and PID 1 starts another, which judges the trial anew.
+ *
+ * @param end called with the bug
+ */
+export async function followCommitter(
+  committer: Pick<Committer, 'run' | 'isClosed'>,
+  log: (line: string) => void,
+  end: (bug: unknown) => void = endProcess,
+): Promise<void> {
+  try {
+    log(`updates: ${await committer.run()}`);
+  } catch (cause) {
+    if (committer.isClosed) return;
+    log(`trial not judged to its end: ${String(cause)}`);
+    end(cause);
+  }
+}
+
+function endProcess(bug: unknown): void {
+  queueMicrotask(() => {
+    throw bug;
+  });
 }
 
 /** Tells the person in front of the machine what is needed to get in. The token goes to the console and nowhere else. */

@@ -61,6 +61,7 @@ const PHASES: Readonly<Record<UpdateState, UpdatePhase>> = {
   placing: 'arming',
   arming: 'arming',
   armed: 'armed',
+  unarming: 'armed',
   rebooting: 'armed',
   checked: 'checked',
   failed: 'failed',

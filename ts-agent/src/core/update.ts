@@ -6,8 +6,9 @@
  *     idle ─ go-back ▶ inspecting ─ done ▶ proving ─ done ▶ arming …
  *
  * Effects of a row are done in its order, each durable before the next begins (docs/decisions/0010-updates.md). "done"
- * comes when all of them are; "fail" when one throws, "cancel" when somebody asks for it. An effect that undoes and fails
- * ends its row: what it could not undo stays written down.
+ * comes when all of them are; "fail" when one throws, "cancel" when somebody asks for it. In a state that has ended, an
+ * effect that fails is logged and the next one done, except that a row ends with {@link UpdateEffect} "unarm": an entry
+ * that stands keeps its trial record and its open history.
  */
 
 /** Where an update stands. */
@@ -23,6 +24,8 @@ export type UpdateState =
   | 'proving'
   | 'arming'
   | 'armed'
+  /** A cancel takes the armed entry away. */
+  | 'unarming'
   | 'rebooting'
   | 'checked'
   | 'failed'
@@ -80,11 +83,8 @@ export interface UpdateTransition {
 
 type Row = readonly [UpdateState, UpdateEvent, UpdateState, ...UpdateEffect[]];
 
-/**
- * What undoes an arming that is not wanted any more, or has half happened. The history is closed first: whoever finds the
- * trial record after a power cut knows by it that nothing was tried.
- */
-const UNARM: readonly UpdateEffect[] = ['close-history', 'unarm', 'forget-trial'];
+/** What is left to do once nothing is armed any more. Whoever finds the record after a power cut sees that it has no entry. */
+const FORGET: readonly UpdateEffect[] = ['close-history', 'forget-trial'];
 
 const ROWS: readonly Row[] = [
   ['idle', 'start', 'checking', 'check-bundle'],
@@ -111,7 +111,7 @@ const ROWS: readonly Row[] = [
   ['verifying', 'fail', 'failed', 'close-history'],
   ['placing', 'fail', 'failed', 'close-history'],
   ['proving', 'fail', 'failed', 'close-history'],
-  ['arming', 'fail', 'failed', ...UNARM],
+  ['arming', 'fail', 'failed', 'unarm', ...FORGET],
   // The entry stands, so the release is tried at the next start of the machine, whoever asks for it.
   ['rebooting', 'fail', 'armed'],
 
@@ -123,7 +123,10 @@ const ROWS: readonly Row[] = [
   ['verifying', 'cancel', 'cancelled', 'close-history'],
   ['placing', 'cancel', 'cancelled', 'close-history'],
   ['proving', 'cancel', 'cancelled', 'close-history'],
-  ['armed', 'cancel', 'cancelled', ...UNARM],
+  ['armed', 'cancel', 'unarming', 'unarm'],
+  ['unarming', 'done', 'cancelled', ...FORGET],
+  // It is as armed as before.
+  ['unarming', 'fail', 'armed'],
 ];
 
 /** The table. */
@@ -142,6 +145,11 @@ export function updateTransition(
 /** States in which nothing runs and another update may begin. */
 export function isEnded(state: UpdateState): boolean {
   return ['idle', 'checked', 'failed', 'cancelled'].includes(state);
+}
+
+/** True when a row goes on although this effect of it has failed: the update has ended, and the rest can still be told. */
+export function isPassedOver(state: UpdateState, effect: UpdateEffect): boolean {
+  return isEnded(state) && effect !== 'unarm';
 }
 
 /** True until the trial may have been armed: a cancel ends what runs at once. Later it waits for the arming to end. */

@@ -30,6 +30,8 @@ export const GATE_POLL_MS = 1_000;
 export const PUT_BACK_POLL_MS = 5_000;
 /** Tries to read what would boot that are told, and waited for, when the agent starts. */
 const READS_MAX = 10;
+/** Times that PID 1 is told of a commit. It reboots at its deadline, 30 s after that of the checks, unless it knows. */
+const TELLS_MAX = 30;
 
 /** Longest reason that PID 1 is given. */
 const REASON_CHARS_MAX = 250;
@@ -99,7 +101,7 @@ export class Committer {
       try {
         return await this.#ports.boot.read();
       } catch (cause) {
-        if (!(cause instanceof KeelError)) throw cause;
+        if (!isOfTheWorld(cause)) throw cause;
         if (reads <= READS_MAX) this.#ports.log(`boot state not read: ${cause.message}`);
         else this.#judged.resolve();
         await this.#wait(reads <= READS_MAX ? GATE_POLL_MS : PUT_BACK_POLL_MS);
@@ -205,7 +207,9 @@ export class Committer {
 
   /** What follows a commit. Nothing of it may undo it. */
   async #finish({ record, running }: Trial): Promise<void> {
-    await this.#tellInit('committed', '');
+    for (let tells = 1; !(await this.#tellInit('committed', '')) && tells < TELLS_MAX; tells += 1) {
+      await this.#wait(GATE_POLL_MS);
+    }
     await attemptAsync(this.#ports.log, 'boot options', () => this.#ports.mendLadder(running));
     await attemptAsync(this.#ports.log, 'epoch', async () => {
       raiseEpochFloor(this.#ports, (await runningTrust(this.#ports)).epoch);
@@ -264,17 +268,25 @@ export class Committer {
     return 'settled';
   }
 
-  async #tellInit(outcome: 'committed' | 'given-up', reason: string): Promise<void> {
-    await attemptAsync(this.#ports.log, 'verdict for PID 1', async () => {
+  /** True once PID 1 has taken it. */
+  async #tellInit(outcome: 'committed' | 'given-up', reason: string): Promise<boolean> {
+    const isTaken = await attemptAsync(this.#ports.log, 'verdict for PID 1', async () => {
       const request = { op: 'settleTrial', outcome, ...(reason === '' ? {} : { reason }) } as const;
       const reply = await this.#ports.init.request(request);
       if (reply.type === 'error') this.#ports.log(`PID 1 on the trial: ${reply.message}`);
+      return reply.type !== 'error';
     });
+    return isTaken === true;
   }
 
   #wait(ms: number): Promise<void> {
     return this.#ports.wait(ms, this.#stop.signal);
   }
+}
+
+/** An error of the table or of the kernel; anything else is a bug. */
+function isOfTheWorld(cause: unknown): cause is Error {
+  return cause instanceof KeelError || (cause instanceof Error && 'errno' in cause);
 }
 
 function releaseOf({ slot, version, rootHash }: SlotRelease): SlotRelease {

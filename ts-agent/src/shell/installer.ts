@@ -8,11 +8,11 @@ import { failedBefore, notCounting } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
 import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
-import { copyRoot, exactly, hashRange, resumableBytes, slotWrite } from './root-copy.ts';
+import { copyRoot, exactly, hashRange, resumableBytes, slotRead, slotWrite } from './root-copy.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
 import type { AcceptedBundle, CourseEffects, CourseWish, UpdateCourse } from './update-course.ts';
 import { UpdateCourse as Course } from './update-course.ts';
-import { openEntry, UpdateHistory, WENT_DOWN } from './update-history.ts';
+import { CUT_OFF, openEntry, UpdateHistory } from './update-history.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
 import {
@@ -119,9 +119,7 @@ export class Installer {
       const isGivenUp = course.cancelledBy !== 'agent';
       this.#history.close(
         id,
-        isGivenUp
-          ? { outcome: 'cancelled', cause: 'An operator cancelled it.' }
-          : { outcome: 'failed', cause: WENT_DOWN },
+        isGivenUp ? { outcome: 'cancelled', cause: 'An operator cancelled it.' } : CUT_OFF,
       );
       return;
     }
@@ -172,14 +170,15 @@ export class Installer {
     if (dataBytes + treeBytes(table) > place.sizeBytes) {
       throw new KeelError('E_SLOT_TOO_SMALL', `Cannot verify slot ${to.slot}: its root is larger`);
     }
-    const device = await slotWrite(this.#ports.openDevice(place.device, 'read'));
+    const device = await slotRead('open', this.#ports.openDevice(place.device, 'read'));
     try {
-      await slotWrite(device.dropCache());
+      await slotRead('read', device.dropCache());
     } finally {
       await device.close();
     }
     const onProgress = (done: number) => this.#progress.count(Math.min(done, dataBytes), dataBytes);
-    const { isIntact, badCount } = await slotWrite(
+    const { isIntact, badCount } = await slotRead(
+      'verify',
       this.#ports.verifyImage(
         { ...table, device: place.device },
         { signal, withFileSystem: false, onProgress },

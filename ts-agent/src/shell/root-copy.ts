@@ -1,7 +1,7 @@
 /** Copies the root of a bundle into a slot: bounded memory, a hash over every byte, a record of how far it is. */
 import type { Hash } from 'node:crypto';
 import { createHash } from 'node:crypto';
-import { KeelError } from '@keelos/proto/errors.ts';
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { ResumeRecord } from '@keelos/proto/update-record.ts';
 import type { BlockDevice } from '../sys/block-device.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
@@ -40,7 +40,7 @@ export function resumableBytes(
 /**
  * Copies, and returns the hash over all bytes, those of the earlier try as they are read back.
  *
- * @throws what the source throws, and KeelError E_SLOT_WRITE
+ * @throws what the source throws, and KeelError E_SLOT_WRITE, E_SLOT_READ
  */
 export async function copyRoot(copy: RootCopy): Promise<Hash> {
   const { source, sizeBytes, device, resumedBytes, signal } = copy;
@@ -81,7 +81,7 @@ async function hashSlot(copy: RootCopy, hash: Hash): Promise<void> {
   for (let at = 0; at < resumedBytes; at += WRITE_BYTES) {
     signal.throwIfAborted();
     const lengthBytes = Math.min(WRITE_BYTES, resumedBytes - at);
-    hash.update(await slotWrite(device.readAt(at, lengthBytes)));
+    hash.update(await slotRead('read', device.readAt(at, lengthBytes)));
     copy.onProgress(at + lengthBytes);
   }
 }
@@ -150,12 +150,21 @@ async function* inBlocks(
 }
 
 /** An error of the device in the table's terms. @throws KeelError E_SLOT_WRITE */
-export async function slotWrite<T>(work: Promise<T>): Promise<T> {
+export function slotWrite<T>(work: Promise<T>): Promise<T> {
+  return slotWork(work, 'E_SLOT_WRITE', 'write');
+}
+
+/** The same for what writes nothing; `verb` says what it is. @throws KeelError E_SLOT_READ */
+export function slotRead<T>(verb: 'open' | 'read' | 'verify', work: Promise<T>): Promise<T> {
+  return slotWork(work, 'E_SLOT_READ', verb);
+}
+
+async function slotWork<T>(work: Promise<T>, code: ErrorCode, verb: string): Promise<T> {
   try {
     return await work;
   } catch (cause) {
     if (cause instanceof KeelError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new KeelError('E_SLOT_WRITE', `Cannot write slot: ${reason}`, { cause });
+    throw new KeelError(code, `Cannot ${verb} slot: ${reason}`, { cause });
   }
 }

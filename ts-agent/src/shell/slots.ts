@@ -96,20 +96,44 @@ async function partitionGuid(ports: Ports, partition: Partition): Promise<string
   }
 }
 
-/** The partition table of a disk by its name: the primary one, or the backup when that is damaged. @throws KeelError E_DISK_LAYOUT */
+/**
+ * The partition table of a disk by its name: the primary one, or the backup when that is damaged or cannot be read.
+ *
+ * @throws KeelError E_DISK_LAYOUT
+ */
 export async function readGpt({ files }: Pick<AgentPorts, 'files'>, disk: string): Promise<Gpt> {
   const device = `/dev/${disk}`;
   const lengthBytes = GPT_PRIMARY_SECTORS * SECTOR_BYTES;
   try {
     return decodeGpt(await files.readAt(device, { offsetBytes: 0, lengthBytes }));
   } catch (cause) {
-    if (!(cause instanceof KeelError)) throw cause;
-    const sectors = Number(await trimmedText(files, `/sys/class/block/${disk}/size`));
-    if (!(sectors > GPT_BACKUP_SECTORS)) throw cause;
-    const backup = {
-      offsetBytes: (sectors - GPT_BACKUP_SECTORS) * SECTOR_BYTES,
-      lengthBytes: GPT_BACKUP_SECTORS * SECTOR_BYTES,
-    };
-    return decodeBackupGpt(await files.readAt(device, backup));
+    try {
+      return await readBackupGpt(files, disk, cause);
+    } catch (last) {
+      throw asLayoutError(last, device);
+    }
   }
+}
+
+/** @throws `primary` when the size of the disk does not tell where it is, and what reading it throws */
+async function readBackupGpt(
+  files: AgentPorts['files'],
+  disk: string,
+  primary: unknown,
+): Promise<Gpt> {
+  const sectors = Number(await trimmedText(files, `/sys/class/block/${disk}/size`));
+  if (!(sectors > GPT_BACKUP_SECTORS)) throw primary;
+  const backup = {
+    offsetBytes: (sectors - GPT_BACKUP_SECTORS) * SECTOR_BYTES,
+    lengthBytes: GPT_BACKUP_SECTORS * SECTOR_BYTES,
+  };
+  return decodeBackupGpt(await files.readAt(`/dev/${disk}`, backup));
+}
+
+/** What reading a table throws, in the table's terms. */
+export function asLayoutError(cause: unknown, device: string): KeelError {
+  if (cause instanceof KeelError) return cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const message = `Cannot read partition table of ${device}: ${reason}`;
+  return new KeelError('E_DISK_LAYOUT', message, { cause });
 }

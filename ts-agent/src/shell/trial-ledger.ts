@@ -1,24 +1,23 @@
 /** Writes down how trials ended that this boot did not see end: history, failed roots, status; and clears up after them. */
-import { KeelError } from '@keelos/proto/errors.ts';
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { SlotRelease, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { BootPicture } from '../core/boot-state.ts';
 import { isTrialEntry, type Standing } from '../core/trial.ts';
 import { NO_UPDATE } from '../core/update-status.ts';
 import { discardTrialEvidence, findTrialEvidence } from './trial-evidence.ts';
 import type { UpdateEngine } from './update-engine.ts';
-import { openEntry, WENT_DOWN } from './update-history.ts';
+import { CUT_OFF, openEntry } from './update-history.ts';
 import type { CommitterPorts } from './update-ports.ts';
 import { forgetTrial, rememberFailedRoot } from './update-records.ts';
 
 type Log = (line: string) => void;
 
-/** Does it; an error of the world is logged, and undefined returned: what is left undone is done at the next start. */
+/** Does it; any error is logged, and undefined returned: what is left undone is done at the next start. */
 export function attempt<T>(log: Log, what: string, act: () => T): T | undefined {
   try {
     return act();
   } catch (cause) {
-    if (!(cause instanceof KeelError)) throw cause;
-    log(`${what}: ${cause.message}`);
+    log(`${what}: ${reasonOf(cause)}`);
     return undefined;
   }
 }
@@ -32,10 +31,15 @@ export async function attemptAsync<T>(
   try {
     return await act();
   } catch (cause) {
-    if (!(cause instanceof KeelError)) throw cause;
-    log(`${what}: ${cause.message}`);
+    log(`${what}: ${reasonOf(cause)}`);
     return undefined;
   }
+}
+
+/** Of a bug, where it is. */
+function reasonOf(cause: unknown): string {
+  if (cause instanceof KeelError) return cause.message;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
 }
 
 /** The books of one node. The history is closed before the entry goes, and the trial record goes last. */
@@ -60,7 +64,7 @@ export class TrialLedger {
     attempt(this.#ports.log, 'history', () => {
       const open = history.entries().filter(({ outcome }) => outcome === 'open');
       for (const { id, to } of open.filter((one) => !living.includes(one.id))) {
-        if (to.rootHash !== rootHash) history.close(id, { outcome: 'failed', cause: WENT_DOWN });
+        if (to.rootHash !== rootHash) history.close(id, CUT_OFF);
         else if (!isOnTrial) history.close(id, { outcome: 'committed' });
       }
     });
@@ -95,23 +99,21 @@ export class TrialLedger {
     });
     this.#ports.log(`${version} failed its trial: ${cause}`);
     await this.clear(record);
-    this.#tellFailed(cause);
+    this.#tellFailed('E_UPDATE_ROLLED_BACK', cause);
   }
 
   /** Nothing was tried, so nothing is held against the root. */
   async untried(record: TrialRecord, cause: string): Promise<void> {
     attempt(this.#ports.log, 'history', () =>
-      this.#engine.history.close(record.id, { outcome: 'failed', cause }),
+      this.#engine.history.close(record.id, { ...CUT_OFF, cause }),
     );
     this.#ports.log(`${record.to.version} was not tried: ${cause}`);
     await this.clear(record);
-    this.#tellFailed(cause);
+    this.#tellFailed(CUT_OFF.code, cause);
   }
 
-  #tellFailed(cause: string): void {
-    this.#engine.progress.change({
-      ...{ phase: 'failed', errorCode: 'E_UPDATE_ROLLED_BACK', errorMessage: cause },
-    });
+  #tellFailed(errorCode: ErrorCode, errorMessage: string): void {
+    this.#engine.progress.change({ phase: 'failed', errorCode, errorMessage });
   }
 
   /** The entry first: as long as the record is there, this is done again. */

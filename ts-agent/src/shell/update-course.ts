@@ -5,7 +5,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import type { SlotRelease, TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
 import type { UpdateEffect, UpdateEvent, UpdateState } from '../core/update.ts';
-import { isInterruptible, updateTransition } from '../core/update.ts';
+import { isEnded, isInterruptible, isPassedOver, updateTransition } from '../core/update.ts';
 import { enteredState } from '../core/update-status.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import type { SlotPlace } from './update-ports.ts';
@@ -59,7 +59,7 @@ export class UpdateCourse {
   readonly progress: UpdateProgress;
   readonly #effects: CourseEffects;
   readonly #log: (line: string) => void;
-  readonly #cancel = new AbortController();
+  #cancel = new AbortController();
   readonly #accepted = Promise.withResolvers<void>();
   #state: UpdateState = 'idle';
   #target: CourseTarget | undefined;
@@ -136,7 +136,7 @@ export class UpdateCourse {
     this.#cancel.abort(new KeelError('E_CANCELLED', 'Cannot go on with the update: cancelled'));
   }
 
-  /** Who cancelled first. */
+  /** Who cancelled first, also when that did not succeed. */
   get cancelledBy(): 'operator' | 'agent' | undefined {
     return this.#cancelledBy;
   }
@@ -154,6 +154,8 @@ export class UpdateCourse {
       if (row === undefined) break;
       this.#enter(row.to);
       next = await this.#perform(row.effects);
+      // This cancel has failed. Whoever still wants it asks again.
+      if (this.#state === 'unarming' && next === 'fail') this.#cancel = new AbortController();
     }
     this.#accepted.resolve();
   }
@@ -176,18 +178,33 @@ export class UpdateCourse {
     try {
       for (const effect of effects) {
         signal.throwIfAborted();
-        await this.#effects[effect](this, signal);
+        await this.#do(effect, signal);
         if (effect === 'check-bundle') this.#accepted.resolve();
       }
       return isInterruptible(this.#state) && this.isCancelled ? 'cancel' : 'done';
     } catch (cause) {
       if (signal.aborted) return 'cancel';
-      const failure = asKeelError(cause);
-      this.#log(`${this.wish.kind} ${this.wish.id}: ${this.#state} failed: ${failure.message}`);
-      if (failure.cause instanceof Error) this.#log(String(failure.cause.stack));
-      this.#failure ??= failure;
+      const failure = this.#told(cause);
+      // Why it ended is what counts; of what can be asked for again, the last answer.
+      if (this.#failure === undefined || !isEnded(this.#state)) this.#failure = failure;
       return 'fail';
     }
+  }
+
+  async #do(effect: UpdateEffect, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#effects[effect](this, signal);
+    } catch (cause) {
+      if (!isPassedOver(this.#state, effect)) throw cause;
+      this.#told(cause);
+    }
+  }
+
+  #told(cause: unknown): KeelError {
+    const failure = asKeelError(cause);
+    this.#log(`${this.wish.kind} ${this.wish.id}: ${this.#state} failed: ${failure.message}`);
+    if (failure.cause instanceof Error) this.#log(String(failure.cause.stack));
+    return failure;
   }
 }
 

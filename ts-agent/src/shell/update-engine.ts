@@ -142,18 +142,22 @@ export class UpdateEngine {
    * Ends the present update, also one that is armed and has not been tried. Returns when it has ended.
    *
    * @param id of the update; empty: the present one
-   * @throws KeelError E_NOT_FOUND when there is none, or none that can still be cancelled
+   * @throws KeelError E_NOT_FOUND when there is none, or none that can still be cancelled; E_UPDATE_UNSETTLED when the
+   * machine restarts into it; why its entry could not be taken away, when it is still armed
    */
   async cancel(id: string): Promise<UpdateStatus> {
+    await this.ready;
     this.#demand(id);
-    const course = this.#running?.course ?? (await this.#armedBefore());
-    if (course === undefined || isEnded(course.state)) {
+    const present = this.#running?.course;
+    const isOver = present === undefined || isEnded(present.state);
+    const course = isOver ? await this.#armedBefore() : present;
+    if (course === undefined) {
       throw new KeelError('E_NOT_FOUND', 'Cannot cancel: no update is running or armed');
     }
     course.cancel('operator');
     await this.#running?.ended;
     if (course.state === 'armed') await course.run('cancel');
-    if (course.state !== 'cancelled') this.#result(course);
+    if (course.state !== 'cancelled') throw notCancelled(course);
     return this.status();
   }
 
@@ -166,7 +170,8 @@ export class UpdateEngine {
   async close(): Promise<void> {
     const running = this.#running;
     if (running === undefined || running.course.state === 'armed') return;
-    running.course.cancel('agent');
+    // Neither does a reboot that has been asked for become a cancel when it is refused.
+    if (running.course.state !== 'rebooting') running.course.cancel('agent');
     await running.ended;
   }
 
@@ -212,7 +217,9 @@ export class UpdateEngine {
       });
       how.onInstalled();
     }
-    if (course.state === 'armed' && !how.isRebootLeft) await course.run('reboot');
+    // One that somebody wanted cancelled is not tried because its entry could not be taken away.
+    const isWanted = course.cancelledBy === undefined;
+    if (course.state === 'armed' && !how.isRebootLeft && isWanted) await course.run('reboot');
   }
 
   /** @throws KeelError why it failed */
@@ -260,4 +267,15 @@ export class UpdateEngine {
     const reply = await this.#ports.init.request({ op: 'reboot', reason });
     if (reply.type === 'error') throw replyError(reply);
   }
+}
+
+/** Why a cancel has not ended an update. */
+function notCancelled({ state, failure, wish: { id } }: UpdateCourse): KeelError {
+  if (state === 'rebooting') {
+    const reason = 'the machine restarts to try it. Once it runs, it can be rolled back';
+    return new KeelError('E_UPDATE_UNSETTLED', `Cannot cancel update ${id}: ${reason}`);
+  }
+  if (failure !== undefined && state !== 'unarming') return failure;
+  const reason = isEnded(state) ? `it has ended as ${state}` : `it is ${state}`;
+  return new KeelError('E_UPDATE_RUNNING', `Cannot cancel update ${id}: ${reason}`);
 }

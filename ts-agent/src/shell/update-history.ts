@@ -9,12 +9,16 @@ import { readRecord } from './update-records.ts';
 /** Room for the entries; a record has a little more (RECORD_BYTES_MAX). */
 const HISTORY_BYTES_MAX = 900_000;
 
-/** Cause of an install that ended with the agent that ran it. */
-export const WENT_DOWN = 'The node, or its agent, went down during the install.';
-
 /** How an entry ended. */
 export type HistoryEnd = Pick<HistoryEntry, 'outcome'> &
   Partial<Pick<HistoryEntry, 'cause' | 'code' | 'evidence' | 'automatic'>>;
+
+/** End of an install that ended with the agent that ran it. */
+export const CUT_OFF = {
+  outcome: 'failed',
+  cause: 'The node, or its agent, went down during the install.',
+  code: 'E_UPDATE_CUT_OFF',
+} as const satisfies HistoryEnd;
 
 /** An entry that has just begun. */
 export function openEntry(

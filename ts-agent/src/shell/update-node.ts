@@ -47,8 +47,8 @@ export function updatePorts(node: UpdateNode): EnginePorts & CommitterPorts {
       try {
         return await ports.reachApi(place, new AbortController().signal);
       } catch (cause) {
-        if (!(cause instanceof KeelError)) throw cause;
-        return cause.message;
+        // The question is another process: a node that cannot start one now may do so a second later.
+        return String(cause instanceof KeelError ? cause.message : cause) || 'no reason given';
       }
     },
     mendLadder: async (committed) => {
