@@ -12,6 +12,9 @@ import { endPrograms, guardFolder } from './left-behind.mjs';
 
 /** Files that take longest start first, so that no core waits for one of them at the end. */
 const LONGEST_FIRST = [
+  'trial-guard',
+  'power-cuts',
+  'quickstart-update',
   'update',
   'broken-images',
   'loader',
