@@ -120,7 +120,7 @@ describe('a trial that nobody in it can end', () => {
       this.timeout(CASE_TIMEOUT_MS);
       const parts = await factory.parts(release);
       node = await TestNode.boot('trial-guard-case', {
-        ...{ disk: first.disk, after: first, isBroken: true },
+        ...{ disk: first.disk, after: first },
         async prepareDisk(disk) {
           await armByHand(disk, parts);
           if (isRotten) await rotSlotB(disk);
