@@ -167,7 +167,13 @@ export class FakeWorld {
       openDevice: async (path) => {
         const found = this.files.files.get(path) ?? new Error(`ENOENT: ${path}`);
         if (!Buffer.isBuffer(found)) throw found;
-        return createFakeBlockDevice(found);
+        const device = createFakeBlockDevice(found);
+        // One disk behind both ports: what hangs or fails for one does so for the other.
+        const readAt = async (offsetBytes: number, lengthBytes: number) => {
+          await this.files.readAt(path, { offsetBytes, lengthBytes });
+          return device.readAt(offsetBytes, lengthBytes);
+        };
+        return { ...device, readAt };
       },
       variables: this.variables,
       random: randomBytes,

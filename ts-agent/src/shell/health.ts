@@ -164,12 +164,19 @@ async function checkStatePartition({ ports, trust, writeTest }: HealthSubjects):
 }
 
 async function checkEsp({ ports }: HealthSubjects): Promise<Verdict> {
-  const partition = await espPartition(ports);
-  if (partition === undefined) return judgeEsp(undefined, undefined);
-  const device = `/dev/${partition.name}`;
+  const found = await espPartition(ports);
+  if (found === undefined) return judgeEsp(undefined, undefined);
+  const device = `/dev/${found.name}`;
   try {
-    const sector = { offsetBytes: 0, lengthBytes: BOOT_SECTOR_BYTES };
-    return judgeEsp(device, bootSectorProblem(await ports.files.readAt(device, sector)));
+    const partition = await ports.openDevice(device, 'read');
+    try {
+      // While another part of the agent has the device open, the page cache would answer for a disk that cannot any more.
+      await partition.dropCache();
+      const sector = await partition.readAt(0, BOOT_SECTOR_BYTES);
+      return judgeEsp(device, bootSectorProblem(sector));
+    } finally {
+      await partition.close();
+    }
   } catch (cause) {
     return judgeEsp(
       device,
