@@ -1,14 +1,11 @@
 /**
  * How long from the start of the kernel until the API listens, against the same kernel that starts an empty init.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startVm } from '@keelos/image/shell/vm.ts';
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { TestNode } from '@keelos/tests/test-node.ts';
 import { type Figure, figure } from './report.ts';
 import { rivalDisk } from './rival-disk.ts';
+import { rivalConsole } from './rival-machine.ts';
 
 const EXIT_TIMEOUT_MS = 120_000;
 const DIGITS = 3;
@@ -20,20 +17,12 @@ const seconds = (microseconds: bigint) => Number((Number(microseconds) / 1e6).to
 
 /** Seconds from the start of the kernel to the first instruction of an empty init. */
 async function bootRival(disk: string): Promise<number> {
-  const dir = await mkdtemp(join(tmpdir(), 'keel-bench-rival-'));
-  try {
-    const vm = await startVm({ dir, disk, overlay: true });
-    const isOff = await vm.waitForExit({ timeoutMs: EXIT_TIMEOUT_MS });
-    const text = await vm.consoleText();
-    await vm.kill();
-    const found = INIT_STARTS.exec(text)?.[1];
-    if (!isOff || found === undefined || !text.includes('empty-init: reached')) {
-      throw new Error(`The rival did not come up:\n${text.slice(-2000)}`);
-    }
-    return Number(found);
-  } finally {
-    await rm(dir, { recursive: true, force: true });
+  const { isOff, text } = await rivalConsole(disk, EXIT_TIMEOUT_MS);
+  const found = INIT_STARTS.exec(text)?.[1];
+  if (!isOff || found === undefined || !text.includes('empty-init: reached')) {
+    throw new Error(`The rival did not come up:\n${text.slice(-2000)}`);
   }
+  return Number(found);
 }
 
 /** Every step of the present boot, in seconds since the start of the kernel. */

@@ -2,10 +2,6 @@
  * An update of a node: how fast it installs, how much memory it takes, and how long until it is committed, each against
  * what cannot be avoided on the same emulated machine.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { startVm } from '@keelos/image/shell/vm.ts';
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { UpdatePhase, UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { TestBundle } from '@keelos/tests/bundle-factory.ts';
@@ -14,6 +10,7 @@ import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { withApi } from '@keelos/tests/update-view.ts';
 import { type Figure, figure } from './report.ts';
 import { diskOf } from './rival-disk.ts';
+import { rivalConsole } from './rival-machine.ts';
 
 const MIB = 1024 ** 2;
 const POLL_MS = 250;
@@ -82,18 +79,10 @@ async function rivalSeconds({ sizeBytes }: TestBundle): Promise<number> {
     defines: ['-D_GNU_SOURCE', `-DMEBIBYTES=${mebibytes}`],
     programs: ['/bin/dd', '/bin/sha256sum'],
   });
-  const dir = await mkdtemp(join(tmpdir(), 'keel-bench-rival-'));
-  try {
-    const vm = await startVm({ dir, disk, overlay: true });
-    const isOff = await vm.waitForExit({ timeoutMs: EXIT_TIMEOUT_MS });
-    const text = await vm.consoleText();
-    await vm.kill();
-    const found = /copy-and-hash: (\d+) (\d+)/.exec(text);
-    if (!isOff || found === null) throw new Error(`The rival did not end:\n${text.slice(-2000)}`);
-    return (Number(found[1]) + Number(found[2])) / 1000;
-  } finally {
-    await rm(dir, { recursive: true, force: true });
-  }
+  const { isOff, text } = await rivalConsole(disk, EXIT_TIMEOUT_MS);
+  const found = /copy-and-hash: (\d+) (\d+)/.exec(text);
+  if (!isOff || found === null) throw new Error(`The rival did not end:\n${text.slice(-2000)}`);
+  return (Number(found[1]) + Number(found[2])) / 1000;
 }
 
 /** Seconds from `osctl reboot --wait` to a node that is healthy again. */

@@ -3,21 +3,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { FOOTER_BYTES, SIGNATURE_CONTEXT, TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import { FOOTER_FIELDS } from '@keelos/proto/bundle-writer.ts';
-import { CoreError, expectOk, Status } from '../src/status.ts';
+import { Status } from '../src/status.ts';
+import { refusal } from './status-refusal.ts';
 
 const PAGE = readFileSync(
   new URL('../../docs/reference/bundle-format.md', import.meta.url),
   'utf8',
 );
-
-function refusal(status: number): CoreError {
-  try {
-    expectOk(status, 'read');
-  } catch (error) {
-    if (error instanceof CoreError) return error;
-  }
-  throw new Error(`status ${status} is no refusal`);
-}
 
 describe('the page about the bundle', () => {
   it('has one row for each status, with its message', () => {

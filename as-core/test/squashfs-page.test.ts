@@ -1,20 +1,12 @@
 /** docs/reference/squashfs-verifier.md says of every status what the code says. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { CoreError, expectOk, Status } from '../src/status.ts';
+import { Status } from '../src/status.ts';
+import { refusal } from './status-refusal.ts';
 
 const PAGE = new URL('../../docs/reference/squashfs-verifier.md', import.meta.url);
 const ASSEMBLY = new URL('../assembly/status.ts', import.meta.url);
 const ROW = /^\| `([a-z-]+)` \| (\d+) \| (.+) \| (.+) \|$/;
-
-function refusal(status: number): CoreError {
-  try {
-    expectOk(status, 'read');
-  } catch (error) {
-    if (error instanceof CoreError) return error;
-  }
-  throw new Error(`status ${status} is no refusal`);
-}
 
 describe('the page about the SquashFS verifier', () => {
   const statuses = Object.entries(Status).filter(([name]) => name.startsWith('squashfs'));

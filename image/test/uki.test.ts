@@ -3,11 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { kernelCommandLine, slotGuid } from '@keelos/image/core/command-line.ts';
+import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import { addPeSections, parsePe, peSection } from '@keelos/image/core/pe.ts';
 import { buildUki, kernelRelease, readUki } from '@keelos/image/core/uki.ts';
 import { fetchDebianParts, unpackDeb } from '@keelos/image/sys/debian-parts.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import fc from 'fast-check';
 
 const ROOT_HASH = 'ab'.repeat(32);

@@ -30,3 +30,9 @@ export function guidBytes(guid: string): Buffer {
 export function guidText(bytes: Uint8Array): string {
   return guidFromHex(turn(Buffer.from(bytes)).toString('hex'));
 }
+
+/** GUID of the slot partition that holds a root: the first 128 bits of its root hash. */
+export function slotGuid(rootHash: string): string {
+  if (!/^[0-9a-f]{64}$/.test(rootHash)) throw new TypeError(`not a root hash: ${rootHash}`);
+  return guidFromHex(rootHash.slice(0, 32));
+}

@@ -46,6 +46,8 @@ export const EVIDENCE_CHARS_MAX = 4096;
 
 /** Default of `--health-check-timeout`, in seconds. */
 export const HEALTH_TIMEOUT_SECONDS = 300;
+/** Longest time that a trial may have, in seconds: a day. */
+export const TRIAL_SECONDS_MAX = 86_400;
 /** Default of `--min-healthy`, in seconds. */
 export const MIN_HEALTHY_SECONDS = 10;
 /** PID 1 waits this much longer than the agent, in seconds: the agent's reason is the better one. */

@@ -1,7 +1,6 @@
 /** A disk as `keel-image build` leaves it, but small: boot files, a release in slot A, nothing in slot B. */
 
 import { LOADER_CONFIG } from '@keelos/image/core/boot-files.ts';
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import { ESP_PATHS, PARTITIONS } from '@keelos/image/core/disk-layout.data.ts';
 import { buildFat32 } from '@keelos/image/core/fat.ts';
 import {
@@ -13,6 +12,7 @@ import {
   kernelImagePath,
 } from '@keelos/proto/boot-entry.ts';
 import { encodeGpt, type GptPartition } from '@keelos/proto/gpt.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { PARTITION_NAMES, STATE_PARTITION_TYPE } from '@keelos/proto/node-paths.ts';
 import { FileNames } from './file-names.ts';
 import type { DeviceExtent } from './hardware.ts';

@@ -1,7 +1,7 @@
 /** What must be true of a machine at any moment, and of one that has come to rest. */
 
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import { COMMITTED_TRIES } from '@keelos/proto/boot-entry.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { decodeRecord, type RecordKind } from '@keelos/proto/state-record.ts';
 import {
   EPOCH_RECORD,

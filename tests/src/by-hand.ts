@@ -3,13 +3,13 @@
  * leaves behind, without the code that installs.
  */
 import { rm, writeFile } from 'node:fs/promises';
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import {
   type EntryName,
   entryFileName,
   entryText,
   kernelImagePath,
 } from '@keelos/proto/boot-entry.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import type { ReleaseParts } from './bundle-factory.ts';
 import { PARTITION, partition, tool, writeBytes } from './disk.ts';
 

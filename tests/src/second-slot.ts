@@ -1,10 +1,11 @@
 /** Puts another root into slot B of a disk image, as an update would: root, partition GUID, kernel image. */
 import assert from 'node:assert/strict';
 import { readFile, rm, writeFile } from 'node:fs/promises';
-import { kernelCommandLine, slotGuid } from '@keelos/image/core/command-line.ts';
+import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import { readUki } from '@keelos/image/core/uki.ts';
 import type { BuiltImage } from '@keelos/image/shell/build.ts';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { parseVerityTable, VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { PARTITION, partition, tool, writeBytes } from './disk.ts';
 

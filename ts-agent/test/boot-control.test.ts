@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { nextEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
 import { LOADER_SELECTED } from '@keelos/ts-agent/shell/counting-witness.ts';

@@ -1,5 +1,6 @@
 /** A disk that the boot loader has started the node from: partition table, loader entry, kernel image, boot options. */
-import { kernelCommandLine, slotGuid } from '@keelos/image/core/command-line.ts';
+
+import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import {
   ENTRIES_DIR,
   entryFileName,
@@ -9,6 +10,7 @@ import {
   SECOND_LOADER_PATH,
 } from '@keelos/proto/boot-entry.ts';
 import { encodeGpt, type Gpt } from '@keelos/proto/gpt.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { planLadder, wantedOptions } from '@keelos/ts-agent/core/boot-options.ts';
 import type { OptionPartition } from '@keelos/ts-agent/core/load-option.ts';
 import { LOADER_SELECTED } from '@keelos/ts-agent/shell/counting-witness.ts';

@@ -13,19 +13,16 @@ import { followCommitter } from '@keelos/ts-agent/start-services.ts';
 import { FakeWorld } from './agent-fixture.ts';
 import { OverlayDisk } from './cut-disk.ts';
 import { setDisk, testRoot } from './slot-disk.ts';
+import { POLICY, REBOOT_LEFT } from './update-wishes.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
-const POLICY = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
-const OPTIONS = {
-  ...{ sha256: '', isDryRun: false, isRebootLeft: true, retryFailed: false, policy: POLICY },
-};
 const NEW = testRoot(2, 20);
 
 /** A node whose boot is the trial of 0.2.0. */
 async function inTrial(): Promise<UpdateWorld> {
   const node = new UpdateWorld(testRoot(1, 20));
   node.know(NEW, '0.2.0');
-  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a');
+  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
   assert.equal(await node.boot(), '0.2.0');
   return node;
 }
@@ -136,7 +133,7 @@ describe('an update that was cut off', () => {
   it('says so by a code of its own, in the history and to whoever watches', async () => {
     const node = new UpdateWorld(testRoot(1, 20));
     const { id } = await node.engine.install(
-      ...([new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a'] as const),
+      ...([new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a'] as const),
     );
     // The firmware started the old system: nobody has spent the try.
     node.world.files.files.set('/proc/sys/kernel/random/boot_id', 'b-77\n');
@@ -156,7 +153,7 @@ describe('an update that was cut off', () => {
           : new Promise((_, reject) => {
               signal.addEventListener('abort', () => reject(signal.reason), { once: true });
             });
-      await node.engine.start(source, OPTIONS, 'CN=a');
+      await node.engine.start(source, REBOOT_LEFT, 'CN=a');
       while (node.engine.status().phase !== 'writing') await new Promise(setImmediate);
       if (isOrderly) await node.engine.close();
       node.startAgent();

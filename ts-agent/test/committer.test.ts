@@ -1,25 +1,19 @@
 /** Starts of the agent after everything that a loss of power can leave. */
 import assert from 'node:assert/strict';
 import { afterOneTry, ENTRIES_DIR, entryFileName } from '@keelos/proto/boot-entry.ts';
-import type { TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
+import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
 import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { failedRoots, keepTrial, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
-import { testRoot } from './slot-disk.ts';
+import { NEW, REBOOT_LEFT } from './update-wishes.ts';
 import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
-
-const POLICY: TrialPolicy = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
-const OPTIONS = {
-  ...{ sha256: '', isDryRun: false, isRebootLeft: true, retryFailed: false, policy: POLICY },
-};
-const NEW = testRoot(2, 200);
 
 /** A node on which 0.2.0 is armed, and its trial record. */
 async function armed(): Promise<{ node: UpdateWorld; record: TrialRecord }> {
   const node = new UpdateWorld();
   node.know(NEW, '0.2.0');
-  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a');
+  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
   const record = trialRecord(node.ports);
   assert.ok(record);
   return { node, record };
@@ -111,7 +105,7 @@ describe('the agent at its start', () => {
     const { node } = await armed();
     node.world.state.files.clear();
     assert.equal(await node.boot(), '0.2.0');
-    const attempt = node.engine.start(new MemorySource(madeBundle(NEW).bytes), OPTIONS, 'CN=a');
+    const attempt = node.engine.start(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
     await assert.rejects(attempt, { code: 'E_UPDATE_UNSETTLED' });
     node.health = [failingCheck('time')];
     let waits = 0;
@@ -163,7 +157,7 @@ describe('the agent at its start', () => {
     assert.match(entry?.cause ?? '', /used up its tries/);
     assert.deepEqual(await node.entries(), ['keel-1+9.conf', 'keel-2+0-9.conf']);
     const again = madeBundle(NEW);
-    await node.engine.install(new MemorySource(again.bytes), OPTIONS, 'CN=a');
+    await node.engine.install(new MemorySource(again.bytes), REBOOT_LEFT, 'CN=a');
     assert.equal(await node.boot(), '0.2.0', 'the same release repairs its slot');
   });
 

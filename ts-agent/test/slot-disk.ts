@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { DIGEST_BYTES } from '@keelos/as-core/verity-hasher.ts';
 import { judgeTree, treeOver, treeShape } from '@keelos/as-core/verity-tree.ts';
-import { kernelCommandLine, slotGuid } from '@keelos/image/core/command-line.ts';
+import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import { buildFat32 } from '@keelos/image/core/fat.ts';
 import { encodeGpt, type GptPartition, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { saltOfContents, VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import type { ImageFindings } from '@keelos/ts-agent/core/slot-contents.ts';
 import type { VerifyImage } from '@keelos/ts-agent/sys/image-verifier.ts';

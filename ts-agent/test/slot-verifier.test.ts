@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import {
   DiagnosticsService,
   SlotChoice,
@@ -8,6 +7,7 @@ import {
   SlotVerdict,
 } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { Slot, SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import type { VerifyOptions } from '@keelos/ts-agent/sys/image-verifier.ts';
 import type { FakeWorld, TestClient } from './agent-fixture.ts';
 import { collect, enrolledNode, failureCode, Openings } from './agent-fixture.ts';

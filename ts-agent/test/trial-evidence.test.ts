@@ -2,11 +2,7 @@ import assert from 'node:assert/strict';
 import { crashReportText } from '@keelos/proto/trial-traces.ts';
 import { type TrialRecord, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { judgeTraces } from '@keelos/ts-agent/core/trial-evidence.ts';
-import {
-  collectEvidence,
-  discardTrialEvidence,
-  findTrialEvidence,
-} from '@keelos/ts-agent/shell/trial-evidence.ts';
+import { discardTrialEvidence, findTrialEvidence } from '@keelos/ts-agent/shell/trial-evidence.ts';
 import { keepTrial } from '@keelos/ts-agent/shell/update-records.ts';
 import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
 
@@ -130,10 +126,10 @@ describe('gathering the traces', () => {
     const findings = findTrialEvidence(ports);
     assert.equal(findings.cause, 'The kernel panicked: boom.');
     assert.equal(findings.evidence.length, 3);
-    assert.deepEqual(await collectEvidence(ports), findings.evidence);
+    assert.deepEqual(findTrialEvidence(ports).evidence, findings.evidence);
     discardTrialEvidence(ports);
     assert.equal(state.files.size, 0);
-    assert.deepEqual(await collectEvidence(ports), []);
+    assert.deepEqual(findTrialEvidence(ports).evidence, []);
   });
 
   it('does not blame a trial for a crash that is older', () => {

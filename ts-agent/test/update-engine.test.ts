@@ -1,34 +1,15 @@
 import assert from 'node:assert/strict';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
-import type { TrialPolicy } from '@keelos/proto/update-record.ts';
 import { RESUME_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import type { UpdateOptions } from '@keelos/ts-agent/shell/update-engine.ts';
 import { resumeRecord, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { testKernelImage, testRoot } from './slot-disk.ts';
+import { fails, inTrial, NEW, OPTIONS, POLICY, WHO } from './update-wishes.ts';
 import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
-const POLICY: TrialPolicy = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
-const OPTIONS: UpdateOptions = {
-  ...{ sha256: '', isDryRun: false, isRebootLeft: false, retryFailed: false, policy: POLICY },
-};
-const NEW = testRoot(2, 200);
 const THIRD = testRoot(3, 260);
-const WHO = 'CN=alice';
 const NEVER = new AbortController().signal;
-
-const fails = (code: ErrorCode) => (error: unknown) =>
-  error instanceof KeelError && (error.code === code || assert.equal(error.code, code) === null);
-
-/** A node on which 0.2.0 is armed and the machine has been started again. */
-async function inTrial() {
-  const node = new UpdateWorld();
-  const bundle = madeBundle(NEW);
-  node.know(NEW, '0.2.0');
-  await node.engine.install(new MemorySource(bundle.bytes), OPTIONS, WHO);
-  assert.equal(await node.boot(), '0.2.0');
-  return { node, bundle };
-}
 
 describe('updates of a node', () => {
   it('install, trial, commit: entries, slot, history, status', async () => {

@@ -14,12 +14,9 @@ import type { UpdateStatus } from '@keelos/ts-agent/core/update-status.ts';
 import { UpdateEngine } from '@keelos/ts-agent/shell/update-engine.ts';
 import { trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { testRoot } from './slot-disk.ts';
+import { POLICY, REBOOT_LEFT } from './update-wishes.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
-const POLICY = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
-const OPTIONS = {
-  ...{ sha256: '', isDryRun: false, isRebootLeft: true, retryFailed: false, policy: POLICY },
-};
 const BACK = { policy: POLICY, retryFailed: false, isRebootLeft: true, reason: 'x' };
 const BUNDLE = madeBundle(testRoot(2, 20));
 const WHO = 'CN=a';
@@ -138,17 +135,18 @@ const WISHES: readonly Wish[] = [
   {
     name: 'an install',
     effects: effectsFrom('idle', 'start'),
-    ask: ({ engine, source }) => engine.install(source, OPTIONS, WHO),
+    ask: ({ engine, source }) => engine.install(source, REBOOT_LEFT, WHO),
   },
   {
     name: 'an install with its reboot',
     effects: ['arm', 'arm-done', 'forget-resume', ...effectsFrom('armed', 'reboot')],
-    ask: ({ engine, source }) => engine.install(source, { ...OPTIONS, isRebootLeft: false }, WHO),
+    ask: ({ engine, source }) =>
+      engine.install(source, { ...REBOOT_LEFT, isRebootLeft: false }, WHO),
   },
   {
     name: 'a dry run',
     effects: effectsFrom('idle', 'start-dry'),
-    ask: ({ engine, source }) => engine.install(source, { ...OPTIONS, isDryRun: true }, WHO),
+    ask: ({ engine, source }) => engine.install(source, { ...REBOOT_LEFT, isDryRun: true }, WHO),
   },
   {
     name: 'a rollback',
@@ -162,7 +160,7 @@ async function prepared(wish: string): Promise<SpoiledNode> {
   const { node } = spoiled;
   if (wish !== 'a rollback') return spoiled;
   node.know(BUNDLE.root, '0.2.0');
-  await node.engine.install(new MemorySource(BUNDLE.bytes), OPTIONS, WHO);
+  await node.engine.install(new MemorySource(BUNDLE.bytes), REBOOT_LEFT, WHO);
   await node.boot();
   assert.equal(await node.committer.run(), 'committed');
   return spoiled;
@@ -217,7 +215,7 @@ describe('an update of which something fails', function () {
       spoiled.spoil((effect) => {
         if (isFailing && failing.includes(effect)) throw new KeelError('E_STATE_FULL', effect);
       });
-      const { id } = await spoiled.engine.install(spoiled.source, OPTIONS, WHO);
+      const { id } = await spoiled.engine.install(spoiled.source, REBOOT_LEFT, WHO);
       isFailing = true;
       const [answer] = await Promise.allSettled([spoiled.engine.cancel(id)]);
       const { armed } = await spoiled.judge(words);
@@ -239,7 +237,7 @@ describe('an update of which something fails', function () {
 
   it('a release into which the machine restarts is not told as cancelled', async () => {
     const { engine, source, node } = new SpoiledNode();
-    await engine.install(source, { ...OPTIONS, isRebootLeft: false }, WHO);
+    await engine.install(source, { ...REBOOT_LEFT, isRebootLeft: false }, WHO);
     await assert.rejects(engine.cancel(''), { code: 'E_UPDATE_UNSETTLED' });
     assert.equal(node.isRebootAsked, true);
   });

@@ -1,28 +1,6 @@
 import assert from 'node:assert/strict';
-import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
-import type { TrialPolicy } from '@keelos/proto/update-record.ts';
-import { testRoot } from './slot-disk.ts';
-import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
-
-const POLICY: TrialPolicy = { autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 };
-const OPTIONS = {
-  ...{ sha256: '', isDryRun: false, isRebootLeft: false, retryFailed: false, policy: POLICY },
-};
-const NEW = testRoot(2, 200);
-const WHO = 'CN=alice';
-
-const fails = (code: ErrorCode) => (error: unknown) =>
-  error instanceof KeelError && (error.code === code || assert.equal(error.code, code) === null);
-
-/** A node on which 0.2.0 is armed and the machine has been started again. */
-async function inTrial() {
-  const node = new UpdateWorld();
-  const bundle = madeBundle(NEW);
-  node.know(NEW, '0.2.0');
-  await node.engine.install(new MemorySource(bundle.bytes), OPTIONS, WHO);
-  assert.equal(await node.boot(), '0.2.0');
-  return { node };
-}
+import { fails, inTrial, POLICY, WHO } from './update-wishes.ts';
+import { UpdateWorld } from './update-world.ts';
 
 describe('rollbacks by hand', () => {
   it('a rollback verifies the other slot, arms it, and is committed like an update', async () => {

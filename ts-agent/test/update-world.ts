@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { BundleReader } from '@keelos/as-core/bundle.ts';
-import { slotGuid } from '@keelos/image/core/command-line.ts';
 import {
   afterOneTry,
   ENTRIES_DIR,
@@ -22,6 +21,7 @@ import {
   encodeTrust,
   keyIdOf,
 } from '@keelos/proto/bundle-writer.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { nextEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';

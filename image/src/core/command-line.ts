@@ -1,7 +1,7 @@
 /**
  * The kernel command line of an image: the verity device over the slot, and how the kernel behaves.
  */
-import { guidFromHex } from '@keelos/proto/guid.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 
 /** Bytes in a block of root file system and hash tree alike. */
 export const VERITY_BLOCK_BYTES = 4096;
@@ -15,12 +15,6 @@ export interface VerityFacts {
   readonly rootHash: string;
   /** Hex. */
   readonly salt: string;
-}
-
-/** GUID of the slot partition that holds a root: the first 128 bits of its root hash. */
-export function slotGuid(rootHash: string): string {
-  if (!/^[0-9a-f]{64}$/.test(rootHash)) throw new TypeError(`not a root hash: ${rootHash}`);
-  return guidFromHex(rootHash.slice(0, 32));
 }
 
 /**

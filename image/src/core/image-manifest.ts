@@ -5,8 +5,9 @@ import { createHash } from 'node:crypto';
 import type { TrustFile } from '@keelos/proto/bundle.ts';
 import type { Gpt } from '@keelos/proto/gpt.ts';
 import { partitionBytes, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import type { VerityFacts } from './command-line.ts';
-import { kernelCommandLine, slotGuid } from './command-line.ts';
+import { kernelCommandLine } from './command-line.ts';
 
 /** What sort of image it is; there is one so far. */
 const VARIANT = 'standard';

@@ -21,6 +21,11 @@ export type Caller =
     }
   | { readonly kind: 'nobody' };
 
+/** Who calls, for logs and records. */
+export function subjectOf(caller: Caller): string {
+  return caller.kind === 'operator' ? caller.subject : 'nobody';
+}
+
 /** The only method that answers callers without an enrolled certificate. */
 export const ENROL_METHOD = '/keel.v1.EnrolmentService/Enrol';
 

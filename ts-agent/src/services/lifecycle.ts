@@ -1,6 +1,7 @@
 /** LifecycleService: the running system, or one service of it, ends in order. PID 1 does it; this asks. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
+import { subjectOf } from '../core/access.ts';
 import type { Node } from '../node.ts';
 import type { CallContext, ServiceMethods } from '../shell/calls.ts';
 import { bootId } from '../shell/node-facts.ts';
@@ -24,7 +25,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
       );
     }
     const answer = { bootId: await bootId(ports.files) };
-    const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+    const subject = subjectOf(caller);
     ports.log(`${op} asked for by "${subject}": ${JSON.stringify(reason)}`);
     const reply = await ports.init.request({ op, reason }, signal);
     if (reply.type === 'error') throw replyError(reply);
@@ -34,7 +35,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
     reboot: ({ reason }, context) => end('reboot', reason, context),
     shutdown: ({ reason }, context) => end('powerOff', reason, context),
     async restartService({ service, kill }, { caller, signal }) {
-      const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+      const subject = subjectOf(caller);
       const listed = await ports.init.request({ op: 'listServices' }, signal);
       if (listed.type === 'error') throw replyError(listed);
       const services = listed.type === 'services' ? listed.services : [];

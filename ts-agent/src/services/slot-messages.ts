@@ -23,7 +23,8 @@ const WANTED: Readonly<Record<number, SlotWanted>> = {
   [SlotChoice.A]: 'a',
   [SlotChoice.B]: 'b',
 };
-const SLOTS = { a: Slot.A, b: Slot.B } as const;
+/** The message's word for a slot. */
+export const SLOTS = { a: Slot.A, b: Slot.B } as const;
 const VERDICTS = {
   intact: SlotVerdict.INTACT,
   damaged: SlotVerdict.DAMAGED,

@@ -14,19 +14,21 @@ import type {
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { SlotState, UpdateOutcome, UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { HistoryEntry, SlotRelease, TrialPolicy } from '@keelos/proto/update-record.ts';
-import { HEALTH_TIMEOUT_SECONDS, MIN_HEALTHY_SECONDS } from '@keelos/proto/update-record.ts';
+import {
+  HEALTH_TIMEOUT_SECONDS,
+  MIN_HEALTHY_SECONDS,
+  TRIAL_SECONDS_MAX,
+} from '@keelos/proto/update-record.ts';
 import type { Rung } from '../core/boot-options.ts';
 import type { SlotFacts } from '../core/slot-facts.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import type { UpdateOptions } from '../shell/update-engine.ts';
+import { SLOTS } from './slot-messages.ts';
 
-/** Longest trial: a day (PID 1 has the same bound). */
-const TRIAL_SECONDS_MAX = 86_400;
 /** Longest reason, in bytes of UTF-8. */
 const REASON_BYTES_MAX = 256;
 const SECOND_MS = 1000;
 
-const SLOTS = { a: Slot.A, b: Slot.B } as const;
 const PHASES = {
   none: UpdatePhase.UNSPECIFIED,
   checking: UpdatePhase.CHECKING,

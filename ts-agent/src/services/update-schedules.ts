@@ -6,30 +6,24 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import type {
   ScheduleSchema,
   ScheduleUpdateRequest,
-  TrialPolicy as TrialPolicyMessage,
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import type { Schedule, TrialPolicy } from '@keelos/proto/update-record.ts';
+import type { Schedule } from '@keelos/proto/update-record.ts';
+import { subjectOf } from '../core/access.ts';
 import type { Window } from '../core/schedule.ts';
 import type { ScheduleRequest } from '../core/schedule-request.ts';
 import { shownUrl } from '../core/source-address.ts';
-import type { CallContext, ServiceMethods } from '../shell/calls.ts';
+import type { ServiceMethods } from '../shell/calls.ts';
 import type { Scheduler } from '../shell/scheduler.ts';
+import { policyFrom } from './update-messages.ts';
 
 type Methods = Pick<
   ServiceMethods<typeof UpdateService>,
   'scheduleUpdate' | 'listSchedules' | 'cancelSchedule'
 >;
 
-/** What the service needs beside the scheduler. */
-export interface ScheduleMethodsOptions {
-  readonly scheduler: Scheduler;
-  /** The checked policy of a message. @throws KeelError E_INVALID_ARGUMENT */
-  readonly policyFrom: (message: TrialPolicyMessage | undefined) => TrialPolicy;
-}
-
-/** The methods. */
-export function scheduleMethods({ scheduler, policyFrom }: ScheduleMethodsOptions): Methods {
+/** Methods over `scheduler`. */
+export function scheduleMethods(scheduler: Scheduler): Methods {
   return {
     async scheduleUpdate(request, { caller }) {
       const { url, sha256 } = request;
@@ -46,10 +40,6 @@ export function scheduleMethods({ scheduler, policyFrom }: ScheduleMethodsOption
       schedule: scheduleMessage(scheduler.cancel(id, subjectOf(caller))),
     }),
   };
-}
-
-function subjectOf(caller: CallContext['caller']): string {
-  return caller.kind === 'operator' ? caller.subject : 'nobody';
 }
 
 function whenFrom({ when }: ScheduleUpdateRequest): ScheduleRequest['when'] {

@@ -2,6 +2,7 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
+import { subjectOf } from '../core/access.ts';
 import { isTrialEntry } from '../core/trial.ts';
 import type { Node } from '../node.ts';
 import type { CallContext, ServiceMethods } from '../shell/calls.ts';
@@ -31,7 +32,7 @@ export const SLOW_UPDATE_METHODS: readonly string[] = [
 export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> {
   const { ports, engine, scheduler, configuration } = node;
   const tell = (what: string, { caller }: CallContext): string => {
-    const subject = caller.kind === 'operator' ? caller.subject : 'nobody';
+    const subject = subjectOf(caller);
     ports.log(`${what} asked for by "${subject}"`);
     return subject;
   };
@@ -74,7 +75,7 @@ export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> 
       const entries = engine.history.entries();
       return { entries: entries.slice(0, limit === 0 ? undefined : limit).map(historyMessage) };
     },
-    ...scheduleMethods({ scheduler, policyFrom }),
+    ...scheduleMethods(scheduler),
   };
 }
 

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { guidFromHex } from '@keelos/proto/guid.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
 import {
   type Arming,
@@ -196,7 +196,7 @@ export class BootState {
     const hash = await rootHash(this.#ports.files);
     const seen = await this.#seen(found.entries);
     const slotOf = (entry: PictureEntry): PictureEntry => {
-      const guid = entry.rootHash === undefined ? '' : guidFromHex(entry.rootHash.slice(0, 32));
+      const guid = entry.rootHash === undefined ? '' : slotGuid(entry.rootHash);
       // The running root is where it runs from, also when its table cannot be read.
       const slot =
         entry.rootHash === hash ? running : [running, other].find((one) => one.guid === guid);

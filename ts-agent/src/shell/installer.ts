@@ -1,7 +1,7 @@
 /** Installs releases and goes back to them: one function for each effect of core/update.ts. */
 import { createHash } from 'node:crypto';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { guidFromHex } from '@keelos/proto/guid.ts';
+import { slotGuid } from '@keelos/proto/guid.ts';
 import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting } from '../core/acceptance.ts';
@@ -10,8 +10,12 @@ import { treeBytes } from '../core/slot-contents.ts';
 import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotRead, slotWrite } from './root-copy.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
-import type { AcceptedBundle, CourseEffects, CourseWish, UpdateCourse } from './update-course.ts';
-import { UpdateCourse as Course } from './update-course.ts';
+import {
+  type AcceptedBundle,
+  type CourseEffects,
+  type CourseWish,
+  UpdateCourse,
+} from './update-course.ts';
 import { CUT_OFF, openEntry, UpdateHistory } from './update-history.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
@@ -26,8 +30,6 @@ import {
 
 /** Bytes of a random id, which has two digits for each. */
 const ID_BYTES = 6;
-/** Digits of a root hash that are the GUID of its slot's partition. */
-const GUID_DIGITS = 32;
 
 /** What happens between the arming and the trial; the engine gives it. */
 export interface RebootParts {
@@ -71,7 +73,10 @@ export class Installer {
   course(wish: Omit<CourseWish, 'id'>): UpdateCourse {
     const id = Buffer.from(this.#ports.random(ID_BYTES)).toString('hex');
     const { log } = this.#ports;
-    return new Course({ ...wish, id }, { effects: this.#effects, progress: this.#progress, log });
+    return new UpdateCourse(
+      { ...wish, id },
+      { effects: this.#effects, progress: this.#progress, log },
+    );
   }
 
   /** The course of a release that was armed before the agent was started, for giving it up. */
@@ -80,7 +85,7 @@ export class Installer {
     const wish = { id, kind, who, reason, policy, retryFailed: false, sha256: '' };
     const { log } = this.#ports;
     const parts = { effects: this.#effects, progress: this.#progress, log };
-    return Course.armed(wish, parts, trial);
+    return UpdateCourse.armed(wish, parts, trial);
   }
 
   async #readThrough(course: UpdateCourse, signal: AbortSignal): Promise<void> {
@@ -195,7 +200,7 @@ export class Installer {
 
   async #nameSlot(course: UpdateCourse): Promise<void> {
     const { place, to } = course.target;
-    const guid = guidFromHex(to.rootHash.slice(0, GUID_DIGITS));
+    const guid = slotGuid(to.rootHash);
     if (place.guid === guid) return;
     const disk = await slotWrite(this.#ports.openDevice(place.disk, 'write'));
     try {

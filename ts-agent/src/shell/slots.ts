@@ -9,26 +9,22 @@ import {
   SECTOR_BYTES,
 } from '@keelos/proto/gpt.ts';
 import { PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
+import type { PictureSlot, SlotName } from '../core/boot-state.ts';
 import type { AgentPorts } from '../ports.ts';
 import { type Partition, partitions, rootPartition, trimmedText } from './node-facts.ts';
 
 /** GPT names of the partitions. */
-const LABELS = { a: PARTITION_NAMES.slotA, b: PARTITION_NAMES.slotB } as const;
+const LABELS: Readonly<Record<SlotName, string>> = {
+  a: PARTITION_NAMES.slotA,
+  b: PARTITION_NAMES.slotB,
+};
 
-/** One of the two. */
-export type SlotName = keyof typeof LABELS;
 /** A slot by its name, or by what it is to the running system. */
 export type SlotWanted = SlotName | 'running' | 'other';
 
 /** A slot's partition. */
-export interface SlotPartition {
-  readonly slot: SlotName;
+export interface SlotPartition extends PictureSlot {
   readonly isRunning: boolean;
-  /** For example "/dev/vda3". */
-  readonly device: string;
-  readonly sizeBytes: number;
-  /** Lower case; empty when the partition table cannot be read. */
-  readonly guid: string;
   /** For example "/dev/vda". */
   readonly disk: string;
   /** As Linux counts, from 1. */

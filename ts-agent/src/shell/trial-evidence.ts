@@ -27,11 +27,6 @@ export function findTrialEvidence(ports: EvidencePorts): TrialFindings {
   });
 }
 
-/** The evidence alone. */
-export async function collectEvidence(ports: EvidencePorts): Promise<readonly string[]> {
-  return findTrialEvidence(ports).evidence;
-}
-
 /** Removes the traces once the history has them; also before a trial is armed, so that none is older than it. */
 export function discardTrialEvidence({ state, log }: EvidencePorts): void {
   for (const path of [

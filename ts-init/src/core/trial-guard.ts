@@ -8,7 +8,11 @@ import {
   parseEntryFileName,
   TRIAL_TRIES,
 } from '@keelos/proto/boot-entry.ts';
-import { GUARD_MARGIN_SECONDS, HEALTH_TIMEOUT_SECONDS } from '@keelos/proto/update-record.ts';
+import {
+  GUARD_MARGIN_SECONDS,
+  HEALTH_TIMEOUT_SECONDS,
+  TRIAL_SECONDS_MAX,
+} from '@keelos/proto/update-record.ts';
 
 /** What PID 1 reads of the trial record (proto/src/update-record.ts). */
 export interface TrialView {
@@ -18,8 +22,6 @@ export interface TrialView {
   readonly healthTimeoutSeconds: number;
 }
 
-/** Longest time that a record may give a trial: a day. */
-export const TRIAL_SECONDS_MAX = 86_400;
 /** After the agent has given up, the reboot that it asks for must come within this time. */
 export const GIVEN_UP_MS = 60_000;
 /** Variable that systemd-boot sets for an entry with a counter: its path after the try was spent. */

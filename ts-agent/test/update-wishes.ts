@@ -1,0 +1,40 @@
+/** What tests about updates ask for, and a node on which it has begun. */
+import assert from 'node:assert/strict';
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
+import type { TrialPolicy } from '@keelos/proto/update-record.ts';
+import type { UpdateOptions } from '@keelos/ts-agent/shell/update-engine.ts';
+import { testRoot } from './slot-disk.ts';
+import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
+
+export const POLICY: TrialPolicy = {
+  autoRollback: true,
+  healthTimeoutSeconds: 60,
+  minHealthySeconds: 10,
+};
+/** An update that reboots by itself. */
+export const OPTIONS: UpdateOptions = {
+  sha256: '',
+  isDryRun: false,
+  isRebootLeft: false,
+  retryFailed: false,
+  policy: POLICY,
+};
+/** An update whose reboot is the operator's. */
+export const REBOOT_LEFT: UpdateOptions = { ...OPTIONS, isRebootLeft: true };
+/** Root of 0.2.0. */
+export const NEW = testRoot(2, 200);
+export const WHO = 'CN=alice';
+
+/** For assert.rejects: an error with that code and no other. */
+export const fails = (code: ErrorCode) => (error: unknown) =>
+  error instanceof KeelError && (error.code === code || assert.equal(error.code, code) === null);
+
+/** A node on which 0.2.0 is armed and the machine has been started again. */
+export async function inTrial() {
+  const node = new UpdateWorld();
+  const bundle = madeBundle(NEW);
+  node.know(NEW, '0.2.0');
+  await node.engine.install(new MemorySource(bundle.bytes), OPTIONS, WHO);
+  assert.equal(await node.boot(), '0.2.0');
+  return { node, bundle };
+}
