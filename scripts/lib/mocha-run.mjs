@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { exec } from './exec.mjs';
 import { endPrograms, guardFolder } from './left-behind.mjs';
+import { formatSeconds } from './progress.mjs';
 
 /** @typedef {import('./test-run.mjs').RunOptions} RunOptions */
 /** @typedef {import('./test-run.mjs').Counts} Counts */
@@ -138,12 +139,17 @@ export async function mochaEach(options, what) {
   const total = { passed: 0, failed: 0, failures: [] };
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const startedMs = performance.now();
       const counts = await mocha(options, fileLabel(file), {
         files: [file],
         imageDir,
         timeoutMs,
         isLong,
       });
+      const seconds = formatSeconds((performance.now() - startedMs) / 1000);
+      process.stdout.write(
+        `  [${fileLabel(file)}] ${counts.passed} passed, ${counts.failed} failed in ${seconds}\n`,
+      );
       total.passed += counts.passed;
       total.failed += counts.failed;
       total.failures.push(...counts.failures);

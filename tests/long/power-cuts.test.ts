@@ -1,4 +1,5 @@
 /** The plug pulled at random moments of updates and trials. KEEL_CUTS: how often; KEEL_SEED: the same moments again. */
+import assert from 'node:assert/strict';
 import { cutDuringUpdates } from '@keelos/tests/power-cuts.ts';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
@@ -23,9 +24,12 @@ describe('a node whose power fails during updates', () => {
 
   it(`is well after each of ${CUTS} cuts, seed ${SEED}`, async function () {
     this.timeout((CUTS + 2) * CUT_TIMEOUT_MS);
+    const whole = await lab.tryRelease('good');
+    assert.equal(whole.ended.exitCode, 0, whole.ended.stderr);
     const { cuts, stayed, seconds } = await cutDuringUpdates(lab, {
       count: CUTS,
       random: new Random(SEED, 0),
+      wholeMs: whole.seconds * 1000,
     });
     const minutes = (seconds / 60).toFixed(0);
     process.stdout.write(

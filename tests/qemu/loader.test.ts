@@ -1,12 +1,13 @@
 /**
  * What the firmware and the boot loader do by themselves, with releases that were put on the disk by other people's
- * tools: no part of this depends on the code that installs.
+ * tools: no part of this depends on the code that installs. Other kernel images that do not start, and a damaged first
+ * loader, are rows of the long table (tests/src/broken-modes.ts).
  */
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import type { EntryName } from '@keelos/proto/boot-entry.ts';
 import { BundleFactory } from '@keelos/tests/bundle-factory.ts';
-import { installByHand, listEsp, putOnEsp, removeFromEsp } from '@keelos/tests/by-hand.ts';
+import { installByHand, listEsp, removeFromEsp } from '@keelos/tests/by-hand.ts';
 import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { areInOrder, bootsSince, runningNow, slotsOf } from '@keelos/tests/update-view.ts';
@@ -68,29 +69,12 @@ describe('firmware and boot loader', () => {
     assert.equal(await runs(machine), rootHash);
   });
 
-  const broken: readonly ReleaseName[] = [
-    'kernel-panic',
-    'kernel-image-random',
-    'kernel-image-cut',
-    'kernel-image-foreign',
-  ];
-  for (const name of broken) {
-    it(`goes back by itself from a trial that is: ${name}`, async function () {
-      this.timeout(CASE_TIMEOUT_MS);
-      const machine = await withRelease(name, TRIAL);
-      assert.equal(await runs(machine), first.image.rootHash);
-      const boots = await bootsSince(machine, 0);
-      assert.ok(boots <= BOOTS_MAX, `${boots} boots`);
-    });
-  }
-
-  it('starts from the second copy when the first loader is damaged', async function () {
+  it('goes back by itself from a trial whose kernel image is cut short', async function () {
     this.timeout(CASE_TIMEOUT_MS);
-    const machine = await started((copy) =>
-      putOnEsp(copy, 'EFI/BOOT/BOOTX64.EFI', Buffer.alloc(65_536, 0xa5)),
-    );
+    const machine = await withRelease('kernel-image-cut', TRIAL);
     assert.equal(await runs(machine), first.image.rootHash);
-    assert.equal(await bootsSince(machine, 0), 1);
+    const boots = await bootsSince(machine, 0);
+    assert.ok(boots <= BOOTS_MAX, `${boots} boots`);
   });
 
   it('starts the committed kernel image itself when no entry is left', async function () {

@@ -30,6 +30,7 @@ describe('a node whose power fails during an update', () => {
   it(`is well after ${CUTS} cut at a random moment, seed ${SEED}`, async function () {
     this.timeout((CUTS + 2) * UPDATE_TIMEOUT_MS);
     await update.lab.node.start();
-    await cutDuringUpdates(update.lab, { count: CUTS, random: new Random(SEED, 1) });
+    const random = new Random(SEED, 1);
+    await cutDuringUpdates(update.lab, { count: CUTS, random, wholeMs: update.durationMs });
   });
 });

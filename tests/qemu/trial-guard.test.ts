@@ -37,11 +37,6 @@ const CASES: readonly Case[] = [
     evidence: /Kernel panic - not syncing: dm-verity device corrupted/,
   },
   {
-    release: 'slot-missing',
-    cause: /^The kernel waited for its slot: .*waiting for device PARTUUID=00000000-/,
-    evidence: /Kernel panic - not syncing: Software Watchdog Timer expired/,
-  },
-  {
     release: 'agent-dies',
     cause: /the agent has not settled the trial in 70 s from the start of the kernel/,
     evidence: /keel-init: service agent: exit 1[\s\S]*agent: .*dies on purpose/,

@@ -8,7 +8,7 @@ import { listEsp, putOnEsp, removeFromEsp } from './by-hand.ts';
 import { PARTITION, partition, readBytes, writeBytes } from './disk.ts';
 import type { Ended } from './program.ts';
 import type { ReleaseName } from './release-variants.data.ts';
-import type { UpdateLab } from './update-lab.ts';
+import { SHORT_HEALTH_TIMEOUT_SECONDS, type UpdateLab } from './update-lab.ts';
 import { slotsOf } from './update-view.ts';
 
 /** Starts that a node may need: the trial, one more for firmware that stumbles, and the old release. */
@@ -45,14 +45,15 @@ const DONE: Ended = { exitCode: 0, stdout: '', stderr: '' };
 
 function release(
   name: ReleaseName,
-  expected: Partial<Expected> & { readonly isShort?: boolean },
+  expected: Partial<Expected> & { readonly isShort?: boolean; readonly trialSeconds?: number },
 ): BrokenMode {
-  const { isShort = false, ...more } = expected;
+  const { isShort = false, trialSeconds, ...more } = expected;
+  const policy = trialSeconds === undefined ? [] : ['--health-check-timeout', `${trialSeconds}`];
   return {
     name,
     isShort,
     expected: { exitCode: 37, bootsMax: BOOTS_MAX, ...more },
-    run: async (lab) => lab.update(name, '--wait', '--timeout', '9m'),
+    run: async (lab) => lab.update(name, ...policy, '--wait', '--timeout', '9m'),
   };
 }
 
@@ -107,7 +108,11 @@ async function probeRed(lab: UpdateLab): Promise<Ended> {
   const applied = await lab.node.osctl('apply', '-f', file);
   assert.equal(applied.exitCode, 0, applied.stderr);
   const mark = await lab.node.consoleSize();
-  const update = lab.update('probe-red', '--wait', '--timeout', '9m');
+  const update = lab.update(
+    'probe-red',
+    ...['--health-check-timeout', String(SHORT_HEALTH_TIMEOUT_SECONDS)],
+    ...['--wait', '--timeout', '9m'],
+  );
   await Promise.race([
     update,
     lab.node.until(600_000, async () =>
@@ -154,11 +159,21 @@ async function emptyEntries(lab: UpdateLab): Promise<void> {
 /** The table. */
 export const BROKEN_MODES: readonly BrokenMode[] = [
   release('kernel-panic', { recorded: /panic/i, isShort: true }),
-  release('slot-missing', { recorded: /waited for its slot/ }),
+  release('slot-missing', {
+    recorded:
+      /waited for its slot: [\s\S]*Kernel panic - not syncing: Software Watchdog Timer expired/,
+  }),
   release('init-throws', { recorded: /throws on purpose|PID 1 failed|panic/i }),
   release('init-hangs', { recorded: /hung until its watchdog bit/ }),
-  release('agent-dies', { recorded: /agent|API|in time|deadline/i }),
-  release('agent-unhealthy', { recorded: /network/i, isShort: true }),
+  release('agent-dies', {
+    recorded: /agent|API|in time|deadline/i,
+    trialSeconds: SHORT_HEALTH_TIMEOUT_SECONDS,
+  }),
+  release('agent-unhealthy', {
+    recorded: /network/i,
+    trialSeconds: SHORT_HEALTH_TIMEOUT_SECONDS,
+    isShort: true,
+  }),
   release('kernel-image-foreign', { recorded: /\S/ }),
   release('kernel-image-cut', { recorded: /\S/ }),
   release('kernel-image-random', { exitCode: 20, bootsMax: 0, isShort: true }),

@@ -11,6 +11,14 @@ const GOOD: readonly ReleaseName[] = ['good', 'good-again', 'good-third'];
 /** So often an update is left alone, to see that the next one works. */
 const WHOLE_EVERY = 10;
 
+/** What is to be cut. */
+export interface CutPlan {
+  readonly count: number;
+  readonly random: Random;
+  /** How long an update takes from its begin to its commit: cuts fall in between. */
+  readonly wholeMs: number;
+}
+
 /** What came of the cuts. */
 export interface CutReport {
   readonly cuts: number;
@@ -34,17 +42,15 @@ async function nextRelease(lab: UpdateLab): Promise<ReleaseName> {
  */
 export async function cutDuringUpdates(
   lab: UpdateLab,
-  { count, random }: { readonly count: number; readonly random: Random },
+  { count, random, wholeMs }: CutPlan,
 ): Promise<CutReport> {
   const startMs = performance.now();
-  await proveGood(lab, await nextRelease(lab));
-  const wholeMs = Math.ceil(performance.now() - startMs);
   let stayed = 0;
   for (let cut = 1; cut <= count; cut++) {
     const name = await nextRelease(lab);
     const before = await lab.running();
     const target = await lab.factory.bundle(name);
-    const waitMs = random.below(wholeMs);
+    const waitMs = random.below(Math.ceil(wholeMs));
     const what = `cut ${cut}, ${waitMs} ms after the begin of the update to ${name}`;
     // It follows the install through the cut; how it ends is not what is asked for.
     const update = lab.update(name, '--timeout', '5m').catch(() => undefined);

@@ -18,16 +18,24 @@ import { type LoggedWrite, readWriteLog, replay } from './write-log.ts';
 export class ReplayedUpdate {
   readonly lab: UpdateLab;
   readonly points: readonly FlushPoint[];
+  /** How long it took, from its begin to its commit. */
+  readonly durationMs: number;
   readonly #entries: readonly LoggedWrite[];
   readonly #disk: string;
   #done = 0;
 
   private constructor(
     lab: UpdateLab,
-    of: { entries: readonly LoggedWrite[]; points: readonly FlushPoint[]; disk: string },
+    of: {
+      entries: readonly LoggedWrite[];
+      points: readonly FlushPoint[];
+      disk: string;
+      durationMs: number;
+    },
   ) {
     this.lab = lab;
     this.points = of.points;
+    this.durationMs = of.durationMs;
     this.#entries = of.entries;
     this.#disk = of.disk;
   }
@@ -42,13 +50,13 @@ export class ReplayedUpdate {
       await tool('cp', '--sparse=always', lab.node.disk, disk);
       await lab.node.start();
       const begin = await fileSize(lab.node.writeLog);
-      const { ended } = await lab.tryRelease('good');
+      const { ended, seconds } = await lab.tryRelease('good');
       assert.equal(ended.exitCode, 0, ended.stderr);
       await lab.node.cutPower();
       const entries = await readWriteLog(lab.node.writeLog);
       const slotA = await partition(disk, PARTITION.slotA);
       const points = flushPoints(entries, { begin, bootEnd: slotA.offsetBytes });
-      return new ReplayedUpdate(lab, { entries, points, disk });
+      return new ReplayedUpdate(lab, { entries, points, disk, durationMs: seconds * 1000 });
     } catch (error) {
       await lab.close();
       throw error;

@@ -10,8 +10,10 @@ import { awaitSettled, bootsSince, historyOf, type Running, runningNow } from '.
 
 /** An update with its trial on two emulated machines at a time. */
 export const UPDATE_TIMEOUT_MS = 600_000;
-/** Enough for a node that is well; a trial that fails for lack of health lasts as long. */
+/** Enough for a node that is well. */
 const HEALTH_TIMEOUT_SECONDS = 120;
+/** For a trial that is known to fail for lack of health, and lasts as long; boots of two emulated machines fit in. */
+export const SHORT_HEALTH_TIMEOUT_SECONDS = 45;
 const MIN_HEALTHY_SECONDS = 5;
 
 /** How a try at an update went, seen from outside. */
