@@ -144,6 +144,17 @@ export class TestNode {
 
   /** Starts the machine and waits for the announcement, unless the node is meant to be broken. */
   async start(timeoutMs = BOOT_TIMEOUT_MS): Promise<void> {
+    const mark = await this.#switchOn();
+    if (this.#options.isBroken !== true) await this.awaitAnnouncement(mark, timeoutMs);
+  }
+
+  /** Starts the machine and waits no longer than for what its console says. */
+  async startUntil(isSeen: (text: string) => boolean): Promise<void> {
+    await this.awaitConsole(isSeen, await this.#switchOn());
+  }
+
+  /** Returns where the console of this start begins. */
+  async #switchOn(): Promise<number> {
     this.#starts += 1;
     this.#vm = await startVm({
       dir: this.dir,
@@ -156,8 +167,7 @@ export class TestNode {
     });
     this.#apiPort = this.#vm.apiPort;
     if (this.#guestAddress !== '') await this.forwardTo(this.#guestAddress);
-    if (this.#options.isBroken === true) return;
-    await this.awaitAnnouncement(this.#vm.consoleOffset, timeoutMs);
+    return this.#vm.consoleOffset;
   }
 
   /** Waits until the node has announced itself behind `mark`. */
