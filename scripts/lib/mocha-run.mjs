@@ -13,6 +13,7 @@ import { formatSeconds } from './progress.mjs';
 
 /** Files that take longest start first, so that no core waits for one of them at the end. */
 const LONGEST_FIRST = [
+  'sweep',
   'trial-guard',
   'power-cuts',
   'quickstart-update',
@@ -123,12 +124,12 @@ export function fileLabel(file) {
 /**
  * One mocha process a file, `atATime` at a time.
  * @param {RunOptions} options
- * @param {{ files: readonly string[], imageDir: string, timeoutMs?: number, isLong?: boolean }} what
+ * @param {{ files: readonly string[], imageDir?: string, timeoutMs?: number, isLong?: boolean }} what
  *   `timeoutMs`: for one file
  * @returns {Promise<Counts>}
  */
 export async function mochaEach(options, what) {
-  const { files, imageDir, timeoutMs = NODE_FILE_TIMEOUT_MS, isLong = false } = what;
+  const { files, timeoutMs = NODE_FILE_TIMEOUT_MS, ...more } = what;
   await mkdir(join(options.checkout, '.vm'), { recursive: true });
   const rank = (/** @type {string} */ file) => {
     const at = LONGEST_FIRST.indexOf(fileLabel(file));
@@ -140,12 +141,7 @@ export async function mochaEach(options, what) {
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       const startedMs = performance.now();
-      const counts = await mocha(options, fileLabel(file), {
-        files: [file],
-        imageDir,
-        timeoutMs,
-        isLong,
-      });
+      const counts = await mocha(options, fileLabel(file), { ...more, files: [file], timeoutMs });
       const seconds = formatSeconds((performance.now() - startedMs) / 1000);
       process.stdout.write(
         `  [${fileLabel(file)}] ${counts.passed} passed, ${counts.failed} failed in ${seconds}\n`,

@@ -116,8 +116,8 @@ async function runStages(options, stage) {
     await runUnitStages(options, stage);
     if (options.package === undefined || options.package === CRASH_FOLDER) {
       const files = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
-      // A process of its own: it looks at every module that is loaded.
-      await stage('crash simulation, a sample', () => mocha(options, CRASH_FOLDER, { files }));
+      // Processes of their own: they look at every module that is loaded.
+      await stage('crash simulation, a sample', () => mochaEach(options, { files }));
     }
   }
   await runImageStages(options, stage);
@@ -132,7 +132,7 @@ async function runSweeps(options, stage) {
   const crash = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
   if (crash.length > 0 && options.files.length === 0) {
     await stage('crash simulation, every cut', () =>
-      mocha(options, CRASH_FOLDER, { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
+      mochaEach(options, { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
     );
   }
   await withImage(options, stage, async (imageDir) => {
