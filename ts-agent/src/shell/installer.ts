@@ -233,11 +233,8 @@ export class Installer {
       demandHash('kernel image', { found: own.digest('hex'), expected: sha256 });
     };
     const { rootHash } = course.target.to;
-    const bytes = checked();
-    await this.#ports.boot.placeKernelImage({ rootHash, sizeBytes, sha256, bytes });
+    await this.#ports.boot.placeKernelImage({ rootHash, sizeBytes, sha256, bytes: checked() });
     if (wholeSha256 === '' || bundleHash === undefined) return;
-    // It was there already, so nobody has asked for its bytes.
-    for await (const _ of bytes) signal.throwIfAborted();
     demandWhole(bundleHash.update(rest).digest('hex'), wholeSha256);
   }
 
