@@ -46,12 +46,24 @@ export const EVIDENCE_CHARS_MAX = 4096;
 
 /** Default of `--health-check-timeout`, in seconds. */
 export const HEALTH_TIMEOUT_SECONDS = 300;
+/** Shortest time that a trial may have, in seconds. */
+export const TRIAL_SECONDS_MIN = 1;
 /** Longest time that a trial may have, in seconds: a day. */
 export const TRIAL_SECONDS_MAX = 86_400;
 /** Default of `--min-healthy`, in seconds. */
 export const MIN_HEALTHY_SECONDS = 10;
 /** PID 1 waits this much longer than the agent, in seconds: the agent's reason is the better one. */
 export const GUARD_MARGIN_SECONDS = 30;
+
+/**
+ * Seconds that a stored policy gives a trial, for the agent and for PID 1. What is no such time is replaced by the default: a
+ * trial without a deadline is worse than one with another.
+ */
+export function storedTrialSeconds(asked: unknown): number {
+  const isUsable =
+    typeof asked === 'number' && asked >= TRIAL_SECONDS_MIN && asked <= TRIAL_SECONDS_MAX;
+  return isUsable ? asked : HEALTH_TIMEOUT_SECONDS;
+}
 
 /** A release in a slot. */
 export interface SlotRelease {

@@ -172,6 +172,20 @@ describe('records about updates', () => {
     assert.equal(trialRecord(ports)?.id, 'one');
   });
 
+  it('have the time-out that PID 1 reads in them, whatever is written there', () => {
+    const ports = node();
+    for (const [written, read] of [
+      [0, 300],
+      [0.5, 300],
+      [1, 1],
+      [86_400, 86_400],
+      [86_401, 300],
+    ] as const) {
+      keepTrial(ports, { ...TRIAL, policy: { ...TRIAL.policy, healthTimeoutSeconds: written } });
+      assert.equal(trialRecord(ports)?.policy.healthTimeoutSeconds, read);
+    }
+  });
+
   it('that are damaged, or have another shape, are set aside and count as none', () => {
     const whole = encodeRecord(TRIAL_RECORD, TRIAL);
     const flipped = Buffer.from(whole);

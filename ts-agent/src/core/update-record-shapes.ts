@@ -15,6 +15,7 @@ import {
   EVIDENCE_MAX,
   FAILED_ROOTS_MAX,
   HISTORY_MAX,
+  storedTrialSeconds,
 } from '@keelos/proto/update-record.ts';
 
 type Check = (value: unknown) => boolean;
@@ -59,9 +60,12 @@ const isFailedRoot = shape({
 
 type Keys<T> = Readonly<Record<keyof T, Check>>;
 
-/** A trial record; undefined when it has another shape. */
+/** A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. */
 export function trialFrom(value: unknown): TrialRecord | undefined {
-  return isTrial(value) ? (value as TrialRecord) : undefined;
+  if (!isTrial(value)) return undefined;
+  const trial = value as TrialRecord;
+  const healthTimeoutSeconds = storedTrialSeconds(trial.policy.healthTimeoutSeconds);
+  return { ...trial, policy: { ...trial.policy, healthTimeoutSeconds } };
 }
 
 /** A resume record; undefined when it has another shape. */
