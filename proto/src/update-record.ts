@@ -32,9 +32,11 @@ export const HISTORY_RECORD: RecordKind = { kind: 'update-history', version: 1 }
 export const FAILED_ROOTS_RECORD: RecordKind = { kind: 'failed-roots', version: 1 };
 /** Payload `{ schedules: Schedule[] }`. */
 export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
-/** Payload `{ epoch: number }`: the lowest that is taken. */
+/** Payload {@link EpochRecord}. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
+/** Roots whose security epoch is remembered. */
+export const KNOWN_EPOCHS_MAX = 8;
 /** Entries of the history that are kept. */
 export const HISTORY_MAX = 100;
 /** Remembered roots. */
@@ -70,6 +72,20 @@ export interface SlotRelease {
   readonly slot: 'a' | 'b';
   readonly version: string;
   readonly rootHash: string;
+}
+
+/** Security epoch of a root that has run here. */
+export interface KnownEpoch {
+  readonly rootHash: string;
+  readonly epoch: number;
+}
+
+/** What is known of security epochs. */
+export interface EpochRecord {
+  /** The lowest that is taken; 0 when nothing was committed yet. */
+  readonly epoch: number;
+  /** The newest first. */
+  readonly roots: readonly KnownEpoch[];
 }
 
 /** How a trial is judged. */

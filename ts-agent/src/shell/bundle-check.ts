@@ -23,6 +23,14 @@ export async function runningTrust(
   throw new KeelError('E_NO_TRUST', 'Cannot accept bundles: the running image has no trust file');
 }
 
+/** Security epoch of the running image; undefined when it has no trust file. @throws KeelError E_IMAGE_INVALID */
+export async function runningEpoch(
+  ports: Pick<InstallerPorts, 'facts' | 'readTrust'>,
+): Promise<number | undefined> {
+  const bytes = await ports.facts.trustBytes();
+  return bytes === undefined ? undefined : (await ports.readTrust(bytes)).epoch;
+}
+
 /** @throws KeelError E_UPDATE_UNSETTLED while a release is armed or on trial */
 export function demandSettled(ports: Pick<InstallerPorts, 'state' | 'log'>): void {
   const trial = trialRecord(ports);

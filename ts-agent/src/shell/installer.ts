@@ -7,7 +7,7 @@ import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
-import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
+import { checkBundle, demandCommitted, demandSettled, runningEpoch } from './bundle-check.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotRead, slotWrite } from './root-copy.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
 import {
@@ -20,11 +20,14 @@ import { CUT_OFF, openEntry, UpdateHistory } from './update-history.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
 import {
+  epochFloor,
   failedRoots,
   forgetResume,
   forgetTrial,
   keepResume,
   keepTrial,
+  knownEpoch,
+  rememberEpoch,
   resumeRecord,
 } from './update-records.ts';
 
@@ -257,6 +260,12 @@ export class Installer {
     }
     const failed = failedRoots(this.#ports).find((one) => one.rootHash === rootHash);
     if (failed !== undefined && !course.wish.retryFailed) throw refuse(...failedBefore(failed));
+    const epoch = knownEpoch(this.#ports, rootHash);
+    const wanted = Math.max((await runningEpoch(this.#ports)) ?? 0, epochFloor(this.#ports));
+    if (epoch !== undefined && epoch < wanted) {
+      const reason = `the security epoch of ${entry.version} is ${epoch}, at least ${wanted} is wanted`;
+      throw refuse('E_EPOCH_TOO_LOW', reason);
+    }
     if (isCounting !== true) throw refuse(...notCounting(isCounting));
     course.target = {
       ...{ place, table },
@@ -276,6 +285,9 @@ export class Installer {
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;
+    // Once the new release runs, this one is what can be gone back to.
+    const epoch = await runningEpoch(this.#ports);
+    if (epoch !== undefined) rememberEpoch(this.#ports, { rootHash: from.rootHash, epoch });
     // No trace is older than the trial.
     discardTrialEvidence(this.#ports);
     keepTrial(this.#ports, trial);
