@@ -1,4 +1,4 @@
-/** Installs releases and goes back to them: one function for each effect of core/update.ts. */
+/** Installs releases and goes back to them: one function for each effect of core/update-transitions.ts. */
 import { createHash } from 'node:crypto';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
