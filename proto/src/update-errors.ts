@@ -50,7 +50,8 @@ export const UPDATE_ERRORS = {
   E_EPOCH_TOO_LOW: {
     status: S.FAILED_PRECONDITION,
     exit: X.epochTooLow,
-    meaning: 'The security epoch of the bundle is below that of the node.',
+    meaning:
+      'The security epoch of the bundle, or of the release to go back to, is below that of the node.',
     hint: 'Older releases with known weaknesses are refused on purpose. Take a release of the present epoch.',
   },
   E_ARCH_MISMATCH: {

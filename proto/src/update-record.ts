@@ -32,9 +32,11 @@ export const HISTORY_RECORD: RecordKind = { kind: 'update-history', version: 1 }
 export const FAILED_ROOTS_RECORD: RecordKind = { kind: 'failed-roots', version: 1 };
 /** Payload `{ schedules: Schedule[] }`. */
 export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
-/** Payload `{ epoch: number }`: the lowest that is taken. */
+/** Payload {@link EpochRecord}. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
+/** Roots whose security epoch is remembered. */
+export const KNOWN_EPOCHS_MAX = 8;
 /** Entries of the history that are kept. */
 export const HISTORY_MAX = 100;
 /** Remembered roots. */
@@ -46,6 +48,8 @@ export const EVIDENCE_CHARS_MAX = 4096;
 
 /** Default of `--health-check-timeout`, in seconds. */
 export const HEALTH_TIMEOUT_SECONDS = 300;
+/** Shortest time that a trial may have, in seconds. */
+export const TRIAL_SECONDS_MIN = 1;
 /** Longest time that a trial may have, in seconds: a day. */
 export const TRIAL_SECONDS_MAX = 86_400;
 /** Default of `--min-healthy`, in seconds. */
@@ -53,11 +57,35 @@ export const MIN_HEALTHY_SECONDS = 10;
 /** PID 1 waits this much longer than the agent, in seconds: the agent's reason is the better one. */
 export const GUARD_MARGIN_SECONDS = 30;
 
+/**
+ * Seconds that a stored policy gives a trial, for the agent and for PID 1. What is no such time is replaced by the default: a
+ * trial without a deadline is worse than one with another.
+ */
+export function storedTrialSeconds(asked: unknown): number {
+  const isUsable =
+    typeof asked === 'number' && asked >= TRIAL_SECONDS_MIN && asked <= TRIAL_SECONDS_MAX;
+  return isUsable ? asked : HEALTH_TIMEOUT_SECONDS;
+}
+
 /** A release in a slot. */
 export interface SlotRelease {
   readonly slot: 'a' | 'b';
   readonly version: string;
   readonly rootHash: string;
+}
+
+/** Security epoch of a root that has run here. */
+export interface KnownEpoch {
+  readonly rootHash: string;
+  readonly epoch: number;
+}
+
+/** What is known of security epochs. */
+export interface EpochRecord {
+  /** The lowest that is taken; 0 when nothing was committed yet. */
+  readonly epoch: number;
+  /** The newest first. */
+  readonly roots: readonly KnownEpoch[];
 }
 
 /** How a trial is judged. */

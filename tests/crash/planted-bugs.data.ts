@@ -63,12 +63,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'armed before the partition has its GUID',
     edits: [
       {
-        file: 'core/update.ts',
+        file: 'core/update-transitions.ts',
         find: "['writing', 'done', 'verifying', 'verify-root', 'name-slot']",
         replace: "['writing', 'done', 'verifying', 'verify-root']",
       },
       {
-        file: 'core/update.ts',
+        file: 'core/update-transitions.ts',
         find: "['arming', 'done', 'armed', 'forget-resume']",
         replace: "['arming', 'done', 'armed', 'name-slot', 'forget-resume']",
       },
@@ -80,12 +80,12 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     name: 'the slot is written before its old entry is gone',
     edits: [
       {
-        file: 'core/update.ts',
+        file: 'core/update-transitions.ts',
         find: "['checking', 'done', 'disarming', 'open-history', 'disarm']",
         replace: "['checking', 'done', 'disarming', 'open-history']",
       },
       {
-        file: 'core/update.ts',
+        file: 'core/update-transitions.ts',
         find: "['verifying', 'done', 'placing', 'place-kernel-image']",
         replace: "['verifying', 'done', 'placing', 'disarm', 'place-kernel-image']",
       },

@@ -8,6 +8,7 @@ import type { Node } from './node.ts';
 import type { AgentPorts } from './ports.ts';
 import { BootLadder } from './shell/boot-ladder.ts';
 import { BootState } from './shell/boot-state.ts';
+import { bundleSource } from './shell/bundle-source.ts';
 import { Committer } from './shell/committer.ts';
 import { HealthRunner } from './shell/health.ts';
 import { LadderWatch } from './shell/ladder-watch.ts';
@@ -21,7 +22,6 @@ import { TimeSync } from './shell/time-sync.ts';
 import type { Trust } from './shell/trust.ts';
 import { UpdateEngine } from './shell/update-engine.ts';
 import { updatePorts } from './shell/update-node.ts';
-import { bundleSource } from './shell/update-sources.ts';
 import { WriteTest } from './shell/write-test.ts';
 
 /** What was made before the port was opened. */

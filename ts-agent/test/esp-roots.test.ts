@@ -7,7 +7,7 @@ import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
 import { parseVerityTable } from '@keelos/proto/verity-table.ts';
 import { fatRecords } from '@keelos/ts-agent/core/fat-directory.ts';
 import { FatVolume } from '@keelos/ts-agent/core/fat-volume.ts';
-import { commandLinePlace } from '@keelos/ts-agent/core/kernel-image.ts';
+import { kernelCommandLine } from '@keelos/ts-agent/core/kernel-image.ts';
 import { findCommand } from '../../scripts/lib/apt.mjs';
 import { testEsp, testKernelImage, testRoot } from './slot-disk.ts';
 
@@ -126,25 +126,29 @@ describe('kernel images on an EFI system partition', () => {
     await volume.list('EFI/keel');
   });
 
-  it('have their command line found, and nothing else taken for one', () => {
+  it('have their command line found, and nothing else taken for one', async () => {
     const { commandLine, ...root } = testRoot(3, 130);
     const image = testKernelImage(commandLine);
-    const place = commandLinePlace(image);
-    assert.ok(place);
-    const { offsetBytes, lengthBytes } = place;
-    const text = image.toString('latin1', offsetBytes, offsetBytes + lengthBytes);
-    const table = parseVerityTable(text);
+    const lineOf = (bytes: Buffer) =>
+      kernelCommandLine(async ({ offsetBytes, lengthBytes }) =>
+        bytes.subarray(offsetBytes, offsetBytes + lengthBytes),
+      );
+    assert.equal(await lineOf(image), commandLine);
+    const table = parseVerityTable((await lineOf(image)) ?? '');
     assert.deepEqual(
       [table?.dataBlocks, table?.hashStartBlock, table?.rootHash, table?.salt],
       [130, 130, root.rootHash, root.salt],
     );
-    for (let length = 0; length < 168; length += 1) {
-      assert.equal(commandLinePlace(image.subarray(0, length)), undefined);
+    const end = image.lastIndexOf(commandLine) + commandLine.length;
+    assert.equal(await lineOf(image.subarray(0, end)), commandLine);
+    for (const length of [...new Array(168).keys(), end - 1]) {
+      assert.equal(await lineOf(image.subarray(0, length)), undefined);
     }
+    assert.equal(await kernelCommandLine(async () => undefined), undefined);
     for (let at = 0; at < 168; at += 1) {
       const broken = Buffer.from(image);
       broken.writeUInt8((broken[at] ?? 0) ^ 0xff, at);
-      commandLinePlace(broken);
+      await lineOf(broken);
     }
   });
 

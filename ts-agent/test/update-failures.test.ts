@@ -3,14 +3,14 @@ import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { isTrialEntry } from '@keelos/ts-agent/core/trial.ts';
+import type { UpdateStatus } from '@keelos/ts-agent/core/update-status.ts';
 import {
   UPDATE_TRANSITIONS,
   type UpdateEffect,
   type UpdateEvent,
   type UpdateState,
   updateTransition,
-} from '@keelos/ts-agent/core/update.ts';
-import type { UpdateStatus } from '@keelos/ts-agent/core/update-status.ts';
+} from '@keelos/ts-agent/core/update-transitions.ts';
 import { UpdateEngine } from '@keelos/ts-agent/shell/update-engine.ts';
 import { trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { testRoot } from './slot-disk.ts';

@@ -4,9 +4,11 @@ import { createHash } from 'node:crypto';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { HistoryEntry, TrialRecord } from '@keelos/proto/update-record.ts';
 import {
+  EPOCH_RECORD,
   EVIDENCE_CHARS_MAX,
   EVIDENCE_MAX,
   HISTORY_MAX,
+  KNOWN_EPOCHS_MAX,
   TRIAL_RECORD,
   UPDATE_PATHS,
 } from '@keelos/proto/update-record.ts';
@@ -18,7 +20,9 @@ import {
   epochFloor,
   failedRoots,
   keepTrial,
+  knownEpoch,
   raiseEpochFloor,
+  rememberEpoch,
   rememberFailedRoot,
   trialRecord,
 } from '@keelos/ts-agent/shell/update-records.ts';
@@ -172,6 +176,20 @@ describe('records about updates', () => {
     assert.equal(trialRecord(ports)?.id, 'one');
   });
 
+  it('have the time-out that PID 1 reads in them, whatever is written there', () => {
+    const ports = node();
+    for (const [written, read] of [
+      [0, 300],
+      [0.5, 300],
+      [1, 1],
+      [86_400, 86_400],
+      [86_401, 300],
+    ] as const) {
+      keepTrial(ports, { ...TRIAL, policy: { ...TRIAL.policy, healthTimeoutSeconds: written } });
+      assert.equal(trialRecord(ports)?.policy.healthTimeoutSeconds, read);
+    }
+  });
+
   it('that are damaged, or have another shape, are set aside and count as none', () => {
     const whole = encodeRecord(TRIAL_RECORD, TRIAL);
     const flipped = Buffer.from(whole);
@@ -202,6 +220,25 @@ describe('records about updates', () => {
       raiseEpochFloor(ports, epoch);
       assert.equal(epochFloor(ports), floor);
     }
+    assert.equal(knownEpoch(ports, 'a'), undefined);
+    for (const [rootHash, epoch] of [
+      ['a', 1],
+      ['b', 2],
+      ['a', 3],
+    ] as const) {
+      rememberEpoch(ports, { rootHash, epoch });
+    }
+    raiseEpochFloor(ports, 9);
+    assert.deepEqual(
+      [knownEpoch(ports, 'a'), knownEpoch(ports, 'b'), epochFloor(ports)],
+      [3, 2, 9],
+    );
+    for (let one = 0; one < KNOWN_EPOCHS_MAX - 1; one += 1) {
+      rememberEpoch(ports, { rootHash: `${one}`, epoch: 4 });
+    }
+    assert.deepEqual([knownEpoch(ports, 'a'), knownEpoch(ports, 'b')], [3, undefined]);
+    ports.state.replace(UPDATE_PATHS.epoch, encodeRecord(EPOCH_RECORD, { epoch: 5 }));
+    assert.deepEqual([epochFloor(ports), knownEpoch(ports, 'a')], [5, undefined]);
     for (const hash of ['a', 'b', 'a']) {
       rememberFailedRoot(ports, { rootHash: hash, version: '1', atMs: 1, cause: hash });
     }

@@ -103,15 +103,24 @@ describe('the calls about updates', function () {
   it('what cannot be meant is refused before anything is asked', async () => {
     const client = await started(new UpdateWorld());
     const seconds = (value: number) => durationFromMs(value * 1000);
+    const minHealthy = seconds(0);
     const CASES = [
-      { options: { sha256: 'ABC' } },
-      { options: { policy: { healthCheckTimeout: seconds(-1) } } },
-      { options: { policy: { healthCheckTimeout: seconds(90_000) } } },
-      { options: { policy: { healthCheckTimeout: seconds(5), minHealthy: seconds(5) } } },
-    ];
-    for (const request of CASES) {
-      const call = client.call(UpdateService, 'startUpdate', { url: URL, ...request });
-      assert.equal(await failureCode(call), 'E_INVALID_ARGUMENT');
+      [{ sha256: 'ABC' }, /sha256/],
+      [{ policy: { healthCheckTimeout: seconds(-1) } }, /-1 s, expected 1 s to 86400 s/],
+      [{ policy: { healthCheckTimeout: seconds(0), minHealthy } }, /0 s, expected 1 s to/],
+      [{ policy: { healthCheckTimeout: seconds(0.9), minHealthy } }, /0.9 s, expected 1 s to/],
+      [{ policy: { healthCheckTimeout: seconds(90_000) } }, /90000 s, expected 1 s to 86400 s/],
+      [{ policy: { minHealthy: seconds(-1) } }, /min_healthy: -1 s, expected 0 s to/],
+      [
+        { policy: { healthCheckTimeout: seconds(5), minHealthy: seconds(5) } },
+        /5 s, expected more than min_healthy \(5 s\)/,
+      ],
+    ] as const;
+    for (const [options, message] of CASES) {
+      const call = client.call(UpdateService, 'startUpdate', { url: URL, options });
+      const refusal = await failure(call);
+      assert.equal(refusal.detail?.code, 'E_INVALID_ARGUMENT');
+      assert.match(refusal.error.message, message);
     }
     for (const reason of ['', '   ', 'x'.repeat(257)]) {
       const call = client.call(UpdateService, 'triggerRollback', { reason, policy: POLICY });

@@ -7,7 +7,7 @@ import {
   type UpdateEvent,
   type UpdateState,
   updateTransition,
-} from '@keelos/ts-agent/core/update.ts';
+} from '@keelos/ts-agent/core/update-transitions.ts';
 
 /** Effects of the rows that events lead through, from idle. */
 function effectsOf(...events: readonly UpdateEvent[]): {

@@ -3,8 +3,10 @@
  * a newer release may have written them.
  */
 import type {
+  EpochRecord,
   FailedRoot,
   HistoryEntry,
+  KnownEpoch,
   ResumeRecord,
   SlotRelease,
   TrialPolicy,
@@ -15,6 +17,8 @@ import {
   EVIDENCE_MAX,
   FAILED_ROOTS_MAX,
   HISTORY_MAX,
+  KNOWN_EPOCHS_MAX,
+  storedTrialSeconds,
 } from '@keelos/proto/update-record.ts';
 
 type Check = (value: unknown) => boolean;
@@ -56,12 +60,16 @@ const isEntry = shape({
 const isFailedRoot = shape({
   ...{ rootHash: text, version: text, atMs: time, cause: text },
 } satisfies Keys<FailedRoot>);
+const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 
 type Keys<T> = Readonly<Record<keyof T, Check>>;
 
-/** A trial record; undefined when it has another shape. */
+/** A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. */
 export function trialFrom(value: unknown): TrialRecord | undefined {
-  return isTrial(value) ? (value as TrialRecord) : undefined;
+  if (!isTrial(value)) return undefined;
+  const trial = value as TrialRecord;
+  const healthTimeoutSeconds = storedTrialSeconds(trial.policy.healthTimeoutSeconds);
+  return { ...trial, policy: { ...trial.policy, healthTimeoutSeconds } };
 }
 
 /** A resume record; undefined when it has another shape. */
@@ -81,9 +89,20 @@ export function failedRootsFrom(value: unknown): readonly FailedRoot[] | undefin
   return (value as { roots: FailedRoot[] }).roots.slice(0, FAILED_ROOTS_MAX);
 }
 
-/** The lowest epoch that is taken; undefined when the value has another shape. */
-export function epochFrom(value: unknown): number | undefined {
-  return shape({ epoch: whole })(value) ? (value as { epoch: number }).epoch : undefined;
+/** What is known of epochs; undefined when the value has another shape. Earlier releases remembered no roots. */
+export function epochsFrom(value: unknown): EpochRecord | undefined {
+  if (!shape({ epoch: whole })(value)) return undefined;
+  const { epoch, roots } = value as EpochRecord;
+  return { epoch, roots: listOf(isKnownEpoch)(roots) ? roots.slice(0, KNOWN_EPOCHS_MAX) : [] };
+}
+
+/** The known epochs with this one before all others, at most {@link KNOWN_EPOCHS_MAX}. */
+export function withKnownEpoch(
+  roots: readonly KnownEpoch[],
+  known: KnownEpoch,
+): readonly KnownEpoch[] {
+  const others = roots.filter(({ rootHash }) => rootHash !== known.rootHash);
+  return [known, ...others].slice(0, KNOWN_EPOCHS_MAX);
 }
 
 /** Evidence within its bounds: the last lines are the ones that tell. */

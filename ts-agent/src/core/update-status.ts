@@ -1,8 +1,8 @@
 /** How an update is going: one value that grows, and the speed of what is copied. Pure. */
 import type { HistoryEntry } from '@keelos/proto/update-record.ts';
-import type { UpdateState } from './update.ts';
+import type { UpdateState } from './update-transitions.ts';
 
-/** Phases that are told, in order. The course of an update (core/update.ts) has finer states. */
+/** Phases that are told, in order. The course of an update (core/update-transitions.ts) has finer states. */
 export type UpdatePhase =
   | 'none'
   | 'checking'

@@ -1,5 +1,6 @@
 /** Updates in the words of the API. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Duration } from '@bufbuild/protobuf/wkt';
 import { durationFromMs, durationMs, timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
@@ -18,6 +19,7 @@ import {
   HEALTH_TIMEOUT_SECONDS,
   MIN_HEALTHY_SECONDS,
   TRIAL_SECONDS_MAX,
+  TRIAL_SECONDS_MIN,
 } from '@keelos/proto/update-record.ts';
 import type { Rung } from '../core/boot-options.ts';
 import type { SlotFacts } from '../core/slot-facts.ts';
@@ -61,23 +63,16 @@ const SLOT_STATES = {
 
 /** The checked policy of a message. @throws KeelError E_INVALID_ARGUMENT */
 export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy {
-  const seconds = (name: string, ms: number | undefined, standard: number): number => {
-    const value = ms === undefined ? standard : ms / SECOND_MS;
-    if (value >= 0 && value <= TRIAL_SECONDS_MAX) return value;
-    throw invalid(name, `${value} s, at most ${TRIAL_SECONDS_MAX}`);
-  };
   const { healthCheckTimeout, minHealthy } = message ?? {};
-  const healthTimeoutSeconds = seconds(
-    'health_check_timeout',
-    healthCheckTimeout && durationMs(healthCheckTimeout),
-    HEALTH_TIMEOUT_SECONDS,
-  );
-  const minHealthySeconds = seconds(
-    'min_healthy',
-    minHealthy && durationMs(minHealthy),
-    MIN_HEALTHY_SECONDS,
-  );
-  if (healthTimeoutSeconds < 1 || minHealthySeconds >= healthTimeoutSeconds) {
+  const healthTimeoutSeconds = secondsIn('health_check_timeout', healthCheckTimeout, {
+    standard: HEALTH_TIMEOUT_SECONDS,
+    min: TRIAL_SECONDS_MIN,
+  });
+  const minHealthySeconds = secondsIn('min_healthy', minHealthy, {
+    standard: MIN_HEALTHY_SECONDS,
+    min: 0,
+  });
+  if (minHealthySeconds >= healthTimeoutSeconds) {
     throw invalid(
       'health_check_timeout',
       `${healthTimeoutSeconds} s, expected more than min_healthy (${minHealthySeconds} s)`,
@@ -85,8 +80,19 @@ export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy
   }
   return {
     autoRollback: message?.autoRollback ?? false,
-    ...{ healthTimeoutSeconds, minHealthySeconds },
+    healthTimeoutSeconds,
+    minHealthySeconds,
   };
+}
+
+function secondsIn(
+  name: string,
+  duration: Duration | undefined,
+  { standard, min }: { readonly standard: number; readonly min: number },
+): number {
+  const value = duration === undefined ? standard : durationMs(duration) / SECOND_MS;
+  if (value >= min && value <= TRIAL_SECONDS_MAX) return value;
+  throw invalid(name, `${value} s, expected ${min} s to ${TRIAL_SECONDS_MAX} s`);
 }
 
 /** The checked options of a message. @throws KeelError E_INVALID_ARGUMENT */

@@ -5,11 +5,11 @@ import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
 import { subjectOf } from '../core/access.ts';
 import { isTrialEntry } from '../core/trial.ts';
 import type { Node } from '../node.ts';
+import { bundleSource } from '../shell/bundle-source.ts';
 import type { CallContext, ServiceMethods } from '../shell/calls.ts';
 import { bootId } from '../shell/node-facts.ts';
 import { pushedUpdate } from '../shell/push-source.ts';
 import { resumeRecord, trialRecord } from '../shell/update-records.ts';
-import { bundleSource } from '../shell/update-sources.ts';
 import {
   bootOptionMessage,
   historyMessage,

@@ -111,19 +111,16 @@ export class BootState {
   }
 
   /**
-   * Writes a kernel image under the name for its root and reads it back from the disk. One that is there already with the
-   * same bytes stays.
+   * Writes a kernel image under the name for its root, whatever has that name, and reads it back from the disk.
    *
    * @throws KeelError E_ESP_FULL, E_ESP_DAMAGED; E_INTERNAL when the running kernel has the name
    */
   placeKernelImage(image: KernelImage): Promise<void> {
     const path = kernelImagePath(image.rootHash);
     return this.#change(async (esp, dropCache) => {
-      const running = await rootHash(this.#ports.files);
-      if (running !== image.rootHash && kernelImagePath(running) === path) {
+      if (kernelImagePath(await rootHash(this.#ports.files)) === path) {
         throw new KeelError('E_INTERNAL', `Cannot write ${path}: the running kernel has that name`);
       }
-      if ((await sha256Of(esp, path)) === image.sha256) return;
       await esp.remove(path);
       await esp.write(path, image.bytes, image.sizeBytes);
       await dropCache();

@@ -6,7 +6,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { judgeAcceptance, kernelImageProblem } from '../core/acceptance.ts';
 import type { BootPicture } from '../core/boot-state.ts';
-import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import { kernelCommandLine } from '../core/kernel-image.ts';
 import { isTrialEntry } from '../core/trial.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import { exactly } from './root-copy.ts';
@@ -21,6 +21,14 @@ export async function runningTrust(
   const bytes = await ports.facts.trustBytes();
   if (bytes !== undefined) return ports.readTrust(bytes);
   throw new KeelError('E_NO_TRUST', 'Cannot accept bundles: the running image has no trust file');
+}
+
+/** Security epoch of the running image; undefined when it has no trust file. @throws KeelError E_IMAGE_INVALID */
+export async function runningEpoch(
+  ports: Pick<InstallerPorts, 'facts' | 'readTrust'>,
+): Promise<number | undefined> {
+  const bytes = await ports.facts.trustBytes();
+  return bytes === undefined ? undefined : (await ports.readTrust(bytes)).epoch;
 }
 
 /** @throws KeelError E_UPDATE_UNSETTLED while a release is armed or on trial */
@@ -72,7 +80,12 @@ export async function checkBundle(
     espRoomBytes: await ports.boot.roomForKernelImage(),
     failedRoots: failedRoots(ports),
   });
-  const commandLine = await commandLineOf(bundle, source, signal);
+  const commandLine = await kernelCommandLine(({ offsetBytes, lengthBytes }) => {
+    const end = Math.min(offsetBytes + lengthBytes, manifest.uki.size);
+    const inside = Math.max(0, end - offsetBytes);
+    const range = { offsetBytes: manifest.uki.offset + offsetBytes, lengthBytes: inside };
+    return readPiece(source, range, signal);
+  });
   const problem = kernelImageProblem(commandLine, manifest);
   if (problem === '') return;
   throw new KeelError(
@@ -112,20 +125,6 @@ async function readPiece(
     pieces.push(Buffer.from(piece));
   }
   return Buffer.concat(pieces);
-}
-
-async function commandLineOf(
-  { manifest: { uki } }: AcceptedBundle,
-  source: UpdateSource,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  const lengthBytes = Math.min(uki.size, KERNEL_IMAGE_HEADER_BYTES);
-  const header = await readPiece(source, { offsetBytes: uki.offset, lengthBytes }, signal);
-  const place = commandLinePlace(header);
-  if (place === undefined || place.offsetBytes + place.lengthBytes > uki.size) return undefined;
-  const range = { offsetBytes: uki.offset + place.offsetBytes, lengthBytes: place.lengthBytes };
-  const text = await readPiece(source, range, signal);
-  return text.toString('latin1').replace(/\0+$/, '');
 }
 
 function targetOf(

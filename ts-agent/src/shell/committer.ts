@@ -17,9 +17,10 @@ import {
   judgeGate,
   type Standing,
 } from '../core/trial.ts';
+import { attempt, attemptAsync } from './attempt.ts';
 import { runningTrust } from './bundle-check.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
-import { attempt, attemptAsync, TrialLedger } from './trial-ledger.ts';
+import { TrialLedger } from './trial-ledger.ts';
 import type { UpdateEngine } from './update-engine.ts';
 import type { CommitterPorts } from './update-ports.ts';
 import { forgetTrial, forgiveRoot, raiseEpochFloor, trialRecord } from './update-records.ts';

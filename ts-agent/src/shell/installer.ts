@@ -1,4 +1,4 @@
-/** Installs releases and goes back to them: one function for each effect of core/update.ts. */
+/** Installs releases and goes back to them: one function for each effect of core/update-transitions.ts. */
 import { createHash } from 'node:crypto';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
@@ -7,7 +7,7 @@ import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
-import { checkBundle, demandCommitted, demandSettled } from './bundle-check.ts';
+import { checkBundle, demandCommitted, demandSettled, runningEpoch } from './bundle-check.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotRead, slotWrite } from './root-copy.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
 import {
@@ -20,11 +20,14 @@ import { CUT_OFF, openEntry, UpdateHistory } from './update-history.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
 import {
+  epochFloor,
   failedRoots,
   forgetResume,
   forgetTrial,
   keepResume,
   keepTrial,
+  knownEpoch,
+  rememberEpoch,
   resumeRecord,
 } from './update-records.ts';
 
@@ -233,11 +236,8 @@ export class Installer {
       demandHash('kernel image', { found: own.digest('hex'), expected: sha256 });
     };
     const { rootHash } = course.target.to;
-    const bytes = checked();
-    await this.#ports.boot.placeKernelImage({ rootHash, sizeBytes, sha256, bytes });
+    await this.#ports.boot.placeKernelImage({ rootHash, sizeBytes, sha256, bytes: checked() });
     if (wholeSha256 === '' || bundleHash === undefined) return;
-    // It was there already, so nobody has asked for its bytes.
-    for await (const _ of bytes) signal.throwIfAborted();
     demandWhole(bundleHash.update(rest).digest('hex'), wholeSha256);
   }
 
@@ -260,6 +260,12 @@ export class Installer {
     }
     const failed = failedRoots(this.#ports).find((one) => one.rootHash === rootHash);
     if (failed !== undefined && !course.wish.retryFailed) throw refuse(...failedBefore(failed));
+    const epoch = knownEpoch(this.#ports, rootHash);
+    const wanted = Math.max((await runningEpoch(this.#ports)) ?? 0, epochFloor(this.#ports));
+    if (epoch !== undefined && epoch < wanted) {
+      const reason = `the security epoch of ${entry.version} is ${epoch}, at least ${wanted} is wanted`;
+      throw refuse('E_EPOCH_TOO_LOW', reason);
+    }
     if (isCounting !== true) throw refuse(...notCounting(isCounting));
     course.target = {
       ...{ place, table },
@@ -279,6 +285,9 @@ export class Installer {
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;
+    // Once the new release runs, this one is what can be gone back to.
+    const epoch = await runningEpoch(this.#ports);
+    if (epoch !== undefined) rememberEpoch(this.#ports, { rootHash: from.rootHash, epoch });
     // No trace is older than the trial.
     discardTrialEvidence(this.#ports);
     keepTrial(this.#ports, trial);

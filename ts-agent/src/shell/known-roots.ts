@@ -1,8 +1,8 @@
 /** The roots that this node knows by their verity tables: of the running kernel and of the kernel images that it can start. */
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
 import { parseVerityTable } from '@keelos/proto/verity-table.ts';
-import { type FatEntry, FatVolume } from '../core/fat-volume.ts';
-import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import { FatVolume } from '../core/fat-volume.ts';
+import { kernelCommandLine } from '../core/kernel-image.ts';
 import type { KnownRoot } from '../core/slot-contents.ts';
 import type { AgentPorts } from '../ports.ts';
 import { espPartition, trimmedText } from './node-facts.ts';
@@ -32,7 +32,8 @@ export async function bootEntryRoots(
     const entries = (await volume.list(ESP_KERNEL_DIR)) ?? [];
     const images = entries.filter(({ name, isDirectory }) => !isDirectory && /\.efi$/i.test(name));
     for (const image of images.slice(0, KERNEL_IMAGES_MAX)) {
-      const table = parseVerityTable(await commandLineOf(volume, image));
+      const line = await kernelCommandLine((piece) => volume.readFile(image, piece));
+      const table = parseVerityTable(line ?? '');
       if (table !== undefined) found.push({ table, source: 'boot-entry' });
     }
   } catch (cause) {
@@ -40,10 +41,4 @@ export async function bootEntryRoots(
     ports.log(`kernel images on ${esp.name} not read: ${String(cause)}`);
   }
   return found;
-}
-
-async function commandLineOf(volume: FatVolume, image: FatEntry): Promise<string> {
-  const header = { offsetBytes: 0, lengthBytes: KERNEL_IMAGE_HEADER_BYTES };
-  const place = commandLinePlace(await volume.readFile(image, header));
-  return place === undefined ? '' : (await volume.readFile(image, place)).toString('latin1');
 }

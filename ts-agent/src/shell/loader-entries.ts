@@ -10,7 +10,7 @@ import {
   isUnarmedName,
   type PictureEntry,
 } from '../core/boot-state.ts';
-import { commandLinePlace, KERNEL_IMAGE_HEADER_BYTES } from '../core/kernel-image.ts';
+import { type ImagePiece, kernelCommandLine } from '../core/kernel-image.ts';
 import type { Esp } from './esp.ts';
 
 /** Largest entry file that is read. */
@@ -48,17 +48,17 @@ function newestFirst(fileNames: readonly string[]): string[] {
 async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
   const text = await unlessDamaged(esp.read(`${ENTRIES_DIR}/${fileName}`, ENTRY_BYTES_MAX));
   const parsed = parseEntryText(text?.toString('utf8') ?? '') ?? { version: '', uki: '' };
-  const header =
-    parsed.uki === ''
-      ? undefined
-      : await unlessDamaged(esp.read(parsed.uki, KERNEL_IMAGE_HEADER_BYTES), Buffer.alloc(0));
-  const place = header === undefined ? undefined : commandLinePlace(header);
-  const line =
-    place === undefined ? undefined : await unlessDamaged(esp.readRange(parsed.uki, place));
-  const hash = parseVerityTable(line?.toString('latin1') ?? '')?.rootHash;
+  let isImageThere = false;
+  const read = async (piece: ImagePiece) => {
+    const bytes = await unlessDamaged(esp.readRange(parsed.uki, piece), Buffer.alloc(0));
+    isImageThere ||= bytes !== undefined;
+    return bytes;
+  };
+  const line = parsed.uki === '' ? undefined : await kernelCommandLine(read);
+  const hash = parseVerityTable(line ?? '')?.rootHash;
   return {
     ...{ fileName, name: entryNameOf(fileName), ...parsed },
-    isImageThere: header !== undefined,
+    isImageThere,
     ...(hash === undefined ? {} : { rootHash: hash }),
   };
 }

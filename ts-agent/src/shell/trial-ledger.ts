@@ -1,46 +1,15 @@
 /** Writes down how trials ended that this boot did not see end: history, failed roots, status; and clears up after them. */
-import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
+import type { ErrorCode } from '@keelos/proto/errors.ts';
 import type { SlotRelease, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { BootPicture } from '../core/boot-state.ts';
 import { isTrialEntry, type Standing } from '../core/trial.ts';
 import { NO_UPDATE } from '../core/update-status.ts';
+import { attempt, attemptAsync } from './attempt.ts';
 import { discardTrialEvidence, findTrialEvidence } from './trial-evidence.ts';
 import type { UpdateEngine } from './update-engine.ts';
 import { CUT_OFF, openEntry } from './update-history.ts';
 import type { CommitterPorts } from './update-ports.ts';
 import { forgetTrial, rememberFailedRoot } from './update-records.ts';
-
-type Log = (line: string) => void;
-
-/** Does it; any error is logged, and undefined returned: what is left undone is done at the next start. */
-export function attempt<T>(log: Log, what: string, act: () => T): T | undefined {
-  try {
-    return act();
-  } catch (cause) {
-    log(`${what}: ${reasonOf(cause)}`);
-    return undefined;
-  }
-}
-
-/** The same for what takes time. */
-export async function attemptAsync<T>(
-  log: Log,
-  what: string,
-  act: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await act();
-  } catch (cause) {
-    log(`${what}: ${reasonOf(cause)}`);
-    return undefined;
-  }
-}
-
-/** Of a bug, where it is. */
-function reasonOf(cause: unknown): string {
-  if (cause instanceof KeelError) return cause.message;
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-}
 
 /** The books of one node. The history is closed before the entry goes, and the trial record goes last. */
 export class TrialLedger {

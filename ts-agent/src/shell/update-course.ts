@@ -1,12 +1,17 @@
-/** One update or rollback, from its start to its end: goes through the table of core/update.ts and performs its effects. */
+/** One update or rollback, from its start to its end: goes through the table of core/update-transitions.ts and performs its effects. */
 import type { Hash } from 'node:crypto';
 import type { BundleTail } from '@keelos/proto/bundle.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { SlotRelease, TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
-import type { UpdateEffect, UpdateEvent, UpdateState } from '../core/update.ts';
-import { isEnded, isInterruptible, isPassedOver, updateTransition } from '../core/update.ts';
 import { enteredState } from '../core/update-status.ts';
+import type { UpdateEffect, UpdateEvent, UpdateState } from '../core/update-transitions.ts';
+import {
+  isEnded,
+  isInterruptible,
+  isPassedOver,
+  updateTransition,
+} from '../core/update-transitions.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import type { SlotPlace } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';

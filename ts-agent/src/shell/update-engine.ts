@@ -1,9 +1,9 @@
 /** Updates of the node: one at a time, watched by anybody, ended by whoever may. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { TrialPolicy } from '@keelos/proto/update-record.ts';
-import { isEnded } from '../core/update.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import { endedStatus, NO_UPDATE } from '../core/update-status.ts';
+import { isEnded } from '../core/update-transitions.ts';
 import type { AgentPorts } from '../ports.ts';
 import { replyError } from '../sys/init-client.ts';
 import type { UpdateSource } from '../sys/update-source.ts';

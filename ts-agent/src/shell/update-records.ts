@@ -2,7 +2,13 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { RecordKind } from '@keelos/proto/state-record.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
-import type { FailedRoot, ResumeRecord, TrialRecord } from '@keelos/proto/update-record.ts';
+import type {
+  EpochRecord,
+  FailedRoot,
+  KnownEpoch,
+  ResumeRecord,
+  TrialRecord,
+} from '@keelos/proto/update-record.ts';
 import {
   EPOCH_RECORD,
   FAILED_ROOTS_RECORD,
@@ -11,11 +17,12 @@ import {
   UPDATE_PATHS,
 } from '@keelos/proto/update-record.ts';
 import {
-  epochFrom,
+  epochsFrom,
   failedRootsFrom,
   resumeFrom,
   trialFrom,
   withFailedRoot,
+  withKnownEpoch,
 } from '../core/update-record-shapes.ts';
 import type { AgentPorts } from '../ports.ts';
 
@@ -62,7 +69,7 @@ function setAside({ state, log }: RecordPorts, path: string): void {
 
 const TRIAL = { path: UPDATE_PATHS.trial, kind: TRIAL_RECORD, from: trialFrom };
 const RESUME = { path: UPDATE_PATHS.resume, kind: RESUME_RECORD, from: resumeFrom };
-const EPOCH = { path: UPDATE_PATHS.epoch, kind: EPOCH_RECORD, from: epochFrom };
+const EPOCH = { path: UPDATE_PATHS.epoch, kind: EPOCH_RECORD, from: epochsFrom };
 const FAILED_ROOTS = {
   ...{ path: UPDATE_PATHS.failedRoots, kind: FAILED_ROOTS_RECORD, from: failedRootsFrom },
 };
@@ -74,7 +81,16 @@ export const trialRecord = (ports: RecordPorts) => readRecord<TrialRecord>(ports
 export const resumeRecord = (ports: RecordPorts) => readRecord<ResumeRecord>(ports, RESUME);
 
 /** Epoch below which this node takes no release; 0 when none was committed yet. */
-export const epochFloor = (ports: RecordPorts): number => readRecord<number>(ports, EPOCH) ?? 0;
+export const epochFloor = (ports: RecordPorts): number => epochs(ports).epoch;
+
+/** Security epoch of a root that has run here; undefined when it is not remembered. */
+export function knownEpoch(ports: RecordPorts, rootHash: string): number | undefined {
+  return epochs(ports).roots.find((one) => one.rootHash === rootHash)?.epoch;
+}
+
+function epochs(ports: RecordPorts): EpochRecord {
+  return readRecord<EpochRecord>(ports, EPOCH) ?? { epoch: 0, roots: [] };
+}
 
 /** Roots that failed, the newest first. */
 export const failedRoots = (ports: RecordPorts): readonly FailedRoot[] =>
@@ -102,8 +118,17 @@ export function forgetResume({ state }: RecordPorts): void {
 
 /** Raises the floor; it never sinks. @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE */
 export function raiseEpochFloor(ports: RecordPorts, epoch: number): void {
-  if (epoch <= epochFloor(ports)) return;
-  ports.state.replace(UPDATE_PATHS.epoch, encodeRecord(EPOCH_RECORD, { epoch }));
+  const known = epochs(ports);
+  if (epoch <= known.epoch) return;
+  ports.state.replace(UPDATE_PATHS.epoch, encodeRecord(EPOCH_RECORD, { ...known, epoch }));
+}
+
+/** Nothing is written when it is known. @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE */
+export function rememberEpoch(ports: RecordPorts, known: KnownEpoch): void {
+  const { epoch, roots } = epochs(ports);
+  if (roots.some((one) => one.rootHash === known.rootHash && one.epoch === known.epoch)) return;
+  const record: EpochRecord = { epoch, roots: withKnownEpoch(roots, known) };
+  ports.state.replace(UPDATE_PATHS.epoch, encodeRecord(EPOCH_RECORD, record));
 }
 
 /** @throws KeelError E_STATE_FULL, E_STATE_UNAVAILABLE */

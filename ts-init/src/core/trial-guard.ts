@@ -11,7 +11,7 @@ import {
 import {
   GUARD_MARGIN_SECONDS,
   HEALTH_TIMEOUT_SECONDS,
-  TRIAL_SECONDS_MAX,
+  storedTrialSeconds,
 } from '@keelos/proto/update-record.ts';
 
 /** What PID 1 reads of the trial record (proto/src/update-record.ts). */
@@ -37,8 +37,7 @@ function isFields(value: unknown): value is Fields {
 }
 
 /**
- * The trial in a decoded record's payload. A time-out that is no number of seconds is replaced by the default: a trial
- * without a deadline is worse than one with another.
+ * The trial in a decoded record's payload.
  *
  * @throws RangeError naming the field that has not the expected shape.
  */
@@ -51,8 +50,7 @@ export function readTrialRecord(payload: unknown): TrialView {
   if (typeof rootHash !== 'string') throw new RangeError('to.rootHash is not a string');
   if (typeof armedBootId !== 'string') throw new RangeError('armedBootId is not a string');
   const asked = isFields(policy) ? policy.healthTimeoutSeconds : undefined;
-  const isUsable = typeof asked === 'number' && asked >= 1 && asked <= TRIAL_SECONDS_MAX;
-  const healthTimeoutSeconds = isUsable ? asked : HEALTH_TIMEOUT_SECONDS;
+  const healthTimeoutSeconds = storedTrialSeconds(asked);
   return { version, rootHash, armedBootId, healthTimeoutSeconds };
 }
 

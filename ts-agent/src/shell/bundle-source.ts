@@ -1,4 +1,4 @@
-/** Servers with bundles, as the node's configuration reaches them. */
+/** Bundles on servers, reached as the node's configuration says. */
 import type { AgentPorts } from '../ports.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
