@@ -68,8 +68,11 @@ describe('keel-image on a root file system', function () {
     assert.deepEqual(paths, expected);
     const program = files.find(({ path }: { path: string }) => path === '/etc/deep/program');
     assert.deepEqual(program, {
-      ...{ mode: '-rwxr-x---', path: '/etc/deep/program', sizeBytes: 300_000 },
-      ...{ target: null, source: null },
+      mode: '-rwxr-x---',
+      path: '/etc/deep/program',
+      sizeBytes: 300_000,
+      target: null,
+      source: null,
     });
     const table = keelImage('list-files', image).stdout.split('\n');
     assert.ok(table.some((line) => / \/etc\/deep\/link -> \.\.\/hosts$/.test(line)));

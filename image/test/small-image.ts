@@ -36,14 +36,23 @@ export async function makeSmallImage(
   const kernel = await readFile(join(unpacked, EFI_DIR, 'systemd-bootx64.efi'));
   const { image: root, verity } = await appendHashTree(await smallRoot(version));
   const uki = buildUki({
-    ...{ stub, kernel, commandLine: kernelCommandLine(verity) },
+    stub,
+    kernel,
+    commandLine: kernelCommandLine(verity),
     osRelease: `VERSION_ID=${version}\n`,
     kernelRelease: '6.12.0',
   });
   const none = Buffer.alloc(0);
   const manifest = imageManifest({
-    ...{ version, epochSeconds: EPOCH_SECONDS, verity, trust, tools: {}, substituted: [] },
-    ...{ table: freshTable(verity.rootHash), kernelVersion: '6.12.0', keel: none },
+    version,
+    epochSeconds: EPOCH_SECONDS,
+    verity,
+    trust,
+    tools: {},
+    substituted: [],
+    table: freshTable(verity.rootHash),
+    kernelVersion: '6.12.0',
+    keel: none,
     parts: { root, uki, kernel, sbom: none },
     disk: { sha256: '' },
   });

@@ -5,7 +5,9 @@ import { image } from './squashfs-oracle.ts';
 const names = ['I', 'i', 'ı', 'İ', 'z', 'ä', 'å', 'a', 'B', 'b', '1', '10', '9', 'é', 'e\u0301'];
 const bytes = image(
   names.map((name) => ({
-    ...{ type: 'file', path: `/${name}`, mode: 0o644 },
+    type: 'file',
+    path: `/${name}`,
+    mode: 0o644,
     contents: Buffer.from(name),
   })),
 );

@@ -15,7 +15,10 @@ const BLOCK = OPTIONS.blockBytes;
 const BYTES_SCRIPT = fileURLToPath(new URL('./squashfs-bytes.ts', import.meta.url));
 
 const file = (path: string, contents: Uint8Array, more: object = {}): SquashfsEntry => ({
-  ...{ type: 'file', path, mode: 0o644, contents },
+  type: 'file',
+  path,
+  mode: 0o644,
+  contents,
   ...more,
 });
 const folder = (path: string): SquashfsEntry => ({ type: 'directory', path, mode: 0o755 });

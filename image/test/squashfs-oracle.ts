@@ -128,7 +128,9 @@ export function readBySqfs2tar(file: string): Map<string, Seen> {
       const isDevice = type === 'block-device' || type === 'character-device';
       const xattrs = [...pax].filter(([key]) => key.startsWith('SCHILY.xattr.'));
       seen.set(tarPath(name), {
-        ...{ type, mode: tarNumber(field(100, 8)) & 0o7777, contents: Buffer.from(body) },
+        type,
+        mode: tarNumber(field(100, 8)) & 0o7777,
+        contents: Buffer.from(body),
         owner: `${tarNumber(field(108, 8))}:${tarNumber(field(116, 8))}`,
         mtimeSeconds: tarNumber(field(136, 12)),
         target: type === 'hard-link' ? tarPath(link) : link,
@@ -150,7 +152,10 @@ export function expected(entry: InodeEntry): Seen {
   const { type, mode, uid = 0, gid = 0, mtimeSeconds = OPTIONS.epochSeconds, xattrs = [] } = entry;
   const isDevice = type === 'block-device' || type === 'character-device';
   return {
-    ...{ type, mode, mtimeSeconds, owner: `${uid}:${gid}` },
+    type,
+    mode,
+    mtimeSeconds,
+    owner: `${uid}:${gid}`,
     target: type === 'symlink' ? entry.target : '',
     device: isDevice ? `${entry.major}:${entry.minor}` : '',
     contents: type === 'file' ? Buffer.from(entry.contents) : Buffer.alloc(0),
@@ -181,7 +186,10 @@ export function listByUnsquashfs(file: string): Map<string, Listed> {
     if (match === null) throw new Error(`unexpected line of unsquashfs: ${line}`);
     const [, mode = '', owner = '', size = '', time = '', path = '', target = ''] = match;
     listed.set(path === '' ? '/' : path, {
-      ...{ mode, owner, time, target },
+      mode,
+      owner,
+      time,
+      target,
       size: size.replaceAll(' ', ''),
     });
   }

@@ -66,8 +66,11 @@ describe('SquashFS writer and our own reader', () => {
         if (found.type === 'file') reader.readFile(path, (piece) => pieces.push(piece.slice()));
         const { device, target, xattrs } = found;
         const seen = {
-          ...{ type: found.type, mode: found.mode, mtimeSeconds: found.mtimeSeconds },
-          ...{ owner: `${found.uid}:${found.gid}`, target: target ?? '' },
+          type: found.type,
+          mode: found.mode,
+          mtimeSeconds: found.mtimeSeconds,
+          owner: `${found.uid}:${found.gid}`,
+          target: target ?? '',
           device: device === undefined ? '' : `${device.major}:${device.minor}`,
           contents: Buffer.concat(pieces),
           xattrs: Object.fromEntries(

@@ -21,12 +21,17 @@ export function text(length: number): Buffer {
 
 /** A regular file, 0644. */
 export const file = (path: string, contents: Uint8Array, more: object = {}): SquashfsEntry => ({
-  ...{ type: 'file', path, mode: 0o644, contents },
+  type: 'file',
+  path,
+  mode: 0o644,
+  contents,
   ...more,
 });
 /** A directory, 0755. */
 export const folder = (path: string, more: object = {}): SquashfsEntry => ({
-  ...{ type: 'directory', path, mode: 0o755 },
+  type: 'directory',
+  path,
+  mode: 0o755,
   ...more,
 });
 const xattr = (name: string, value: Uint8Array): Xattr => ({ name, value });
@@ -60,13 +65,20 @@ export const EVERYTHING: readonly SquashfsEntry[] = [
   { type: 'symlink', path: '/link', mode: 0o777, target: '../ä/nowhere', xattrs: [] },
   { type: 'symlink', path: '/long-link', mode: 0o777, target: 'x'.repeat(4095) },
   {
-    ...{ type: 'symlink', path: '/marked-link', mode: 0o777, target: 'a' },
+    type: 'symlink',
+    path: '/marked-link',
+    mode: 0o777,
+    target: 'a',
     xattrs: [xattr('trusted.t', text(70))],
   },
   { type: 'character-device', path: '/null', mode: 0o666, major: 1, minor: 3 },
   { type: 'block-device', path: '/disk', mode: 0o660, gid: 6, major: 0xfff, minor: 0xf_ffff },
   {
-    ...{ type: 'character-device', path: '/marked-device', mode: 0o600, major: 10, minor: 300 },
+    type: 'character-device',
+    path: '/marked-device',
+    mode: 0o600,
+    major: 10,
+    minor: 300,
     xattrs: [xattr('user.d', noise('d', 4000))],
   },
   { type: 'fifo', path: '/fifo', mode: 0o600, mtimeSeconds: 0 },

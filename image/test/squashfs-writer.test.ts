@@ -45,8 +45,13 @@ describe('SquashFS writer', () => {
 
   it('writes every type such that unsquashfs lists and extracts the same', () => {
     const letters = {
-      ...{ file: '-', directory: 'd', symlink: 'l', fifo: 'p', socket: 's' },
-      ...{ 'block-device': 'b', 'character-device': 'c' },
+      file: '-',
+      directory: 'd',
+      symlink: 'l',
+      fifo: 'p',
+      socket: 's',
+      'block-device': 'b',
+      'character-device': 'c',
     };
     withFile(image(EVERYTHING), (path, scratch) => {
       const listed = listByUnsquashfs(path);

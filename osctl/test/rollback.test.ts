@@ -130,8 +130,13 @@ describe('osctl slots', () => {
       listSlots: () => ({
         slots: [
           {
-            ...{ ...OLD, running: true, next: true, state: 5, entry: 'keel-7+9.conf' },
-            ...{ triesLeft: 9, sizeBytes: 2n ** 28n },
+            ...OLD,
+            running: true,
+            next: true,
+            state: 5,
+            entry: 'keel-7+9.conf',
+            triesLeft: 9,
+            sizeBytes: 2n ** 28n,
           },
           { slot: 2, state: 1, sizeBytes: 2n ** 28n },
         ],
@@ -174,8 +179,12 @@ describe('osctl schedule', () => {
   const { given } = operator;
   const run = (...args: string[]) => operator.host.run(['schedule', ...args]);
   const schedule = {
-    ...{ id: '3f9a1c', url: URL_WITH_SECRET, state: 'waiting', who: 'CN=tester' },
-    ...{ next: timestampFromMs(86_400_000), created: timestampFromMs(0) },
+    id: '3f9a1c',
+    url: URL_WITH_SECRET,
+    state: 'waiting',
+    who: 'CN=tester',
+    next: timestampFromMs(86_400_000),
+    created: timestampFromMs(0),
     window: { days: [0], startMinute: 120, lengthMinutes: 120 },
     policy: { autoRollback: true, healthCheckTimeout: durationFromMs(300_000) },
   };

@@ -131,8 +131,12 @@ describe('osctl: what an update is told with', () => {
       [{ phase: UpdatePhase.DISARMING, version: '0.2.0' }, 'disarming 0.2.0'],
       [
         {
-          ...{ phase: UpdatePhase.WRITING, version: '0.2.0', doneBytes: 43n * MIB },
-          ...{ totalBytes: 100n * MIB, bytesPerSecond: 12n * MIB, remaining: durationFromMs(4750) },
+          phase: UpdatePhase.WRITING,
+          version: '0.2.0',
+          doneBytes: 43n * MIB,
+          totalBytes: 100n * MIB,
+          bytesPerSecond: 12n * MIB,
+          remaining: durationFromMs(4750),
         },
         'writing 0.2.0: 43 % of 100 MiB, 12.0 MiB/s, 4 s left',
       ],
@@ -176,7 +180,9 @@ describe('osctl: what an update is told with', () => {
     const releases = { from: { slot: 1, version: '0.1.0' }, to: { slot: 2, version: '0.2.0' } };
     const back = failureOfEntry(
       entry({
-        ...{ id: 'u1', ...releases, outcome: UpdateOutcome.ROLLED_BACK },
+        id: 'u1',
+        ...releases,
+        outcome: UpdateOutcome.ROLLED_BACK,
         cause: 'The kernel panicked.',
       }),
     );

@@ -144,7 +144,9 @@ describe('osctl update when something is lost', () => {
       }),
       listSlots: () => ({
         slots: [OLD, NEW].map((release, index) => ({
-          ...{ ...release, state: states[index], running: release === running },
+          ...release,
+          state: states[index],
+          running: release === running,
         })),
       }),
     });

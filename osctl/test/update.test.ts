@@ -197,7 +197,8 @@ describe('osctl update from a URL', () => {
     let watches = 0;
     const moments = momentsOf({ isKept: true });
     const ended = historyEntry(UpdateOutcome.FAILED, {
-      ...{ errorCode: 'E_SLOT_WRITE', cause: 'The agent ended in the middle.' },
+      errorCode: 'E_SLOT_WRITE',
+      cause: 'The agent ended in the middle.',
     });
     await goesThrough([{ ...(moments[0] as Moment), entry: ended }], {
       watchUpdate: async function* () {
@@ -221,7 +222,8 @@ describe('osctl update from a URL', () => {
     assert.equal((await run(...SOURCE)).exitCode, 25);
     await stop();
     const failed = updateState(UpdatePhase.FAILED, {
-      ...{ errorCode: 'E_SOURCE_CHANGED', errorMessage: 'Cannot read: it has another ETag' },
+      errorCode: 'E_SOURCE_CHANGED',
+      errorMessage: 'Cannot read: it has another ETag',
     });
     await goesThrough(momentsOf({ isKept: true }), {
       watchUpdate: async function* () {

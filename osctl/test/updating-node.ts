@@ -21,7 +21,9 @@ export const INSTALL = [
   updateState(UpdatePhase.DISARMING),
   updateState(UpdatePhase.WRITING, { doneBytes: 50n * MIB, totalBytes: 100n * MIB }),
   updateState(UpdatePhase.WRITING, {
-    ...{ doneBytes: 75n * MIB, totalBytes: 100n * MIB, bytesPerSecond: 25n * MIB },
+    doneBytes: 75n * MIB,
+    totalBytes: 100n * MIB,
+    bytesPerSecond: 25n * MIB,
     remaining: durationFromMs(1000),
   }),
   updateState(UpdatePhase.VERIFYING),
@@ -32,8 +34,14 @@ export const INSTALL = [
 /** The entry of the history for the update. */
 export function historyEntry(outcome: UpdateOutcome, more: object = {}) {
   return {
-    ...{ id: UPDATE_ID, kind: 'update', who: 'CN=tester', from: OLD, to: NEW, outcome },
-    ...{ started: timestampFromMs(1_000_000), ...more },
+    id: UPDATE_ID,
+    kind: 'update',
+    who: 'CN=tester',
+    from: OLD,
+    to: NEW,
+    outcome,
+    started: timestampFromMs(1_000_000),
+    ...more,
   };
 }
 
@@ -51,7 +59,9 @@ export function momentsOf({ isKept }: { readonly isKept: boolean }): Moment[] {
   const open = historyEntry(UpdateOutcome.OPEN);
   const before = { bootId: 'old', running: OLD, entry: open };
   const trial = {
-    ...{ bootId: 'new', running: NEW, entry: open },
+    bootId: 'new',
+    running: NEW,
+    entry: open,
     states: [updateState(UpdatePhase.TRIAL, { waitingFor: ['time', 'probe web'] })],
   };
   if (isKept) {

@@ -12,14 +12,27 @@ import { createOperator, type Operator } from './operator.ts';
 
 const HASH = 'ab'.repeat(32);
 const INTACT = {
-  ...{ slot: 1, running: true, device: '/dev/vda2', verdict: SlotVerdict.INTACT },
-  ...{ source: 'command-line', rootHashExpected: HASH, rootHashFound: HASH, dataSha256: HASH },
-  ...{ dataBytes: 40n * 2n ** 20n, treeBytes: 2n ** 20n, elapsed: durationFromMs(2000) },
+  slot: 1,
+  running: true,
+  device: '/dev/vda2',
+  verdict: SlotVerdict.INTACT,
+  source: 'command-line',
+  rootHashExpected: HASH,
+  rootHashFound: HASH,
+  dataSha256: HASH,
+  dataBytes: 40n * 2n ** 20n,
+  treeBytes: 2n ** 20n,
+  elapsed: durationFromMs(2000),
   fileSystem: { valid: true, files: 12n, directories: 3n, bytes: 2n ** 20n },
 };
 const DAMAGED = {
-  ...{ ...INTACT, slot: 2, running: false, device: '/dev/vda3', verdict: SlotVerdict.DAMAGED },
-  ...{ problem: '66 blocks differ from what was built.', badBlockCount: 66n },
+  ...INTACT,
+  slot: 2,
+  running: false,
+  device: '/dev/vda3',
+  verdict: SlotVerdict.DAMAGED,
+  problem: '66 blocks differ from what was built.',
+  badBlockCount: 66n,
   badBlocks: [
     { level: 0, block: 7n, offsetBytes: 28_672n, files: ['/usr/bin/keel', '/etc/\u001b[2Jx'] },
     { level: 2, block: 0n, offsetBytes: 41_943_040n, files: ['[hash tree]'] },
@@ -81,7 +94,10 @@ describe('osctl verify', () => {
     ]);
     assert.deepEqual([data.slot, data.verdict, data.elapsedSeconds], ['b', 'damaged', 2]);
     assert.deepEqual(data.badBlocks[1], {
-      ...{ level: 2, block: 0, offsetBytes: 41_943_040, files: ['[hash tree]'] },
+      level: 2,
+      block: 0,
+      offsetBytes: 41_943_040,
+      files: ['[hash tree]'],
     });
     assert.equal(JSON.parse(err).error.code, 'E_SLOT_DAMAGED');
   });

@@ -237,10 +237,13 @@ function entriesOf(bytes: Buffer): FoundEntry[] {
       const name = hasLong ? long.name : short.trimEnd().replace(/\.$/, '');
       if ((attributes & VOLUME) === 0 && !/^\.+$/.test(name)) {
         found.push({
-          ...{ name, isDirectory: (attributes & DIRECTORY) !== 0, isChecksumRight: isRight },
+          name,
+          isDirectory: (attributes & DIRECTORY) !== 0,
+          isChecksumRight: isRight,
           firstCluster: entry.readUInt16LE(20) * 65_536 + entry.readUInt16LE(26),
           sizeBytes: entry.readUInt32LE(28),
-          ...{ from: hasLong ? long.from : at, to: at },
+          from: hasLong ? long.from : at,
+          to: at,
         });
       }
       long = { name: '', from: -1, sum: -1 };

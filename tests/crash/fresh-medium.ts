@@ -49,7 +49,12 @@ function table(rootHash: { readonly a?: string; readonly b?: string }): readonly
     const own = role === 'slot-a' ? rootHash.a : role === 'slot-b' ? rootHash.b : undefined;
     const guid = own === undefined ? `eeeeeeee-eeee-4eee-8eee-eeeeeeeeee0${index}` : slotGuid(own);
     return {
-      ...{ number: index + 1, guid, firstLba, lastLba: next - 1, attributes: 0n, name },
+      number: index + 1,
+      guid,
+      firstLba,
+      lastLba: next - 1,
+      attributes: 0n,
+      name,
       typeGuid: role === 'state' ? STATE_PARTITION_TYPE : typeGuid,
     };
   });
@@ -114,7 +119,10 @@ export function freshMedium(release: Release, second?: SecondRelease): Medium {
   const name = { sequence: 1, counter: { left: COMMITTED_TRIES, done: 0 } };
   const esp = extentOf(DEVICES.esp);
   for (const { offset, data } of buildFat32({
-    ...{ sizeBytes: esp.sizeBytes, label: 'KEEL-ESP', volumeId: 1, clusterBytes: SECTOR_BYTES },
+    sizeBytes: esp.sizeBytes,
+    label: 'KEEL-ESP',
+    volumeId: 1,
+    clusterBytes: SECTOR_BYTES,
     hiddenSectors: esp.offsetBytes / SECTOR_BYTES,
     timeSeconds: 1_767_225_600,
     files: [

@@ -112,7 +112,10 @@ export class Node {
   #session(system: RunningSystem, bootId: string): Session {
     this.#nowMs += BOOT_MS;
     return new Session({
-      ...{ hardware: this.hardware, system, bootId, clock: createFakeClock(this.#nowMs) },
+      hardware: this.hardware,
+      system,
+      bootId,
+      clock: createFakeClock(this.#nowMs),
       agent: this.#world.agent,
       trustBytes: this.#world.trustBytes,
       releases: this.#world.releases,

@@ -44,7 +44,9 @@ export interface RecoveryParts {
 
 const judgedBy = ({ cast, rotten, mayFallBack, isStateLost = false }: RecoveryParts) => ({
   mayFallBack: mayFallBack === true || rotten !== undefined || isStateLost,
-  ...{ releases: cast.releases, first: cast.first, isHistoryLost: isStateLost },
+  releases: cast.releases,
+  first: cast.first,
+  isHistoryLost: isStateLost,
   ...(rotten === undefined ? {} : { rotten }),
 });
 

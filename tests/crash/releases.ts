@@ -87,11 +87,19 @@ export function makeRelease(of: {
   const uki = efiProgram(behaviour === 'unloadable' ? 'foreign' : 'kernel', commandLine);
   const manifest: BundleManifest = {
     format: 'keelos-bundle/1',
-    ...{ version, arch: ARCH, variant: 'test', epoch: 1, kernelVersion: '6.12.117' },
+    version,
+    arch: ARCH,
+    variant: 'test',
+    epoch: 1,
+    kernelVersion: '6.12.117',
     buildEpochSeconds: BUILD_EPOCH_SECONDS,
     root: {
-      ...{ offset: 0, size: root.length, sha256: sha256(root).toString('hex') },
-      ...{ dataBytes: DATA_BLOCKS * VERITY_BLOCK_BYTES, rootHash, salt },
+      offset: 0,
+      size: root.length,
+      sha256: sha256(root).toString('hex'),
+      dataBytes: DATA_BLOCKS * VERITY_BLOCK_BYTES,
+      rootHash,
+      salt,
     },
     uki: { offset: root.length, size: uki.length, sha256: sha256(uki).toString('hex') },
   };
@@ -105,7 +113,8 @@ export function trustBytesOf(key: KeyObject): Buffer {
   const raw = rawPublicKey(key);
   return encodeTrust({
     format: 'keelos-trust/1',
-    ...{ threshold: 1, epoch: 1 },
+    threshold: 1,
+    epoch: 1,
     keys: [{ id: keyIdOf(raw), name: 'test', publicKey: raw.toString('hex'), notAfter: 0 }],
   });
 }

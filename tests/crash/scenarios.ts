@@ -109,8 +109,13 @@ export class Course {
   async updateLater(release: Release): Promise<void> {
     this.#node.hardware.mark(`schedule for ${release.version}`);
     const { id } = this.session.scheduler.add({
-      ...{ url: urlOf(release), sha256: '', when: { inSeconds: 600 }, who: 'CN=operator' },
-      ...{ jitterSeconds: 0, lateSecondsMax: undefined, policy: POLICY },
+      url: urlOf(release),
+      sha256: '',
+      when: { inSeconds: 600 },
+      who: 'CN=operator',
+      jitterSeconds: 0,
+      lateSecondsMax: undefined,
+      policy: POLICY,
     });
     this.session.clock.advance(WAIT_MS);
     await this.#node.lookAtSchedules(this.session);

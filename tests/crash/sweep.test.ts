@@ -36,7 +36,10 @@ describe('a power cut', function () {
     for (const [index, scenario] of SCENARIOS.entries()) {
       it(`leaves a node that comes back, in ${scenario.name} (seed ${seed})`, async () => {
         const result = await sweep({
-          ...{ seed: seed + index * 1000, agent, scenarios: [scenario], findingsMax: FINDINGS_MAX },
+          seed: seed + index * 1000,
+          agent,
+          scenarios: [scenario],
+          findingsMax: FINDINGS_MAX,
           ...(IS_LONG ? { share: 1, threeCutsEvery: 3 } : { share: SHARE, threeCutsEvery: 25 }),
         });
         const [{ events, points: all, tried, triedThreeCuts } = assert.fail()] = result.scenarios;
@@ -67,9 +70,13 @@ describe('a power cut that takes the state partition with it', function () {
   for (const name of ['an update that is committed', 'an update whose trial never gets healthy']) {
     it(`leaves a node that boots and takes the next update, in ${name} (seed ${seed})`, async () => {
       const { findings } = await sweep({
-        ...{ seed, agent, isStateLost: true },
-        ...{ scenarios: SCENARIOS.filter((each) => each.name === name), findingsMax: FINDINGS_MAX },
-        ...{ share: IS_LONG ? 1 : SHARE / 2, threeCutsEvery: 0 },
+        seed,
+        agent,
+        isStateLost: true,
+        scenarios: SCENARIOS.filter((each) => each.name === name),
+        findingsMax: FINDINGS_MAX,
+        share: IS_LONG ? 1 : SHARE / 2,
+        threeCutsEvery: 0,
       });
       assert.deepEqual(findings, []);
     });

@@ -87,8 +87,11 @@ async function sweepRecording(
     if (!isTried || findings.length >= plan.findingsMax) continue;
     tried += 1;
     const parts: RecoveryParts = {
-      ...{ world, cast, seed: seed + points * 10 },
-      ...{ mayFallBack, isStateLost: plan.isStateLost ?? false },
+      world,
+      cast,
+      seed: seed + points * 10,
+      mayFallBack,
+      isStateLost: plan.isStateLost ?? false,
       ...(rotten === undefined ? {} : { rotten: cast[rotten] }),
     };
     try {

@@ -29,10 +29,17 @@ export function findingsOf(
   );
   const bad = [...judged].map((one) => ({ ...one, files: [] }));
   return {
-    ...{ isIntact: bad.length === 0, badCount: bad.length, bad },
+    isIntact: bad.length === 0,
+    badCount: bad.length,
+    bad,
     sha256: createHash('sha256').update(data).digest('hex'),
     fileSystem: {
-      ...{ isValid: true, code: '', problem: '', files: 1, directories: 1, bytes: data.length },
+      isValid: true,
+      code: '',
+      problem: '',
+      files: 1,
+      directories: 1,
+      bytes: data.length,
     },
   };
 }

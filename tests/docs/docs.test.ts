@@ -143,7 +143,10 @@ describe('docs', () => {
     let text = '';
     const signal = AbortSignal.timeout(FOLLOW_MS);
     const ended = exec('bash', ['-c', script], {
-      ...{ cwd: work, env: environment, anyExit: true, signal },
+      cwd: work,
+      env: environment,
+      anyExit: true,
+      signal,
       onOutput: (chunk) => {
         text += chunk;
       },

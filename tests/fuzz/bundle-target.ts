@@ -60,12 +60,20 @@ function sampleOf(of: (typeof PARTS)[number]): { tail: Buffer; hidden: number } 
   const size = (of.dataBlocks + of.treeBlocks) * block;
   const hash = (digit: number) => digit.toString(16).repeat(64);
   const manifest: BundleManifest = {
-    ...{ format: 'keelos-bundle/1', version: `1.2.${of.signers}`, arch: 'x86_64' },
-    ...{ variant: 'standard', buildEpochSeconds: 1_793_491_200, epoch: 1 + of.signers },
+    format: 'keelos-bundle/1',
+    version: `1.2.${of.signers}`,
+    arch: 'x86_64',
+    variant: 'standard',
+    buildEpochSeconds: 1_793_491_200,
+    epoch: 1 + of.signers,
     kernelVersion: '6.12.117',
     root: {
-      ...{ offset: 0, size, dataBytes: of.dataBlocks * block },
-      ...{ sha256: hash(1), rootHash: hash(2), salt: hash(3).slice(of.signers * 2) },
+      offset: 0,
+      size,
+      dataBytes: of.dataBlocks * block,
+      sha256: hash(1),
+      rootHash: hash(2),
+      salt: hash(3).slice(of.signers * 2),
     },
     uki: { offset: size, size: of.ukiBytes, sha256: hash(4) },
   };

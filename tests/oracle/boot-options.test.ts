@@ -14,7 +14,9 @@ import { virtFwVars } from '../../scripts/lib/virt-firmware.mjs';
 
 const EMPTY_STORE = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 const PARTITION = {
-  ...{ number: 1, firstLba: 2048, sectors: 524_288 },
+  number: 1,
+  firstLba: 2048,
+  sectors: 524_288,
   guid: 'e5e5e5e5-1234-4e5e-8e5e-e5e5e5e5e5e6',
 };
 const COMMITTED = { version: '0.1.0', rootHash: 'ab'.repeat(32) };
@@ -69,8 +71,10 @@ describe('boot options of the firmware', function () {
       Buffer.from(variables.find((one) => one.name === name)?.data ?? assert.fail(name), 'hex');
     assert.deepEqual(parseBootOrder(bytesOf('BootOrder')), [0]);
     assert.deepEqual(decodeLoadOption(bytesOf('Boot0000')), {
-      ...{ description: 'file shimx64.efi', isActive: true },
-      ...{ path: 'EFI/debian/shimx64.efi', dataBytes: 0 },
+      description: 'file shimx64.efi',
+      isActive: true,
+      path: 'EFI/debian/shimx64.efi',
+      dataBytes: 0,
     });
     const [option] = variables.filter(({ name }) => name === 'Boot0000');
     assert.equal(optionNumber(`${option?.name}-${option?.guid}`), 0);

@@ -70,14 +70,20 @@ describe('a trial that nobody in it can end', () => {
     const counter = { left: 1, done: 0 };
     await installByHand(disk, { version, ...release }, { sequence: SEQUENCE, counter });
     const record: TrialRecord = {
-      ...{ id: 'by-hand', kind: 'update', sequence: SEQUENCE, who: 'a test', reason: '' },
+      id: 'by-hand',
+      kind: 'update',
+      sequence: SEQUENCE,
+      who: 'a test',
+      reason: '',
       from: { slot: 'a', version, rootHash: first.image.rootHash },
       to: { slot: 'b', version, rootHash: release.rootHash },
       policy: {
-        ...{ autoRollback: true, healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS },
+        autoRollback: true,
+        healthTimeoutSeconds: HEALTH_TIMEOUT_SECONDS,
         minHealthySeconds: 5,
       },
-      ...{ armedMs: Date.now(), armedBootId: 'an earlier boot' },
+      armedMs: Date.now(),
+      armedBootId: 'an earlier boot',
     };
     const file = `${disk}.rec`;
     await writeFile(file, encodeRecord(TRIAL_RECORD, record));
@@ -100,7 +106,8 @@ describe('a trial that nobody in it can end', () => {
     const parts = await factory.parts('good');
     const name = { sequence: SEQUENCE, counter: { left: 1, done: 0 } };
     node = await TestNode.boot('trial-guard-lost', {
-      ...{ disk: first.disk, after: first },
+      disk: first.disk,
+      after: first,
       prepareDisk: (disk) => installByHand(disk, parts, name),
     });
     const text = await node.awaitConsole((console) =>
@@ -115,7 +122,8 @@ describe('a trial that nobody in it can end', () => {
       this.timeout(CASE_TIMEOUT_MS);
       const parts = await factory.parts(release);
       node = await TestNode.boot('trial-guard-case', {
-        ...{ disk: first.disk, after: first },
+        disk: first.disk,
+        after: first,
         async prepareDisk(disk) {
           await armByHand(disk, parts);
           if (isRotten) await rotSlotB(disk);

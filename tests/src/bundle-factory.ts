@@ -94,7 +94,11 @@ export class BundleFactory {
     const { image: root, verity } = await appendHashTree(aged(data, variant.age));
     const { rootHash, salt, dataBytes } = verity;
     return {
-      ...{ version, rootHash, salt, root, dataBytes },
+      version,
+      rootHash,
+      salt,
+      root,
+      dataBytes,
       kernelImage: changed(forRoot(kernelImage, verity), variant, name),
     };
   }

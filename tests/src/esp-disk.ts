@@ -12,7 +12,9 @@ const ESP_TYPE = 'c12a7328-f81f-11d2-ba4b-00a0c93ec93b';
 
 /** The partition of {@link makeEspDisk}, as boot options name it. */
 export const ESP_OF_DISK: OptionPartition = {
-  ...{ number: 1, firstLba: 2048, sectors: ESP_BYTES / SECTOR_BYTES },
+  number: 1,
+  firstLba: 2048,
+  sectors: ESP_BYTES / SECTOR_BYTES,
   guid: 'e5e5e5e5-e5e5-4e5e-8e5e-e5e5e5e5e5e5',
 };
 const OFFSET_BYTES = ESP_OF_DISK.firstLba * SECTOR_BYTES;
@@ -21,8 +23,13 @@ const OFFSET_BYTES = ESP_OF_DISK.firstLba * SECTOR_BYTES;
 export async function makeEspDisk(path: string, files: readonly FatFile[]): Promise<void> {
   const { number, firstLba, sectors, guid } = ESP_OF_DISK;
   const esp = buildFat32({
-    ...{ sizeBytes: ESP_BYTES, label: 'ESP', volumeId: 1, clusterBytes: 512 },
-    ...{ hiddenSectors: firstLba, timeSeconds: 1_700_000_000, files },
+    sizeBytes: ESP_BYTES,
+    label: 'ESP',
+    volumeId: 1,
+    clusterBytes: 512,
+    hiddenSectors: firstLba,
+    timeSeconds: 1_700_000_000,
+    files,
   });
   const lastLba = firstLba + sectors - 1;
   const table = encodeGpt({

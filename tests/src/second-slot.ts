@@ -43,7 +43,9 @@ export async function fillSecondSlot(disk: string, image: BuiltImage): Promise<S
     bytes: replaced(uki, commandLine, kernelCommandLine(verity)),
   });
   return {
-    ...{ offsetBytes: slot.offsetBytes, rootHash: verity.rootHash, dataBytes },
+    offsetBytes: slot.offsetBytes,
+    rootHash: verity.rootHash,
+    dataBytes,
     usedBytes: Number(data.readBigUInt64LE(SQUASHFS_USED_AT)),
     treeBytes: root.length - dataBytes,
   };

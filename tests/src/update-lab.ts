@@ -91,7 +91,10 @@ export class UpdateLab {
     const seconds = (performance.now() - startMs) / 1000;
     const [newest] = await historyOf(this.node);
     return {
-      ...{ ended, before, after, seconds },
+      ended,
+      before,
+      after,
+      seconds,
       boots: await bootsSince(this.node, mark),
       entry: newest?.id === known?.id ? undefined : newest,
     };

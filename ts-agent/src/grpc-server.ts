@@ -101,7 +101,8 @@ function addServices(server: Server, node: Node, environment: CallEnvironment): 
   addService(
     server,
     {
-      ...{ descriptor: UpdateService, methods: updateMethods(node) },
+      descriptor: UpdateService,
+      methods: updateMethods(node),
       slowMethods: SLOW_UPDATE_METHODS,
     },
     environment,

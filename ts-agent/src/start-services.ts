@@ -56,14 +56,28 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const bootState = new BootState(ports);
   const bootLadder = new BootLadder(ports);
   const health = new HealthRunner({
-    ...{ ports, identity, trust, configuration, restarts, writeTest, outside, bootState },
+    ports,
+    identity,
+    trust,
+    configuration,
+    restarts,
+    writeTest,
+    outside,
+    bootState,
     ladder: new LadderWatch(bootLadder, ports.clock),
   });
   const updates = startUpdates(beginnings, { configuration, health, bootState, bootLadder });
   const { engine, scheduler } = updates;
   const server = startGrpcServer({
-    ...{ ...beginnings, configuration, timeSync, health, outside, bootState, bootLadder },
-    ...{ engine, scheduler },
+    ...beginnings,
+    configuration,
+    timeSync,
+    health,
+    outside,
+    bootState,
+    bootLadder,
+    engine,
+    scheduler,
   });
   timeSync.restart(configuration.config?.time.servers ?? []);
   outside.restart(outsideSettings(configuration));
@@ -103,7 +117,12 @@ function startUpdates(
 ): UpdateParts {
   const { configuration, health, bootState, bootLadder } = parts;
   const touched = updatePorts({
-    ...{ ports, identity, health, bootState, bootLadder, apiPort: listener.port },
+    ports,
+    identity,
+    health,
+    bootState,
+    bootLadder,
+    apiPort: listener.port,
   });
   const engine = new UpdateEngine(touched);
   const committer = new Committer(touched, engine);

@@ -30,7 +30,9 @@ function imageOf(root: typeof OTHER, rootHash = root.rootHash) {
 }
 
 const release = (sequence: number, root: typeof OTHER) => ({
-  ...{ sequence, version: `${sequence}.0`, rootHash: root.rootHash },
+  sequence,
+  version: `${sequence}.0`,
+  rootHash: root.rootHash,
 });
 const fails = (code: ErrorCode) => (error: unknown) =>
   error instanceof KeelError && error.code === code;

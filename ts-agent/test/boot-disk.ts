@@ -38,8 +38,13 @@ export function bootTable(rootHash: string): Gpt {
     partitions: [
       { number, typeGuid: ESP_TYPE, guid, firstLba, lastLba, attributes: 0n, name: 'keel-esp' },
       {
-        ...{ number: 2, typeGuid: ROOT_TYPE, guid: slotGuid(rootHash), firstLba: 4096 },
-        ...{ lastLba: 6143, attributes: 0n, name: 'keel-a' },
+        number: 2,
+        typeGuid: ROOT_TYPE,
+        guid: slotGuid(rootHash),
+        firstLba: 4096,
+        lastLba: 6143,
+        attributes: 0n,
+        name: 'keel-a',
       },
     ],
   };

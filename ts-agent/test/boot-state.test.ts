@@ -25,7 +25,10 @@ function entry(text: string): PictureEntry {
   const isImageThere = !text.includes('!');
   const known = root.replace('!', '') as Root;
   return {
-    ...{ fileName, version: `1-${known}`, uki: UKI[known], isImageThere },
+    fileName,
+    version: `1-${known}`,
+    uki: UKI[known],
+    isImageThere,
     name: parseEntryFileName(fileName) ?? assert.fail(fileName),
     ...(isImageThere ? { rootHash: HASH[known] } : {}),
     ...(isImageThere && known !== 'c' ? { slot: known } : {}),
@@ -39,11 +42,17 @@ function picture(texts: readonly string[], change: Partial<BootPicture> = {}): B
   const place = { device: '/dev/vda2', sizeBytes: 512, guid: '' };
   return {
     running: {
-      ...{ ...place, slot: 'a', version: '1-a', rootHash: HASH.a },
+      ...place,
+      slot: 'a',
+      version: '1-a',
+      rootHash: HASH.a,
       ...(own === undefined ? {} : { entry: own }),
     },
     other: { ...place, slot: 'b', device: '/dev/vda3' },
-    ...{ entries, unarmed: [], isCounting: true, kernelImages: Object.values(UKI) },
+    entries,
+    unarmed: [],
+    isCounting: true,
+    kernelImages: Object.values(UKI),
     nextSequence: sequenceAfter(texts.map((text) => text.split(' ')[0] ?? '')),
     ...change,
   };

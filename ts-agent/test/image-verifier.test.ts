@@ -63,8 +63,12 @@ describe('verification of an image in a process', function () {
     const found = await verify(good, (doneBytes) => told.push(doneBytes));
     assert.deepEqual([found.isIntact, found.badCount, found.bad], [true, 0, []]);
     assert.deepEqual(found.fileSystem, {
-      ...{ isValid: true, code: '', problem: '' },
-      ...{ files: 3, directories: 2, bytes: LARGE_BYTES + 8 },
+      isValid: true,
+      code: '',
+      problem: '',
+      files: 3,
+      directories: 2,
+      bytes: LARGE_BYTES + 8,
     });
     assert.deepEqual(
       told,
@@ -144,7 +148,9 @@ describe('verification of an image in a process', function () {
       logged.length = 0;
       const signal = AbortSignal.timeout(30_000);
       return imageVerifier({ ...options, timeoutMs })(place, {
-        ...{ signal, withFileSystem: true, onProgress: () => {} },
+        signal,
+        withFileSystem: true,
+        onProgress: () => {},
       });
     };
     const said = `echo '{"kind":"progress","doneBytes":4096}'`;

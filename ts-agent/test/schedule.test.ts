@@ -22,9 +22,19 @@ const POLICY = { autoRollback: true, healthTimeoutSeconds: 300, minHealthySecond
 
 function schedule(time: ScheduleTime, more: Partial<Schedule> = {}): Schedule {
   return {
-    ...{ id: 's1', url: 'https://x/y', sha256: '', time, policy: POLICY, who: 'anna' },
-    ...{ jitterSeconds: 0, drawnSeconds: 0, lateSecondsMax: 3_600, createdMs: 0 },
-    ...{ state: 'waiting', result: '', nextMs: 0 },
+    id: 's1',
+    url: 'https://x/y',
+    sha256: '',
+    time,
+    policy: POLICY,
+    who: 'anna',
+    jitterSeconds: 0,
+    drawnSeconds: 0,
+    lateSecondsMax: 3_600,
+    createdMs: 0,
+    state: 'waiting',
+    result: '',
+    nextMs: 0,
     ...more,
   };
 }
@@ -251,8 +261,13 @@ describe('is it time?', () => {
 describe('what may be scheduled', () => {
   const NOW = at('12:00');
   const base: ScheduleRequest = {
-    ...{ url: 'https://updates.example/keelos.squashfs', sha256: '', when: { inSeconds: 60 } },
-    ...{ jitterSeconds: 0, lateSecondsMax: undefined, policy: POLICY, who: 'anna' },
+    url: 'https://updates.example/keelos.squashfs',
+    sha256: '',
+    when: { inSeconds: 60 },
+    jitterSeconds: 0,
+    lateSecondsMax: undefined,
+    policy: POLICY,
+    who: 'anna',
   };
   const make = (change: Partial<ScheduleRequest>, share = 0) =>
     scheduleFrom({ ...base, ...change }, { id: 's1', nowMs: NOW, share });
@@ -338,9 +353,19 @@ describe('what may be scheduled', () => {
       outcome: 'open' | 'committed' | 'rolled-back' | 'failed' | 'cancelled',
       who = 'schedule s1',
     ) => ({
-      ...{ id: 'u1', kind: 'update' as const, automatic: false, who, reason: '' },
-      ...{ from: release('1'), to: release('2'), startedMs: 0, endedMs: 0, outcome },
-      ...{ cause: 'Probe is red.', code: '', evidence: [] },
+      id: 'u1',
+      kind: 'update' as const,
+      automatic: false,
+      who,
+      reason: '',
+      from: release('1'),
+      to: release('2'),
+      startedMs: 0,
+      endedMs: 0,
+      outcome,
+      cause: 'Probe is red.',
+      code: '',
+      evidence: [],
     });
     const rows: readonly (readonly [Parameters<typeof outcomeOf>[0], expected: string])[] = [
       [[], 'unknown'],

@@ -49,7 +49,9 @@ class World {
 
   agent(): Scheduler {
     const ports = {
-      ...{ state: this.state, clock: this.clock, files: this.files },
+      state: this.state,
+      clock: this.clock,
+      files: this.files,
       random: (count: number) => Buffer.alloc(count, count === ID_BYTES ? this.ids++ : this.drawn),
       log: (line: string) => void this.logged.push(line),
     };
@@ -66,8 +68,19 @@ class World {
   entry(who: string, outcome: HistoryEntry['outcome']): void {
     this.history = [
       {
-        ...{ id: 'u1', kind: 'update', automatic: false, who, reason: '', from: RELEASE },
-        ...{ to: RELEASE, startedMs: 0, endedMs: 0, outcome, cause: '', code: '', evidence: [] },
+        id: 'u1',
+        kind: 'update',
+        automatic: false,
+        who,
+        reason: '',
+        from: RELEASE,
+        to: RELEASE,
+        startedMs: 0,
+        endedMs: 0,
+        outcome,
+        cause: '',
+        code: '',
+        evidence: [],
       },
     ];
   }

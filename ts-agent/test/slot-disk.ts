@@ -50,7 +50,10 @@ export function testRoot(seed: number, dataBlocks: number): TestRoot {
   const made = treeOver(digestsOf(data, salt), (blocks) => digestsOf(blocks, salt));
   const rootHash = Buffer.from(made.rootHash).toString('hex');
   return {
-    ...{ bytes: Buffer.concat([data, made.tree]), dataBlocks, rootHash, salt },
+    bytes: Buffer.concat([data, made.tree]),
+    dataBlocks,
+    rootHash,
+    salt,
     commandLine: kernelCommandLine({ dataBytes: data.length, rootHash, salt }),
   };
 }
@@ -76,8 +79,13 @@ export function testKernelImage(commandLine: string): Buffer {
 export function testEsp(files: readonly { path: string; data: Uint8Array }[]): Buffer {
   const bytes = Buffer.alloc(ESP_BYTES);
   for (const { offset, data } of buildFat32({
-    ...{ sizeBytes: ESP_BYTES, label: 'TEST', volumeId: 1, clusterBytes: 512, hiddenSectors: 0 },
-    ...{ timeSeconds: 1_600_000_000, files },
+    sizeBytes: ESP_BYTES,
+    label: 'TEST',
+    volumeId: 1,
+    clusterBytes: 512,
+    hiddenSectors: 0,
+    timeSeconds: 1_600_000_000,
+    files,
   })) {
     bytes.set(data, offset);
   }
@@ -98,8 +106,13 @@ export interface TestDisk {
 export function setDisk(world: FakeWorld, disk: TestDisk): void {
   const { files, links } = world.files;
   const slot = (number: number, name: string, guid: string): GptPartition => ({
-    ...{ number, typeGuid: LINUX_TYPE, guid, firstLba: 2048 * number, lastLba: 2048 * number + 63 },
-    ...{ attributes: 0n, name },
+    number,
+    typeGuid: LINUX_TYPE,
+    guid,
+    firstLba: 2048 * number,
+    lastLba: 2048 * number + 63,
+    attributes: 0n,
+    name,
   });
   const table = encodeGpt({
     diskGuid: 'dddddddd-dddd-4ddd-8ddd-dddddddddddd',
@@ -150,11 +163,17 @@ export function plainVerifier(world: FakeWorld): VerifyImage {
     ];
     onProgress(data.length);
     return {
-      ...{ isIntact: all.length === 0, sha256: sha256(data).toString('hex') },
+      isIntact: all.length === 0,
+      sha256: sha256(data).toString('hex'),
       badCount: all.length,
       bad: all.slice(0, 64).map((one) => ({ ...one, files: [`/file-${one.block}`] })),
       fileSystem: {
-        ...{ isValid: true, code: '', problem: '', files: 2, directories: 1, bytes: 7 },
+        isValid: true,
+        code: '',
+        problem: '',
+        files: 2,
+        directories: 1,
+        bytes: 7,
       },
     };
   };

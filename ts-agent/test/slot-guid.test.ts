@@ -28,7 +28,9 @@ function smallTable(): Gpt {
     ...fresh,
     diskSectors: 4096,
     partitions: fresh.partitions.map((one, index) => ({
-      ...{ ...one, firstLba: 64 * (index + 1), lastLba: 64 * (index + 2) - 1 },
+      ...one,
+      firstLba: 64 * (index + 1),
+      lastLba: 64 * (index + 2) - 1,
     })),
   };
 }

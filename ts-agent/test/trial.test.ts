@@ -25,7 +25,12 @@ function entry(text: string): PictureEntry {
 }
 
 const RECORD: TrialRecord = {
-  ...{ id: 'one', kind: 'update', sequence: 7, who: 'CN=x', reason: '', armedMs: 1 },
+  id: 'one',
+  kind: 'update',
+  sequence: 7,
+  who: 'CN=x',
+  reason: '',
+  armedMs: 1,
   from: { slot: 'a', version: '1', rootHash: OLD },
   to: { slot: 'b', version: '2', rootHash: NEW },
   policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
@@ -113,7 +118,10 @@ describe('what a boot means when the history says what ought to run', () => {
       const place = { rootHash: root.repeat(64), slot: 'a' } as const;
       const to = { slot: 'b', version: '2', rootHash: last.repeat(64) } as const;
       const standing = judgeBoot({
-        ...{ bootId: 'boot-2', entries, record: undefined, outcome: undefined },
+        bootId: 'boot-2',
+        entries,
+        record: undefined,
+        outcome: undefined,
         running: own === '' ? place : { ...place, entry: entry(own) },
         lastCommitted: { id: 'one', to },
       });
@@ -128,10 +136,16 @@ describe('what a boot means when the history says what ought to run', () => {
 
 describe('the gate of a trial', () => {
   const POLICY: TrialPolicy = {
-    ...{ autoRollback: true, healthTimeoutSeconds: 60, minHealthySeconds: 10 },
+    autoRollback: true,
+    healthTimeoutSeconds: 60,
+    minHealthySeconds: 10,
   };
   const check = (name: string, state: CheckResult['state']): CheckResult => ({
-    ...{ name, state, message: `${name} is ${state}`, remedy: '', sinceMs: 5_000 },
+    name,
+    state,
+    message: `${name} is ${state}`,
+    remedy: '',
+    sinceMs: 5_000,
   });
   /** Goes through looks of the gate; each is [uptime in s, checks that fail, problem of the API]. */
   const run = (

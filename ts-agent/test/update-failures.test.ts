@@ -98,7 +98,11 @@ class SpoiledNode {
     const facts = before(ports.facts, 'otherSlot', at('check-other-slot'));
     const init = before(ports.init, 'request', at('ask-reboot'));
     this.engine = new UpdateEngine({
-      ...{ ...ports, boot, state, facts, init },
+      ...ports,
+      boot,
+      state,
+      facts,
+      init,
       readBundle: (...args) => all.readBundle(...args),
       verifyImage: (...args) => all.verifyImage(...args),
       setSlotGuid: (...args) => all.setSlotGuid(...args),

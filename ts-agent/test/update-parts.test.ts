@@ -137,8 +137,13 @@ describe('copying of a root', () => {
       const device = createFakeBlockDevice(Buffer.alloc(SLOT_BYTES));
       device.failAfter = failAfter;
       return copyRoot({
-        ...{ source, device, sizeBytes: 5_000, resumedBytes: 0, signal: NEVER },
-        ...{ onProgress: () => undefined, onDurable: () => undefined },
+        source,
+        device,
+        sizeBytes: 5_000,
+        resumedBytes: 0,
+        signal: NEVER,
+        onProgress: () => undefined,
+        onDurable: () => undefined,
       });
     };
     await assert.rejects(run(short), { code: 'E_BUNDLE_TRUNCATED' });
@@ -150,12 +155,30 @@ describe('copying of a root', () => {
 
 const RELEASE = { slot: 'a', version: '1', rootHash: 'ab'.repeat(32) } as const;
 const entry = (id: string, evidence: readonly string[] = []): HistoryEntry => ({
-  ...{ id, kind: 'update', automatic: false, who: 'CN=x', reason: '', from: RELEASE, to: RELEASE },
-  ...{ startedMs: 1, endedMs: 0, outcome: 'open', cause: '', code: '', evidence },
+  id,
+  kind: 'update',
+  automatic: false,
+  who: 'CN=x',
+  reason: '',
+  from: RELEASE,
+  to: RELEASE,
+  startedMs: 1,
+  endedMs: 0,
+  outcome: 'open',
+  cause: '',
+  code: '',
+  evidence,
 });
 const TRIAL: TrialRecord = {
-  ...{ id: 'one', kind: 'update', sequence: 7, who: 'CN=x', reason: '', armedMs: 1 },
-  ...{ from: RELEASE, to: RELEASE, armedBootId: 'b' },
+  id: 'one',
+  kind: 'update',
+  sequence: 7,
+  who: 'CN=x',
+  reason: '',
+  armedMs: 1,
+  from: RELEASE,
+  to: RELEASE,
+  armedBootId: 'b',
   policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
 };
 

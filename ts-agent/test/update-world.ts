@@ -74,8 +74,13 @@ export function madeBundle(
   const dataBytes = root.dataBlocks * VERITY_BLOCK_BYTES;
   const { rootHash, salt, bytes } = root;
   const plain: BundleManifest = {
-    ...{ format: 'keelos-bundle/1', version: of.version ?? '0.2.0', arch: 'x86_64' },
-    ...{ variant: 'node', buildEpochSeconds: 1_793_491_200, epoch: 2, kernelVersion: '6.12.117' },
+    format: 'keelos-bundle/1',
+    version: of.version ?? '0.2.0',
+    arch: 'x86_64',
+    variant: 'node',
+    buildEpochSeconds: 1_793_491_200,
+    epoch: 2,
+    kernelVersion: '6.12.117',
     root: { offset: 0, size: bytes.length, sha256: sha256(bytes), dataBytes, rootHash, salt },
     uki: { offset: bytes.length, size: uki.length, sha256: sha256(uki) },
   };
@@ -176,8 +181,12 @@ export class UpdateWorld {
     const identity = { fingerprint: 'f' } as never;
     this.ports = {
       ...updatePorts({
-        ...{ ports, bootState: this.bootState, bootLadder: new BootLadder(ports) },
-        ...{ health: fakeHealth, identity, apiPort: 1 },
+        ports,
+        bootState: this.bootState,
+        bootLadder: new BootLadder(ports),
+        health: fakeHealth,
+        identity,
+        apiPort: 1,
       }),
       apiProblem: async () => this.apiProblem,
       wait: async (ms, signal) => {

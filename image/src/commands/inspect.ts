@@ -29,7 +29,12 @@ async function inspectDisk(file: FileHandle): Promise<Record<string, unknown>> {
     const sizeBytes = partitionBytes(partition);
     const squashfs = await squashfsFacts(file, { offsetBytes, sizeBytes });
     partitions.push({
-      ...{ number, name, typeGuid, guid, offsetBytes, sizeBytes },
+      number,
+      name,
+      typeGuid,
+      guid,
+      offsetBytes,
+      sizeBytes,
       ...(squashfs === undefined ? {} : { squashfs }),
     });
   }

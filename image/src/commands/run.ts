@@ -108,7 +108,10 @@ async function run(disk: string, options: RunOptions): Promise<void> {
     if (options.dir === undefined) await rm(dir, { recursive: true });
   };
   const vm = await startVm({
-    ...{ dir, disk, memoryMiB: options.memory, cpus: options.cpus },
+    dir,
+    disk,
+    memoryMiB: options.memory,
+    cpus: options.cpus,
     overlay: options.writeDisk !== true,
     ...(options.port === undefined ? {} : { apiPort: options.port }),
   }).catch(async (error) => {

@@ -83,7 +83,10 @@ function npmEntry(npm: NpmPackage): Record<string, unknown> {
   const checksumValue = Buffer.from(digest, 'base64').toString('hex');
   const purlName = npm.name.replace('@', '%40');
   return packageOf({
-    ...{ id: spdxId('npm', npm.name), name: npm.name, version: npm.version, licence: npm.licence },
+    id: spdxId('npm', npm.name),
+    name: npm.name,
+    version: npm.version,
+    licence: npm.licence,
     ...(algorithm === 'sha512' ? { checksum: { algorithm: 'SHA512', checksumValue } } : {}),
     purl: `pkg:npm/${purlName}@${npm.version}`,
   });
@@ -116,14 +119,18 @@ function debianLicence(name: string, manifest: readonly ManifestEntry[]): string
 export function spdxDocument(input: SbomInput): string {
   const debian = Object.entries(input.debian).map(([name, { version, sha256 }]) =>
     packageOf({
-      ...{ id: spdxId('deb', name), name, version },
+      id: spdxId('deb', name),
+      name,
+      version,
       licence: debianLicence(name, input.manifest),
       checksum: { algorithm: 'SHA256', checksumValue: sha256 },
       purl: `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=amd64`,
     }),
   );
   const kernel = packageOf({
-    ...{ id: spdxId('Package', 'linux'), name: 'linux', version: input.kernel.version },
+    id: spdxId('Package', 'linux'),
+    name: 'linux',
+    version: input.kernel.version,
     licence: 'GPL-2.0-only WITH Linux-syscall-note',
     checksum: { algorithm: 'SHA256', checksumValue: hex('sha256', input.kernel.bytes) },
     comment: `Built from ${input.kernel.sourceVersion}; the checksum is the bzImage's.`,
@@ -149,7 +156,10 @@ export function spdxDocument(input: SbomInput): string {
     },
     packages: [
       packageOf({
-        ...{ id: ROOT_ID, name: 'KeelOS', version: input.version, licence: 'Apache-2.0' },
+        id: ROOT_ID,
+        name: 'KeelOS',
+        version: input.version,
+        licence: 'Apache-2.0',
         comment: `Image with root hash ${input.rootHash}`,
       }),
       ...components,

@@ -173,8 +173,11 @@ function writeTree(plan: SquashfsPlan, pieces: PlacedPieces, compress: Compress)
     const { uid = 0, gid = 0, mtimeSeconds = options.epochSeconds } = inode.entry;
     places.set(inode, inodes.position());
     const facts: InodeFacts = {
-      ...{ inode, mtimeSeconds, xattrIndex: xattrs.indexOf(inode) },
-      ...{ uidIndex: idIndex.get(uid) ?? 0, gidIndex: idIndex.get(gid) ?? 0 },
+      inode,
+      mtimeSeconds,
+      xattrIndex: xattrs.indexOf(inode),
+      uidIndex: idIndex.get(uid) ?? 0,
+      gidIndex: idIndex.get(gid) ?? 0,
     };
     inodes.write(inodeBytes(facts, { plan, pieces, directories }));
   };

@@ -142,7 +142,12 @@ async function buildInto(context: BuildContext): Promise<void> {
     });
     const loader = await readFile(join(boot, LOADER));
     const disk = buildDisk({
-      ...{ version, rootHash, buildEpochSeconds: epochSeconds, loader, uki, state },
+      version,
+      rootHash,
+      buildEpochSeconds: epochSeconds,
+      loader,
+      uki,
+      state,
       root: root.image,
     });
     await writeSparse(join(dir, IMAGE_FILES.disk), disk);
@@ -150,7 +155,11 @@ async function buildInto(context: BuildContext): Promise<void> {
   await writeFile(join(dir, IMAGE_FILES.root), root.image);
   await writeFile(join(dir, IMAGE_FILES.uki), uki);
   const sbom = spdxDocument({
-    ...{ version, rootHash, epochSeconds, manifest: ROOTFS_MANIFEST, contents: root.contents },
+    version,
+    rootHash,
+    epochSeconds,
+    manifest: ROOTFS_MANIFEST,
+    contents: root.contents,
     debian: context.debian.debs,
     npm: await lockedPackages(root.executable.packageFolders),
     kernel: { version: kernel.version, sourceVersion: kernel.source, bytes: bzImage },
@@ -158,7 +167,11 @@ async function buildInto(context: BuildContext): Promise<void> {
   await writeFile(join(dir, IMAGE_FILES.sbom), sbom);
   const diskSha256 = await sha256File(join(dir, IMAGE_FILES.disk));
   const manifest = imageManifest({
-    ...{ version, epochSeconds, verity: root.verity, table, kernelVersion: kernel.version },
+    version,
+    epochSeconds,
+    verity: root.verity,
+    table,
+    kernelVersion: kernel.version,
     trust: context.trust,
     tools: context.tools,
     substituted: context.debian.substituted,
@@ -222,7 +235,13 @@ async function openImage(dir: string, built: boolean): Promise<BuiltImage> {
   const path = (name: keyof typeof IMAGE_FILES) => join(dir, IMAGE_FILES[name]);
   const manifest: ImageManifest = JSON.parse(await readFile(path('manifest'), 'utf8'));
   return {
-    ...{ dir, manifest, built, rootHash: manifest.rootHash },
-    ...{ disk: path('disk'), uki: path('uki'), root: path('root'), sbom: path('sbom') },
+    dir,
+    manifest,
+    built,
+    rootHash: manifest.rootHash,
+    disk: path('disk'),
+    uki: path('uki'),
+    root: path('root'),
+    sbom: path('sbom'),
   };
 }

@@ -84,7 +84,10 @@ function checkKernelImage(manifest: BundleManifest, uki: Buffer): void {
 async function checkTree(file: FileHandle, manifest: BundleManifest): Promise<void> {
   const { dataBytes, rootHash, salt } = manifest.root;
   const { ok, badCount } = await verifyImage({
-    ...{ fd: file.fd, rootHash, withSha256: false, hashOffset: dataBytes },
+    fd: file.fd,
+    rootHash,
+    withSha256: false,
+    hashOffset: dataBytes,
     dataBlocks: dataBytes / VERITY_BLOCK_BYTES,
     salt: Buffer.from(salt, 'hex'),
   });

@@ -37,7 +37,11 @@ async function checkHash(
   const { fd, offsetBytes, rootHash } = options;
   const dataBlocks = Math.ceil(image.superblock.usedBytes / VERITY_BLOCK_BYTES);
   const { ok, bad, badCount } = await verifyImage({
-    ...{ fd, offsetBytes, dataBlocks, rootHash, withSha256: false },
+    fd,
+    offsetBytes,
+    dataBlocks,
+    rootHash,
+    withSha256: false,
     hashOffset: offsetBytes + dataBlocks * VERITY_BLOCK_BYTES,
     salt: Buffer.from(options.salt, 'hex'),
   });

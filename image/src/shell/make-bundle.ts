@@ -46,7 +46,9 @@ export async function makeBundle(of: {
   const signatures = await signAll(encodeManifest(manifest), keys);
   const path = join(out, bundleFileName(manifest));
   await writeBundle({
-    ...{ path, manifest, signatures },
+    path,
+    manifest,
+    signatures,
     root: { path: root, offset: 0 },
     uki: { path: uki, offset: 0 },
   });
@@ -80,7 +82,9 @@ export async function addSignatures(of: {
   }
   const { manifest } = tail;
   await writeBundle({
-    ...{ path: out, manifest, signatures },
+    path: out,
+    manifest,
+    signatures,
     root: { path: bundle, offset: manifest.root.offset },
     uki: { path: bundle, offset: manifest.uki.offset },
   });

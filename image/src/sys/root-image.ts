@@ -58,7 +58,11 @@ export async function squashfsFacts(
     const { superblock } = await SquashfsImage.open({ fd: file.fd, ...place });
     const { usedBytes, blockBytes, inodes, fragments, ids, mtimeSeconds } = superblock;
     return {
-      ...{ usedBytes, blockBytes, inodeCount: inodes, fragmentCount: fragments, idCount: ids },
+      usedBytes,
+      blockBytes,
+      inodeCount: inodes,
+      fragmentCount: fragments,
+      idCount: ids,
       timeSeconds: mtimeSeconds,
     };
   });

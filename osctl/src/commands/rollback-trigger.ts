@@ -74,7 +74,9 @@ export const rollbackTriggerCommand: Command = {
         ending === undefined
           ? undefined
           : await waitForVerdict(session, invocation, {
-              ...{ id, bound, target: { version } },
+              id,
+              bound,
+              target: { version },
               ending: { ...ending, bootId },
             });
       return outcomeOf({

@@ -99,10 +99,13 @@ function recordOf(
   if ((attributes & ATTRIBUTE_VOLUME) !== 0 || /^\.\.?$/.test(name)) return undefined;
   const isDirectory = (attributes & ATTRIBUTE_DIRECTORY) !== 0;
   return {
-    ...{ name, shortName: entry.toString('latin1', 0, 11), isDirectory },
+    name,
+    shortName: entry.toString('latin1', 0, 11),
+    isDirectory,
     firstCluster: ((entry.readUInt16LE(20) << 16) | entry.readUInt16LE(26)) >>> 0,
     sizeBytes: isDirectory ? 0 : entry.readUInt32LE(28),
-    ...{ firstEntry: long?.firstEntry ?? index, lastEntry: index },
+    firstEntry: long?.firstEntry ?? index,
+    lastEntry: index,
   };
 }
 

@@ -62,7 +62,13 @@ export function fatShape(sector: Buffer): FatShape {
   const infoSector = sector.readUInt16LE(48);
   const hasInfo = infoSector > 0 && infoSector < reservedSectors;
   return {
-    ...{ sectorBytes, clusterBytes, tableOffset, tableBytes, tableCount, dataOffset, clusterCount },
+    sectorBytes,
+    clusterBytes,
+    tableOffset,
+    tableBytes,
+    tableCount,
+    dataOffset,
+    clusterCount,
     rootCluster: sector.readUInt32LE(44) & 0x0fffffff,
     infoOffset: hasInfo ? infoSector * sectorBytes : 0,
   };

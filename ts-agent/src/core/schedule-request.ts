@@ -62,18 +62,18 @@ export function scheduleFrom(request: ScheduleRequest, origin: ScheduleOrigin): 
   }
   const drawnSeconds = Math.floor(origin.share * (jitterSeconds + 1));
   return {
-    ...{
-      id: origin.id,
-      url,
-      sha256,
-      time,
-      jitterSeconds,
-      drawnSeconds,
-      lateSecondsMax,
-      policy,
-      who,
-    },
-    ...{ createdMs: origin.nowMs, state: 'waiting', result: '' },
+    id: origin.id,
+    url,
+    sha256,
+    time,
+    jitterSeconds,
+    drawnSeconds,
+    lateSecondsMax,
+    policy,
+    who,
+    createdMs: origin.nowMs,
+    state: 'waiting',
+    result: '',
     nextMs: startFrom(time, drawnSeconds, origin.nowMs).nextMs,
   };
 }

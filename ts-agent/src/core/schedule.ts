@@ -113,7 +113,12 @@ export function retriesUntilMs({ time, nextMs, lateSecondsMax }: Schedule): numb
 }
 
 const STATE_ORDER: Readonly<Record<Schedule['state'], number>> = {
-  ...{ running: 0, waiting: 1, done: 2, failed: 2, missed: 2, cancelled: 2 },
+  running: 0,
+  waiting: 1,
+  done: 2,
+  failed: 2,
+  missed: 2,
+  cancelled: 2,
 };
 
 /** What runs, then the next one first, then what has ended, the newest first. */

@@ -49,7 +49,10 @@ function factsOf(picture: BootPicture, slot: PictureSlot, knowledge: SlotKnowled
     : picture.entries.find((one) => one.slot === slot.slot);
   const rootHash = isRunning ? picture.running.rootHash : (entry?.rootHash ?? '');
   return {
-    ...{ slot: slot.slot, device: slot.device, sizeBytes: slot.sizeBytes, isRunning },
+    slot: slot.slot,
+    device: slot.device,
+    sizeBytes: slot.sizeBytes,
+    isRunning,
     isNext: entry !== undefined && nextEntry(picture)?.fileName === entry.fileName,
     state: stateOf({ isRunning, entry, rootHash, slot: slot.slot }, knowledge),
     version: isRunning ? picture.running.version : (entry?.version ?? ''),

@@ -42,23 +42,48 @@ const shape =
 
 const isRelease = shape({ slot, version: text, rootHash: text } satisfies Keys<SlotRelease>);
 const isPolicy = shape({
-  ...{ autoRollback: truth, healthTimeoutSeconds: time, minHealthySeconds: time },
+  autoRollback: truth,
+  healthTimeoutSeconds: time,
+  minHealthySeconds: time,
 } satisfies Keys<TrialPolicy>);
 const isTrial = shape({
-  ...{ id: text, kind, sequence: whole, from: isRelease, to: isRelease, policy: isPolicy },
-  ...{ who: text, reason: text, armedMs: time, armedBootId: text },
+  id: text,
+  kind,
+  sequence: whole,
+  from: isRelease,
+  to: isRelease,
+  policy: isPolicy,
+  who: text,
+  reason: text,
+  armedMs: time,
+  armedBootId: text,
 } satisfies Keys<TrialRecord>);
 const isResume = shape({
-  ...{ manifestSha256: text, slot, writtenBytes: whole },
+  manifestSha256: text,
+  slot,
+  writtenBytes: whole,
 } satisfies Keys<ResumeRecord>);
 const OUTCOMES: readonly unknown[] = ['open', 'committed', 'rolled-back', 'failed', 'cancelled'];
 const isEntry = shape({
-  ...{ id: text, kind, automatic: truth, who: text, reason: text, from: isRelease, to: isRelease },
-  ...{ startedMs: time, endedMs: time, cause: text, code: text, evidence: listOf(text) },
+  id: text,
+  kind,
+  automatic: truth,
+  who: text,
+  reason: text,
+  from: isRelease,
+  to: isRelease,
+  startedMs: time,
+  endedMs: time,
+  cause: text,
+  code: text,
+  evidence: listOf(text),
   outcome: (value: unknown) => OUTCOMES.includes(value),
 } satisfies Keys<HistoryEntry>);
 const isFailedRoot = shape({
-  ...{ rootHash: text, version: text, atMs: time, cause: text },
+  rootHash: text,
+  version: text,
+  atMs: time,
+  cause: text,
 } satisfies Keys<FailedRoot>);
 const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 

@@ -43,9 +43,20 @@ export interface UpdateStatus {
 
 /** Nothing was installed since the agent started. */
 export const NO_UPDATE: UpdateStatus = {
-  ...{ id: '', phase: 'none', version: '', rootHash: '', slot: undefined },
-  ...{ doneBytes: 0, totalBytes: 0, resumedBytes: 0, bytesPerSecond: 0, remainingMs: undefined },
-  ...{ errorCode: '', errorMessage: '', startedMs: 0, waitingFor: [] },
+  id: '',
+  phase: 'none',
+  version: '',
+  rootHash: '',
+  slot: undefined,
+  doneBytes: 0,
+  totalBytes: 0,
+  resumedBytes: 0,
+  bytesPerSecond: 0,
+  remainingMs: undefined,
+  errorCode: '',
+  errorMessage: '',
+  startedMs: 0,
+  waitingFor: [],
 };
 
 /** Phase of each state. */

@@ -125,7 +125,11 @@ function invalid(name: string, problem: string): KeelError {
 export function statusMessage(status: UpdateStatus): MessageInitShape<typeof UpdateStatusSchema> {
   const { id, version, rootHash, slot, errorCode, errorMessage, remainingMs, startedMs } = status;
   return {
-    ...{ id, version, rootHash, errorCode, errorMessage },
+    id,
+    version,
+    rootHash,
+    errorCode,
+    errorMessage,
     phase: PHASES[status.phase],
     slot: slot === undefined ? Slot.UNSPECIFIED : SLOTS[slot],
     doneBytes: BigInt(status.doneBytes),
@@ -144,7 +148,14 @@ export function historyMessage(
 ): MessageInitShape<typeof UpdateHistoryEntrySchema> {
   const { id, kind, automatic, who, reason, cause, code, evidence, startedMs, endedMs } = entry;
   return {
-    ...{ id, kind, automatic, who, reason, cause, errorCode: code, evidence: [...evidence] },
+    id,
+    kind,
+    automatic,
+    who,
+    reason,
+    cause,
+    errorCode: code,
+    evidence: [...evidence],
     from: releaseMessage(entry.from),
     to: releaseMessage(entry.to),
     started: timestampFromMs(startedMs),
@@ -161,7 +172,11 @@ function releaseMessage(release: SlotRelease): MessageInitShape<typeof SlotRelea
 export function slotMessage(facts: SlotFacts): MessageInitShape<typeof SlotInfoSchema> {
   const { version, rootHash, entry, triesLeft } = facts;
   return {
-    ...{ version, rootHash, entry, running: facts.isRunning, next: facts.isNext },
+    version,
+    rootHash,
+    entry,
+    running: facts.isRunning,
+    next: facts.isNext,
     slot: SLOTS[facts.slot],
     state: SLOT_STATES[facts.state],
     sizeBytes: BigInt(facts.sizeBytes),

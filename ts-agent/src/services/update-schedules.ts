@@ -28,7 +28,10 @@ export function scheduleMethods(scheduler: Scheduler): Methods {
     async scheduleUpdate(request, { caller }) {
       const { url, sha256 } = request;
       const schedule = scheduler.add({
-        ...{ url, sha256, when: whenFrom(request), who: subjectOf(caller) },
+        url,
+        sha256,
+        when: whenFrom(request),
+        who: subjectOf(caller),
         jitterSeconds: secondsFrom(request.jitter) ?? 0,
         lateSecondsMax: secondsFrom(request.lateMax),
         policy: policyFrom(request.policy),
@@ -73,14 +76,12 @@ export function scheduleMessage(schedule: Schedule): MessageInitShape<typeof Sch
   const { id, state, result, who, time, policy, nextMs, createdMs } = schedule;
   return {
     // Without what may be secret in it: a viewer may see this.
-    ...{
-      id,
-      url: shownUrl(new URL(schedule.url)),
-      state,
-      result,
-      who,
-      created: timestampFromMs(createdMs),
-    },
+    id,
+    url: shownUrl(new URL(schedule.url)),
+    state,
+    result,
+    who,
+    created: timestampFromMs(createdMs),
     ...(nextMs === 0 ? {} : { next: timestampFromMs(nextMs) }),
     ...(time.kind === 'at' ? {} : { window: windowMessage(time) }),
     policy: {

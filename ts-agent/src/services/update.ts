@@ -61,8 +61,10 @@ export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> 
     listSlots: () => slotsAnswer(node),
     async triggerRollback({ reason, policy, noReboot, retryFailed }, context) {
       const options = {
-        ...{ reason: reasonFrom(reason), policy: policyFrom(policy) },
-        ...{ isRebootLeft: noReboot, retryFailed },
+        reason: reasonFrom(reason),
+        policy: policyFrom(policy),
+        isRebootLeft: noReboot,
+        retryFailed,
       };
       const ending = await bootId(ports.files);
       const { id, version } = await engine.rollback(options, tell('rollback', context));

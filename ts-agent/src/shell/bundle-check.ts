@@ -74,7 +74,11 @@ export async function checkBundle(
   const place = await ports.facts.otherSlot();
   course.target = targetOf(bundle, { running: picture.running, place });
   judgeAcceptance({
-    ...{ manifest, trust, picture, retryFailed, slotBytes: place.sizeBytes },
+    manifest,
+    trust,
+    picture,
+    retryFailed,
+    slotBytes: place.sizeBytes,
     arch: ports.facts.arch,
     epochFloor: epochFloor(ports),
     espRoomBytes: await ports.boot.roomForKernelImage(),
@@ -139,7 +143,10 @@ function targetOf(
     from: { slot, version: fromVersion, rootHash },
     to: { slot: of.place.slot, version, rootHash: root.rootHash },
     table: {
-      ...{ dataBlocks: blocks, hashStartBlock: blocks, salt: root.salt, rootHash: root.rootHash },
+      dataBlocks: blocks,
+      hashStartBlock: blocks,
+      salt: root.salt,
+      rootHash: root.rootHash,
     },
     bundle,
   };

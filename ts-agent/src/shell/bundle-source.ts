@@ -20,7 +20,9 @@ export async function bundleSource(
 ): Promise<UpdateSource> {
   const { proxy, noProxy = [], caPem: ownCaPem = '' } = configuration.config?.update ?? {};
   return ports.httpSource({
-    ...{ url, caPem: caPem === '' ? ownCaPem : caPem, clock: ports.clock },
+    url,
+    caPem: caPem === '' ? ownCaPem : caPem,
+    clock: ports.clock,
     settings: { noProxy, ...(proxy === undefined ? {} : { proxy }) },
   });
 }

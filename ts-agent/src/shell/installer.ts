@@ -156,7 +156,13 @@ export class Installer {
         this.#progress.change({ resumedBytes });
         const onProgress = (done: number) => this.#progress.count(done, sizeBytes);
         const hash = await copyRoot({
-          ...{ source, sizeBytes, device, resumedBytes, signal, onProgress, onDurable },
+          source,
+          sizeBytes,
+          device,
+          resumedBytes,
+          signal,
+          onProgress,
+          onDurable,
         });
         const found = hash.copy().digest('hex');
         if (found === sha256 || resumedBytes === 0) {
@@ -268,7 +274,8 @@ export class Installer {
     }
     if (isCounting !== true) throw refuse(...notCounting(isCounting));
     course.target = {
-      ...{ place, table },
+      place,
+      table,
       from: { slot: running.slot, version: running.version, rootHash: running.rootHash },
       to: { slot: place.slot, version: entry.version, rootHash },
     };
@@ -279,7 +286,14 @@ export class Installer {
     const { from, to } = course.target;
     const { nextSequence } = await this.#ports.boot.read();
     const trial = {
-      ...{ id, kind, sequence: nextSequence, from, to, policy, who, reason },
+      id,
+      kind,
+      sequence: nextSequence,
+      from,
+      to,
+      policy,
+      who,
+      reason,
       armedMs: this.#ports.clock.nowMs(),
       armedBootId: await this.#ports.facts.bootId(),
     };

@@ -57,7 +57,9 @@ async function readEntry(esp: Esp, fileName: string): Promise<PictureEntry> {
   const line = parsed.uki === '' ? undefined : await kernelCommandLine(read);
   const hash = parseVerityTable(line ?? '')?.rootHash;
   return {
-    ...{ fileName, name: entryNameOf(fileName), ...parsed },
+    fileName,
+    name: entryNameOf(fileName),
+    ...parsed,
     isImageThere,
     ...(hash === undefined ? {} : { rootHash: hash }),
   };

@@ -190,7 +190,10 @@ export class SlotVerifier {
     return {
       ...judgeSlot({ findings, rootHash, guid: partition.guid }),
       verified: {
-        ...{ source, table, findings, rootHashFound },
+        source,
+        table,
+        findings,
+        rootHashFound,
         rootHashExpected: rootHash,
         bad: placed(table, findings.bad),
       },
@@ -232,7 +235,9 @@ export class SlotVerifier {
     return {
       ...judgeSlot({ findings, rootHash, guid: partition.guid }),
       verified: {
-        ...{ source: 'contents', table, findings },
+        source: 'contents',
+        table,
+        findings,
         bad: placed(table, findings.bad),
         rootHashExpected: rootHashStart(partition.guid),
         rootHashFound: rootHash,

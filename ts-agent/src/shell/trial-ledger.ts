@@ -104,8 +104,18 @@ export class TrialLedger {
     attempt(this.#ports.log, 'history', () => {
       if (this.#engine.history.find(id) !== undefined) return;
       this.#engine.history.put({
-        ...{ id, from, cause, kind: 'rollback', automatic: true, who: '', reason: '', code: '' },
-        ...{ to: running, outcome: 'committed', startedMs: nowMs, endedMs: nowMs },
+        id,
+        from,
+        cause,
+        kind: 'rollback',
+        automatic: true,
+        who: '',
+        reason: '',
+        code: '',
+        to: running,
+        outcome: 'committed',
+        startedMs: nowMs,
+        endedMs: nowMs,
         evidence: findTrialEvidence(this.#ports).evidence,
       });
       this.#ports.log(cause);
@@ -118,7 +128,12 @@ export class TrialLedger {
     const { slot, version, rootHash } = record.to;
     this.#engine.progress.set({
       ...NO_UPDATE,
-      ...{ id: record.id, phase, slot, version, rootHash, startedMs: record.armedMs },
+      id: record.id,
+      phase,
+      slot,
+      version,
+      rootHash,
+      startedMs: record.armedMs,
     });
   }
 }

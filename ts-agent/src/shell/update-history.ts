@@ -27,8 +27,19 @@ export function openEntry(
 ): HistoryEntry {
   const { id, kind, who, reason, from, to } = of;
   return {
-    ...{ id, kind, who, reason, from, to, automatic: false, outcome: 'open' },
-    ...{ startedMs, endedMs: 0, cause: '', code: '', evidence: [] },
+    id,
+    kind,
+    who,
+    reason,
+    from,
+    to,
+    automatic: false,
+    outcome: 'open',
+    startedMs,
+    endedMs: 0,
+    cause: '',
+    code: '',
+    evidence: [],
   };
 }
 

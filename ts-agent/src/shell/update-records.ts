@@ -71,7 +71,9 @@ const TRIAL = { path: UPDATE_PATHS.trial, kind: TRIAL_RECORD, from: trialFrom };
 const RESUME = { path: UPDATE_PATHS.resume, kind: RESUME_RECORD, from: resumeFrom };
 const EPOCH = { path: UPDATE_PATHS.epoch, kind: EPOCH_RECORD, from: epochsFrom };
 const FAILED_ROOTS = {
-  ...{ path: UPDATE_PATHS.failedRoots, kind: FAILED_ROOTS_RECORD, from: failedRootsFrom },
+  path: UPDATE_PATHS.failedRoots,
+  kind: FAILED_ROOTS_RECORD,
+  from: failedRootsFrom,
 };
 
 /** What is on trial. */

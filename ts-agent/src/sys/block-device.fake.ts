@@ -15,7 +15,11 @@ export interface FakeBlockDevice extends BlockDevice {
 /** A device with these bytes, which writes change. */
 export function createFakeBlockDevice(bytes: Buffer): FakeBlockDevice {
   const device: FakeBlockDevice = {
-    ...{ bytes, calls: [], failAfter: undefined, isClosed: false, sizeBytes: bytes.length },
+    bytes,
+    calls: [],
+    failAfter: undefined,
+    isClosed: false,
+    sizeBytes: bytes.length,
     async readAt(offsetBytes, lengthBytes) {
       open();
       if (offsetBytes < 0 || offsetBytes + lengthBytes > bytes.length) throw ioError('read');

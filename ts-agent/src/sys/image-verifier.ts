@@ -27,7 +27,9 @@ export function imageVerifier(options: VerifierOptions): VerifyImage {
     const answer = await askVerifier(
       { task: 'verify-image', place, withFileSystem },
       {
-        ...{ ...options, signal, onProgress },
+        ...options,
+        signal,
+        onProgress,
         action: `verify ${device}`,
         subject: `verification of ${device}`,
       },

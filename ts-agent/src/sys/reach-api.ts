@@ -32,7 +32,10 @@ export async function reachApi({ host, port, fingerprint }: ApiPlace): Promise<s
   const { connect } = await import('node:tls');
   const late = AbortSignal.timeout(REACH_MS);
   const socket = connect({
-    ...{ host, port, minVersion: 'TLSv1.3', ALPNProtocols: ['h2'] },
+    host,
+    port,
+    minVersion: 'TLSv1.3',
+    ALPNProtocols: ['h2'],
     // Self-signed: what counts is that it is the one.
     rejectUnauthorized: false,
   });

@@ -16,8 +16,12 @@ export interface HereOptions {
 
 /** What stands for a file system that nobody looked at. */
 const NOT_WALKED: FileSystemFindings = {
-  ...{ isValid: true, code: '', problem: '' },
-  ...{ files: 0, directories: 0, bytes: 0 },
+  isValid: true,
+  code: '',
+  problem: '',
+  files: 0,
+  directories: 0,
+  bytes: 0,
 };
 /** What a bad block of the tree belongs to. */
 const IN_TREE = ['[hash tree]'];
@@ -38,7 +42,11 @@ export async function verifyImageHere(
     const { dataBlocks, rootHash } = place;
     const dataBytes = dataBlocks * VERITY_BLOCK_BYTES;
     const { ok, sha256, bad, badCount } = await verifyImage({
-      ...{ fd, dataBlocks, rootHash, workers, onProgress },
+      fd,
+      dataBlocks,
+      rootHash,
+      workers,
+      onProgress,
       hashOffset: place.hashStartBlock * VERITY_BLOCK_BYTES,
       salt: Buffer.from(place.salt, 'hex'),
     });
@@ -48,7 +56,9 @@ export async function verifyImageHere(
     const { fileSystem, files } = await workers.run(
       'verify-squashfs',
       {
-        ...{ fd, sizeBytes: dataBytes, spanBytes: VERITY_BLOCK_BYTES },
+        fd,
+        sizeBytes: dataBytes,
+        spanBytes: VERITY_BLOCK_BYTES,
         offsetsBytes: inData.map(({ block }) => block * VERITY_BLOCK_BYTES),
       },
       { onProgress: (doneBytes) => onProgress(dataBytes + doneBytes) },
