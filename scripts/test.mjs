@@ -17,7 +17,8 @@ Options:
   --grep PATTERN   only tests whose title matches; stages without titles are left out
   --no-qemu        leave out what boots a node
   --only-qemu      only what boots a node
-  --file NAME      of what boots a node only this file, without .test.ts; may be given more than once
+  --file NAME      of what boots a node (with --long also of the crash simulation) only this file, without .test.ts;
+                   may be given more than once
   --long           instead of all this the sweeps that take hours: crash simulation, power cuts, broken releases
   --verbose        a line for every test that passes, not for slow ones alone
   -h, --help       this text

@@ -129,14 +129,15 @@ async function runStages(options, stage) {
  * @param {(name: string, run: () => Promise<Counts>) => Promise<boolean>} stage
  */
 async function runSweeps(options, stage) {
-  const crash = await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER);
-  if (crash.length > 0 && options.files.length === 0) {
+  const crash = wanted(options, await testFiles(join(options.checkout, 'tests'), CRASH_FOLDER));
+  if (crash.length > 0) {
     await stage('crash simulation, every cut', () =>
       mochaEach(options, { files: crash, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
     );
   }
+  const files = wanted(options, await testFiles(join(options.checkout, 'tests'), LONG_FOLDER));
+  if (files.length === 0) return;
   await withImage(options, stage, async (imageDir) => {
-    const files = wanted(options, await testFiles(join(options.checkout, 'tests'), LONG_FOLDER));
     await stage('sweeps on nodes in QEMU', () =>
       mochaEach(options, { files, imageDir, timeoutMs: LONG_TIMEOUT_MS, isLong: true }),
     );
