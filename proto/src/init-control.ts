@@ -7,12 +7,20 @@
  * PID 1 starts its services before it has mounted /var, so that they load meanwhile. The socket is the sign that /var,
  * the clock and the node's identity are as they stay, and that the boot report has been written: a service touches none
  * of them before the socket exists.
+ *
+ * Who judges a trial, or reads the firmware's variables for it, waits for {@link EVIDENCE_STEP} in the boot report as well.
  */
 
 /** Longest line of the protocol, in bytes, without its end. */
 export const LINE_BYTES_MAX = 65_536;
 /** Longest captured log line, in bytes; a longer one is cut into pieces. */
 export const LOG_LINE_BYTES_MAX = 16_384;
+
+/**
+ * Step of the boot report: the firmware's variables are mounted, and what the boot before left of a trial lies on the
+ * state partition.
+ */
+export const EVIDENCE_STEP = 'evidence-kept';
 
 /** State of a supervised service. */
 export type ServiceState = 'waiting' | 'running' | 'backoff' | 'stopping' | 'stopped';

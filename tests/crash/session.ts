@@ -174,6 +174,7 @@ export class Session {
           return known.find(({ table }) => table.rootHash === rootHash)?.table;
         },
       },
+      evidenceKept: async () => undefined,
       health: async () => [this.#services()],
       apiProblem: async () => '',
       mendLadder: async (committed) => void (await ladder.repair(committed)),

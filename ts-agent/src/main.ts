@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { createAgent } from './server.ts';
-import { openBlockDevice } from './sys/block-device.ts';
 import { bundleReader } from './sys/bundle-reader.ts';
 import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
@@ -55,7 +54,8 @@ export async function main(): Promise<void> {
       reachApi: apiReacher(verifier),
       askProbe: async (...call) => (await import('./sys/probe.ts')).askProbe(...call),
       knock: async (...call) => (await import('./sys/probe.ts')).knock(...call),
-      openDevice: openBlockDevice,
+      openDevice: async (...call) =>
+        (await import('./sys/block-device.ts')).openBlockDevice(...call),
       variables: linuxFirmwareVariables(),
       random: randomBytes,
       log,

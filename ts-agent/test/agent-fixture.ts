@@ -14,7 +14,7 @@ import type { ErrorDetail } from '@keelos/proto/gen/keel/v1/error_pb.js';
 import { ErrorDetailSchema } from '@keelos/proto/gen/keel/v1/error_pb.js';
 import { HealthService } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { serviceDefinition } from '@keelos/proto/grpc.ts';
-import type { BootReport } from '@keelos/proto/init-control.ts';
+import { type BootReport, EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { UNKNOWN_BOOT } from '@keelos/ts-agent/core/boot-report.ts';
 import type { Limits } from '@keelos/ts-agent/core/limits.data.ts';
@@ -37,7 +37,10 @@ export const ROOT_HASH = 'ab'.repeat(32);
 const GOOD_BOOT: BootReport = {
   ...UNKNOWN_BOOT,
   failures: [],
-  steps: [{ name: 'init-started', monotonicUs: 1_500_000 }],
+  steps: [
+    { name: 'init-started', monotonicUs: 1_500_000 },
+    { name: EVIDENCE_STEP, monotonicUs: 2_500_000 },
+  ],
   state: { mode: 'disk', device: '/dev/vda4', problem: '' },
   clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },
   network: { mode: 'dhcp', problem: '' },

@@ -221,6 +221,33 @@ describe('the agent at its start', () => {
     assert.equal(node.world.logged.filter((line) => /boot state not read/.test(line)).length, 10);
   });
 
+  it('judges nothing before PID 1 has kept the evidence', async () => {
+    const { node } = await armed();
+    await node.boot();
+    const touched: PropertyKey[] = [];
+    const boot = new Proxy(node.ports.boot, {
+      get(target, key) {
+        touched.push(key);
+        const value = Reflect.get(target, key);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const kept = Promise.withResolvers<void>();
+    const evidenceKept = () => kept.promise;
+    const committer = new Committer({ ...node.ports, boot, evidenceKept }, node.engine);
+    const run = committer.run();
+    let isJudged = false;
+    committer.isJudged.then(() => {
+      isJudged = true;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(touched, []);
+    assert.equal(isJudged, false);
+    kept.resolve();
+    assert.equal(await run, 'committed');
+    assert.notEqual(touched.length, 0);
+  });
+
   it('a damaged history is set aside, and the trial goes on', async () => {
     const { node } = await armed();
     node.world.state.files.set(UPDATE_PATHS.history, Buffer.from('keel-record nonsense'));

@@ -1,9 +1,16 @@
 import assert from 'node:assert/strict';
+import { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { crashReportText } from '@keelos/proto/trial-traces.ts';
 import { type TrialRecord, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { judgeTraces } from '@keelos/ts-agent/core/trial-evidence.ts';
-import { discardTrialEvidence, findTrialEvidence } from '@keelos/ts-agent/shell/trial-evidence.ts';
+import {
+  awaitEvidence,
+  discardTrialEvidence,
+  findTrialEvidence,
+} from '@keelos/ts-agent/shell/trial-evidence.ts';
 import { keepTrial } from '@keelos/ts-agent/shell/update-records.ts';
+import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
 
 const TRIAL: TrialRecord = {
@@ -106,6 +113,48 @@ describe('why a trial has failed', () => {
   it('says nothing where nothing was left', () => {
     assert.deepEqual(judgeTraces(NOTHING).evidence, []);
     assert.deepEqual(judgeTraces({ ...NOTHING, console: '\n\n' }).evidence, []);
+  });
+});
+
+describe('waiting for the evidence', () => {
+  function waiting(steps: readonly string[]) {
+    const files = createFakeKernelFiles();
+    const report = (names: readonly string[]) => {
+      const text = JSON.stringify({ steps: names.map((name) => ({ name, monotonicUs: 1 })) });
+      files.files.set(NODE_PATHS.bootReport, text);
+    };
+    report(steps);
+    const logged: string[] = [];
+    return { ports: { files, log: (line: string) => void logged.push(line) }, report, logged };
+  }
+
+  it('ends when PID 1 has told it, at once when it has already', async () => {
+    const { ports, report, logged } = waiting(['init-started']);
+    let waits = 0;
+    const wait = async () => {
+      waits += 1;
+      if (waits === 3) report(['init-started', EVIDENCE_STEP]);
+    };
+    await awaitEvidence(ports, wait);
+    assert.equal(waits, 3);
+    await awaitEvidence(ports, wait);
+    assert.equal(waits, 3);
+    assert.deepEqual(logged, []);
+  });
+
+  it('ends after half a minute, and says so; and with the agent', async () => {
+    const { ports, logged } = waiting([]);
+    let waitedMs = 0;
+    await awaitEvidence(ports, async (ms) => {
+      waitedMs += ms;
+    });
+    assert.equal(waitedMs, 30_000);
+    assert.match(logged.join(), /PID 1 has not told in 30 s/);
+    const ended = new Error('the agent ends');
+    await assert.rejects(
+      awaitEvidence(ports, () => Promise.reject(ended)),
+      ended,
+    );
   });
 });
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import { BOOT_PLAN } from '../src/core/boot-plan.data.ts';
 import { type BootAction, type BootStep, mountFlagBits } from '../src/core/boot-plan.ts';
 import { type BootActions, BootFailure, performBootPlan } from '../src/shell/boot.ts';
@@ -30,12 +31,24 @@ describe('boot plan', () => {
     }
   });
 
-  it('has the firmware’s variables and crash reports there before the agent goes on', () => {
+  it('arms the deadline before the agent goes on, and looks for evidence once it listens', () => {
     const places = BOOT_PLAN.map((step) => (step.kind === 'mount' ? step.target : step.name));
-    for (const target of ['/sys/firmware/efi/efivars', '/sys/fs/pstore']) {
-      const at = places.indexOf(target);
-      assert.ok(at >= 0 && at < places.indexOf('control socket'), `${target} comes too late`);
-    }
+    const order = [
+      'state partition',
+      'trial',
+      'control socket',
+      'agent first',
+      '/sys/firmware/efi/efivars',
+      'trial by the loader',
+      '/sys/fs/pstore',
+      'crash reports',
+    ];
+    assert.deepEqual(
+      places.filter((place) => order.includes(place)),
+      order,
+    );
+    const last = BOOT_PLAN[places.indexOf('crash reports')];
+    assert.ok(last?.kind === 'action' && last.mark === EVIDENCE_STEP, 'the agent waits for it');
   });
 
   it('is performed in order, and the agent starts before what it does not need', async () => {

@@ -91,6 +91,7 @@ describe('the tail of a text', () => {
 
 describe('keeping crash reports', () => {
   const CLASS = '/sys/class/block';
+  const ON_DISK = { stateMode: 'disk', isTrial: false } as const;
   const NOTE = { timeMs: 1_780_000_000_000, reason: 'the checks did not pass' };
 
   function machineAfter(files: readonly { name: string; text: string }[], note?: typeof NOTE) {
@@ -114,7 +115,7 @@ describe('keeping crash reports', () => {
 
   it('moves a crash to the state partition and gives the firmware its room back', async () => {
     const { machine } = machineAfter(PANIC);
-    await keepCrashReports(machine, 'disk');
+    await keepCrashReports(machine, ON_DISK);
     const report = parseCrashReport(machine.files.readText(UPDATE_PATHS.crashReport));
     assert.deepEqual(report, { foundInBoot: 'b-3', text: PANIC_TEXT });
     assert.deepEqual(machine.files.list('/sys/fs/pstore'), []);
@@ -124,16 +125,16 @@ describe('keeping crash reports', () => {
   it('leaves it where it is when it could not be written, or only into memory', async () => {
     for (const mode of ['memory', 'read-only'] as const) {
       const { machine } = machineAfter(PANIC);
-      await keepCrashReports(machine, mode);
+      await keepCrashReports(machine, { stateMode: mode, isTrial: false });
       assert.equal(machine.files.list('/sys/fs/pstore').length, 3, mode);
     }
     const full = machineAfter(PANIC);
     full.machine.files.broken.set(UPDATE_PATHS.crashReport, 'ENOSPC');
-    await keepCrashReports(full.machine, 'disk');
+    await keepCrashReports(full.machine, ON_DISK);
     assert.equal(full.machine.files.list('/sys/fs/pstore').length, 3);
     const slow = machineAfter(PANIC);
     slow.machine.files.stuck.add(UPDATE_PATHS.crashReport);
-    const work = keepCrashReports(slow.machine, 'disk');
+    const work = keepCrashReports(slow.machine, ON_DISK);
     await slow.machine.clock.advance(20_000);
     await work;
     assert.equal(slow.machine.files.list('/sys/fs/pstore').length, 3);
@@ -147,11 +148,23 @@ describe('keeping crash reports', () => {
         machine.files.contents.set(path, Buffer.from('old'));
       }
       if (isWaiting) machine.files.contents.set(UPDATE_PATHS.trial, Buffer.from('x'));
-      await keepCrashReports(machine, 'disk');
+      await keepCrashReports(machine, ON_DISK);
       for (const path of [crashReport, trialConsole, trialGivenUp]) {
         assert.equal(machine.files.exists(path), isWaiting, path);
       }
     }
+  });
+
+  it('keeps nothing for the trial that runs, since all of it is older, and gives the places free', async () => {
+    const { machine, place } = machineAfter(PANIC, NOTE);
+    machine.files.contents.set(UPDATE_PATHS.trial, Buffer.from('x'));
+    await keepCrashReports(machine, { stateMode: 'disk', isTrial: true });
+    for (const path of [UPDATE_PATHS.crashReport, UPDATE_PATHS.trialGivenUp]) {
+      assert.equal(machine.files.exists(path), false, path);
+    }
+    assert.deepEqual(machine.files.list('/sys/fs/pstore'), []);
+    assert.equal(place(), 'empty');
+    assert.match(machine.log.lines.join('\n'), /crashed: .*Kernel panic/);
   });
 
   it('takes the note of the EFI system partition when the state partition has no line', async () => {
@@ -171,7 +184,7 @@ describe('keeping crash reports', () => {
       machine.files.contents.set(UPDATE_PATHS.trial, Buffer.from('x'));
       if (line !== undefined)
         machine.files.contents.set(UPDATE_PATHS.trialGivenUp, Buffer.from(line));
-      await keepCrashReports(machine, mode);
+      await keepCrashReports(machine, { stateMode: mode, isTrial: false });
       assert.match(machine.files.readText(UPDATE_PATHS.trialGivenUp), expected, title);
       const found = place();
       assert.equal(typeof found === 'object' ? 'a note' : found, left, title);
@@ -181,7 +194,7 @@ describe('keeping crash reports', () => {
   it('goes on when the EFI system partition hangs', async () => {
     const { machine } = machineAfter([]);
     machine.blockDevices.stuck.add('/dev/vda1');
-    const work = keepCrashReports(machine, 'disk');
+    const work = keepCrashReports(machine, ON_DISK);
     await machine.clock.advance(3_000);
     await work;
   });

@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
-import type { BootReport } from '@keelos/proto/init-control.ts';
+import { type BootReport, EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
+import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { TRIAL_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { runInit } from '../src/shell/init.ts';
 import type { LineReply } from '../src/sys/line-server.ts';
 import type { SignalHandlers } from '../src/sys/signals.ts';
-import { createFakeMachine } from './fake-machine.ts';
+import { createFakeMachine, type FakeMachine } from './fake-machine.ts';
 
 /** Boots a machine of fakes. */
 async function boot(
   files: Readonly<Record<string, string>> = {},
   meanwhile: (inputs: {
+    readonly machine: FakeMachine;
     readonly answer: (line: string, reply: LineReply) => void;
   }) => void = () => {},
+  meanwhileAtStep = 100,
 ) {
   const machine = createFakeMachine({
     '/etc/os-release': 'BUILD_EPOCH=1600000000\n',
@@ -39,7 +42,7 @@ async function boot(
   const work = runInit(inputs);
   // Without a disk the boot waits for one, then goes on in memory.
   for (let count = 0; count < 400; count += 1) {
-    if (count === 100) meanwhile(inputs);
+    if (count === meanwhileAtStep) meanwhile(inputs);
     await machine.clock.advance(100);
   }
   await work;
@@ -130,6 +133,33 @@ describe('PID 1 as a whole', () => {
       }
     });
     assert.ok(endOfBoot(told.report()) < 15, `${endOfBoot(told.report())}`);
+  });
+
+  it('keeps evidence once the agent listens, or after five seconds, and tells the agent at once', async () => {
+    const secondsAfterSocket = ({ steps }: BootReport) => {
+      const at = (name: string) => steps.find((step) => step.name === name)?.monotonicUs ?? 0;
+      return (at(EVIDENCE_STEP) - at('control-socket-open')) / 1_000_000;
+    };
+    const silent = secondsAfterSocket((await boot()).report());
+    assert.ok(silent >= 5 && silent < 6, `${silent}`);
+    let early = '';
+    const { report } = await boot(
+      {},
+      ({ answer, machine }) => {
+        const reply = { send: () => true, end() {}, onClose() {} };
+        answer('{"op":"markBoot","step":"agent-started"}', reply);
+        assert.doesNotMatch(machine.files.readText(NODE_PATHS.bootReport), /evidence/);
+        answer('{"op":"markBoot","step":"api-listening"}', reply);
+        machine.clock.after(200, () => {
+          early = machine.files.readText(NODE_PATHS.bootReport);
+        });
+      },
+      50,
+    );
+    const told = secondsAfterSocket(report());
+    assert.ok(told > 1 && told < 3, `${told}`);
+    assert.match(early, /"evidence-kept"/);
+    assert.doesNotMatch(early, /boot-plan-done/);
   });
 
   it('holds the deadline of a trial, and says in it who ended the trial otherwise', async () => {

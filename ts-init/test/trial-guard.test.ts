@@ -107,11 +107,11 @@ describe('is this boot a trial?', () => {
 describe('the states of the guard', () => {
   const trial: GuardState = { phase: 'trial', deadlineMs: 150_000 };
   const givenUp: GuardState = { phase: 'given-up', deadlineMs: 160_000 };
-  const judged = (isTrial: boolean): GuardEvent => ({
+  const judged = (isTrial: boolean, isCommitted = false): GuardEvent => ({
     type: 'judged',
     verdict: isTrial
       ? { isTrial, version: '2', deadlineMs: 150_000, knownFrom: 'record' }
-      : { isTrial, why: '' },
+      : { isTrial, why: '', isCommitted },
   });
   const settled = (outcome: 'committed' | 'given-up'): GuardEvent => ({ type: 'settled', outcome });
   const tick: GuardEvent = { type: 'tick' };
@@ -128,6 +128,11 @@ describe('the states of the guard', () => {
     [idle, leave, 5_000, 'idle', ''],
     [idle, tick, 999_999, 'idle', ''],
     [trial, judged(true), 5_000, 'trial 150000', ''],
+    [trial, judged(false), 5_000, 'trial 150000', ''],
+    [trial, judged(false, true), 5_000, 'committed', 'drop-traces'],
+    [idle, judged(false, true), 5_000, 'idle', ''],
+    [givenUp, judged(false, true), 101_000, 'given-up 160000', ''],
+    [leaving, judged(false, true), 101_000, 'leaving', ''],
     [trial, tick, 149_999, 'trial 150000', ''],
     [trial, tick, 150_000, 'leaving', 'keep-traces leave'],
     [trial, settled('committed'), 149_999, 'committed', 'drop-traces'],
@@ -230,6 +235,25 @@ describe('guarding a trial', () => {
     assert.match(written.reason, /^the agent has not settled/);
     await guard.leaving('the machine was restarted: x');
     assert.match(machine.files.readText(trialGivenUp), /has not settled/);
+  });
+
+  it('ends a trial whose record was left behind, once the loader tells of a committed entry', async () => {
+    const { machine, guard, restarts } = guarded({ [UPDATE_PATHS.trial]: record });
+    guard.look();
+    assert.equal(guard.isTrial, true);
+    machine.files.contents.set(UPDATE_PATHS.trial, Buffer.from('damaged'));
+    guard.look();
+    assert.equal(guard.isTrial, true, 'a record that cannot be read any more ends nothing');
+    machine.files.contents.set(UPDATE_PATHS.trial, record);
+    machine.files.contents.set(VARIABLE, variable('\\x\\keel-7+8-1.conf'));
+    guard.look();
+    assert.equal(guard.isTrial, false);
+    await machine.clock.advance(900_000);
+    await guard.leaving('the machine was restarted: by an operator');
+    assert.deepEqual(restarts, []);
+    assert.equal(machine.files.exists(trialGivenUp), false);
+    assert.equal(machine.files.exists(trialConsole), false);
+    assert.match(machine.log.lines.join('\n'), /no trial, .*: the loader has started a committed/);
   });
 
   it('keeps the console while the trial runs, so that a hang leaves it', async () => {

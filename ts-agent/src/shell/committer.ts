@@ -76,6 +76,7 @@ export class Committer {
   /** Does all of it. @throws the signal's reason after {@link close} */
   async run(): Promise<CommitterOutcome> {
     try {
+      await this.#ports.evidenceKept(this.#stop.signal);
       const picture = await this.#picture();
       const standing = await this.#standing(picture);
       const outcome = await this.#settle(standing, picture);

@@ -1,15 +1,38 @@
 /**
- * Gathers what a failed trial left behind. PID 1 has put all of it on the state partition before the agent begins.
+ * Gathers what a failed trial left behind. PID 1 puts all of it on the state partition while the agent opens its port.
  */
 import { KeelError } from '@keelos/proto/errors.ts';
+import { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import { parseCrashReport } from '@keelos/proto/trial-traces.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { judgeTraces, type TrialFindings } from '../core/trial-evidence.ts';
 import type { AgentPorts } from '../ports.ts';
+import { bootReport } from './node-facts.ts';
 import { trialRecord } from './update-records.ts';
 
 /** Ports of this module. */
 export type EvidencePorts = Pick<AgentPorts, 'state' | 'log'>;
+
+/** PID 1 takes a few tenths of a second, and up to half of this where a disk is slow. Judged late beats judged never. */
+export const EVIDENCE_WAIT_MS = 30_000;
+const EVIDENCE_POLL_MS = 50;
+
+/**
+ * Waits until PID 1 has kept the evidence and mounted the firmware's variables, for {@link EVIDENCE_WAIT_MS} at most.
+ *
+ * @throws what `wait` throws
+ */
+export async function awaitEvidence(
+  { files, log }: Pick<AgentPorts, 'files' | 'log'>,
+  wait: (ms: number) => Promise<void>,
+): Promise<void> {
+  for (let waitedMs = 0; waitedMs < EVIDENCE_WAIT_MS; waitedMs += EVIDENCE_POLL_MS) {
+    const { steps } = await bootReport(files);
+    if (steps.some(({ name }) => name === EVIDENCE_STEP)) return;
+    await wait(EVIDENCE_POLL_MS);
+  }
+  log(`PID 1 has not told in ${EVIDENCE_WAIT_MS / 1_000} s what the boot before left of a trial`);
+}
 
 /**
  * Cause and evidence of the trial that has failed. A crash that was found in the boot that armed it is older than the

@@ -12,6 +12,7 @@ import { bootId } from './node-facts.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import { setSlotGuid } from './slot-guid.ts';
 import { findSlot } from './slots.ts';
+import { awaitEvidence } from './trial-evidence.ts';
 import type { EnginePorts } from './update-engine.ts';
 import type { CommitterPorts, UpdateFacts } from './update-ports.ts';
 
@@ -34,8 +35,13 @@ export interface UpdateNode {
 /** Ports of the engine and of the committer. */
 export function updatePorts(node: UpdateNode): EnginePorts & CommitterPorts {
   const { ports, bootState, bootLadder, health, identity, apiPort } = node;
+  const wait = async (ms: number, signal: AbortSignal) => {
+    await sleep(ms, undefined, { signal, ref: false });
+  };
   return {
     ...ports,
+    wait,
+    evidenceKept: (signal) => awaitEvidence(ports, (ms) => wait(ms, signal)),
     boot: bootState,
     facts: factsOf(ports),
     setSlotGuid,
@@ -53,9 +59,6 @@ export function updatePorts(node: UpdateNode): EnginePorts & CommitterPorts {
     },
     mendLadder: async (committed) => {
       await bootLadder.repair(committed);
-    },
-    wait: async (ms, signal) => {
-      await sleep(ms, undefined, { signal, ref: false });
     },
   };
 }

@@ -1,5 +1,6 @@
 /** What an update touches, as narrow as its parts need it: a node gives the real things, a crash test simulated ones. */
 import type { BundleManifest } from '@keelos/proto/bundle.ts';
+import type { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import type { SlotRelease } from '@keelos/proto/update-record.ts';
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
 import type { BootPicture } from '../core/boot-state.ts';
@@ -82,6 +83,8 @@ export interface CommitterPorts
       'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'readTrust'
     >,
     Pick<AgentPorts, 'init'> {
+  /** Waits a bounded time until PID 1 has told {@link EVIDENCE_STEP}. @throws the signal's reason when it is aborted */
+  readonly evidenceKept: (signal: AbortSignal) => Promise<void>;
   /** Results of every health check. */
   readonly health: () => Promise<readonly CheckResult[]>;
   /** Empty, or why the API does not answer to another process. */

@@ -3,6 +3,7 @@
  * started without. The agent loads while the next ones are done, and touches nothing until the control socket is there
  * (proto/src/init-control.ts).
  */
+import { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { UPDATE_DIR } from '@keelos/proto/update-record.ts';
 import type { BootStep, FailurePolicy, MountFlag, MountStep, WriteStep } from './boot-plan.ts';
@@ -152,31 +153,12 @@ const WHILE_AGENT_LOADS: readonly BootStep[] = [
     onFailure: 'record',
     why: 'host name, machine id, hosts and resolv.conf',
   },
-  virtual({
-    type: 'efivarfs',
-    target: '/sys/firmware/efi/efivars',
-    onlyIf: '/sys/firmware/efi/efivars',
-    why: 'firmware boot options, and which entry the loader has started: the agent looks once whether there are variables',
-  }),
-  virtual({
-    type: 'pstore',
-    target: '/sys/fs/pstore',
-    onlyIf: '/sys/fs/pstore',
-    why: 'the last words of a kernel that crashed; the agent asks for them as soon as it is up',
-  }),
-  {
-    kind: 'action',
-    name: 'crash reports',
-    action: 'keep-crash-reports',
-    onFailure: 'record',
-    why: 'the agent finishes the history of a failed trial with them',
-  },
   {
     kind: 'action',
     name: 'trial',
     action: 'look-for-trial',
     onFailure: 'record',
-    why: 'the deadline holds from here on, whatever else hangs',
+    why: 'by its record, which costs one read: the deadline holds from here on, whatever else hangs',
   },
   {
     kind: 'action',
@@ -238,13 +220,6 @@ const REST: readonly BootStep[] = [
     why: 'network plugins pin their programs here',
   }),
   {
-    kind: 'action',
-    name: 'trial by the loader',
-    action: 'look-for-trial',
-    onFailure: 'record',
-    why: 'a trial whose record is lost with the state partition has its deadline, too',
-  },
-  {
     kind: 'mount',
     name: 'share mounts',
     source: '',
@@ -252,7 +227,7 @@ const REST: readonly BootStep[] = [
     type: '',
     flags: ['rec', 'shared'],
     onFailure: 'record',
-    why: 'kubelet and containers see mounts that come later; recursive, hence after all others',
+    why: 'kubelet and containers see mounts that come later; recursive, hence after those above; later ones inherit it',
   },
   directory(NODE_PATHS.containerStore, 0o711, 'container store'),
   {
@@ -304,6 +279,40 @@ const REST: readonly BootStep[] = [
     action: 'take-ctrl-alt-del',
     onFailure: 'record',
     why: 'it restarts in order, instead of at once',
+  },
+  {
+    kind: 'action',
+    name: 'agent first',
+    action: 'let-agent-listen',
+    onFailure: 'record',
+    why: 'the firmware is slow to tell its variables, and nothing below is needed to answer calls',
+  },
+  virtual({
+    type: 'efivarfs',
+    target: '/sys/firmware/efi/efivars',
+    onlyIf: '/sys/firmware/efi/efivars',
+    why: 'firmware boot options, and which entry the loader has started',
+  }),
+  {
+    kind: 'action',
+    name: 'trial by the loader',
+    action: 'look-for-trial',
+    onFailure: 'record',
+    why: 'a trial whose record is lost with the state partition has its deadline, too; a committed entry ends one whose record was left',
+  },
+  virtual({
+    type: 'pstore',
+    target: '/sys/fs/pstore',
+    onlyIf: '/sys/fs/pstore',
+    why: 'the last words of a kernel that crashed',
+  }),
+  {
+    kind: 'action',
+    name: 'crash reports',
+    action: 'keep-crash-reports',
+    mark: EVIDENCE_STEP,
+    onFailure: 'record',
+    why: 'the agent finishes the history of a failed trial with them: it waits for the mark in the report, which the next step writes',
   },
   {
     kind: 'action',

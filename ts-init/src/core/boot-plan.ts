@@ -75,6 +75,7 @@ export type BootAction =
   | 'set-clock'
   | 'set-identity'
   | 'start-services'
+  | 'let-agent-listen'
   | 'keep-crash-reports'
   | 'look-for-trial'
   | 'open-control-socket'

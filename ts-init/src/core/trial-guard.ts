@@ -86,7 +86,12 @@ export interface TrialFacts {
 
 /** The answer. */
 export type TrialVerdict =
-  | { readonly isTrial: false; readonly why: string }
+  | {
+      readonly isTrial: false;
+      readonly why: string;
+      /** The loader has started an entry that cannot be one of a trial. */
+      readonly isCommitted: boolean;
+    }
   | {
       readonly isTrial: true;
       readonly version: string;
@@ -97,9 +102,13 @@ export type TrialVerdict =
 
 /** Judges this boot. */
 export function judgeTrial({ record, rootHash, bootId, entry }: TrialFacts): TrialVerdict {
-  const no = (why: string): TrialVerdict => ({ isTrial: false, why });
+  const no = (why: string, isCommitted = false): TrialVerdict => ({
+    ...{ isTrial: false, why, isCommitted },
+  });
   // A committed entry has more tries than one, and a trial never has any left.
-  if (entry !== undefined && !isSpent(entry)) return no('the loader has started a committed entry');
+  if (entry !== undefined && !isSpent(entry)) {
+    return no('the loader has started a committed entry', true);
+  }
   if (record !== undefined) {
     if (record.rootHash !== rootHash) return no('another release is on trial');
     if (record.armedBootId === bootId) return no('it was armed in this boot');
@@ -147,6 +156,10 @@ export function guardStep(state: GuardState, event: GuardEvent, nowMs: number): 
   switch (event.type) {
     case 'judged': {
       const { verdict } = event;
+      // The record alone was seen first. It is left behind when the power fails right after a commit.
+      if (state.phase === 'trial' && !verdict.isTrial && verdict.isCommitted) {
+        return { state: { phase: 'committed' }, effects: ['drop-traces'] };
+      }
       if (state.phase !== 'idle' || !verdict.isTrial) return stay;
       const { deadlineMs } = verdict;
       return { state: { phase: 'trial', deadlineMs }, effects: ['begin-traces'] };

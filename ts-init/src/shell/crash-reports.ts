@@ -19,14 +19,29 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id';
 
 type StateMode = BootReport['state']['mode'];
 
-/** Never rejects, and takes a bounded time. */
-export async function keepCrashReports(machine: Machine, stateMode: StateMode): Promise<void> {
-  const isDurable = stateMode === 'disk' || stateMode === 'backup-superblock';
-  await attempt(machine, () => keepCrash(machine, isDurable));
-  await attempt(machine, () => keepNote(machine, isDurable));
+/** What this boot is. */
+export interface ThisBoot {
+  readonly stateMode: StateMode;
+  /** Its trial must not be blamed for what is older: nothing is kept then. */
+  readonly isTrial: boolean;
 }
 
-async function keepCrash(machine: Machine, isDurable: boolean): Promise<void> {
+interface Keeping {
+  readonly isDurable: boolean;
+  readonly isTrial: boolean;
+}
+
+/** Never rejects, and takes a bounded time. */
+export async function keepCrashReports(
+  machine: Machine,
+  { stateMode, isTrial }: ThisBoot,
+): Promise<void> {
+  const isDurable = stateMode === 'disk' || stateMode === 'backup-superblock';
+  await attempt(machine, () => keepCrash(machine, { isDurable, isTrial }));
+  await attempt(machine, () => keepNote(machine, { isDurable, isTrial }));
+}
+
+async function keepCrash(machine: Machine, { isDurable, isTrial }: Keeping): Promise<void> {
   const { files, log } = machine;
   const names = files.list(PSTORE).slice(0, FILES_MAX);
   const found = names.flatMap((name) => readFile(machine, name) ?? []);
@@ -39,7 +54,8 @@ async function keepCrash(machine: Machine, isDurable: boolean): Promise<void> {
   if (text !== '') {
     log.error(`the system before this one crashed: ${oneLine(panicLine(text))}`);
     const foundInBoot = files.readText(BOOT_ID).trim();
-    await write(machine, UPDATE_PATHS.crashReport, crashReportText({ foundInBoot, text }));
+    const report = crashReportText({ foundInBoot, text });
+    if (!isTrial) await write(machine, UPDATE_PATHS.crashReport, report);
   }
   if (!isDurable) return;
   // Gives the firmware its room for variables back; pieces of other kinds go as well.
@@ -63,13 +79,13 @@ function panicLine(text: string): string {
 }
 
 /** The note is worth keeping only when the state partition has not the same line. */
-async function keepNote(machine: Machine, isDurable: boolean): Promise<void> {
+async function keepNote(machine: Machine, { isDurable, isTrial }: Keeping): Promise<void> {
   const note = await readEspNote(machine);
   if (typeof note === 'string') {
     if (note === 'torn' && isDurable) await writeEspNote(machine, undefined);
     return;
   }
-  if (!machine.files.exists(UPDATE_PATHS.trialGivenUp)) {
+  if (!isTrial && !machine.files.exists(UPDATE_PATHS.trialGivenUp)) {
     const line = `${new Date(note.timeMs).toISOString()} ${note.reason}\n`;
     await write(machine, UPDATE_PATHS.trialGivenUp, line);
   }

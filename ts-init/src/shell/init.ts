@@ -46,10 +46,12 @@ export interface InitInputs {
 }
 
 const AGENT_NAME = 'agent';
-/** The last step of a boot that the agent tells. */
+/** Steps that the agent tells: its port is open; it answers calls. */
+const AGENT_LISTENING_STEP = 'api-listening';
 const AGENT_READY_STEP = 'api-ready';
-/** Growing the state partition waits for the agent this long. */
-const AGENT_WAIT_MS = 30_000;
+/** What judges a trial waits for the agent's port this long, growing the state partition for its answers that long after. */
+const LISTENING_WAIT_MS = 5_000;
+const READY_WAIT_MS = 25_000;
 /** Between the answer to a request and what ends the one who asked. */
 const ANSWER_MS = 250;
 const CONTROL_LIMITS = {
@@ -67,10 +69,17 @@ interface Node {
   readonly services: ServiceRunner;
   readonly watchdog: WatchdogFeeder;
   readonly trial: TrialGuard;
-  /** Settles when the agent has told {@link AGENT_READY_STEP}. */
-  readonly agentAnswers: Promise<void>;
-  agentAnswered(): void;
+  readonly agent: AgentSteps;
   leave(kind: ShutdownKind, reason: string): void;
+}
+
+/** What the agent has told of its start. */
+interface AgentSteps {
+  /** Settles when the agent has told {@link AGENT_LISTENING_STEP}, or the one after. */
+  readonly listens: Promise<void>;
+  /** Settles when the agent has told {@link AGENT_READY_STEP}. */
+  readonly answers: Promise<void>;
+  took(step: string): void;
 }
 
 /** Boots the node. Settles when the boot plan is done; PID 1 then lives on its event handlers. */
@@ -92,8 +101,7 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   };
   const clock = createClockKeeper(machine, setClock);
   const leave = createLeaver({ machine, clock, services, watchdog, trial, lastWords });
-  const { promise: agentAnswers, resolve: agentAnswered } = Promise.withResolvers<void>();
-  const more = { watchdog, trial, leave, agentAnswers, agentAnswered };
+  const more = { watchdog, trial, leave, agent: createAgentSteps() };
   const node: Node = { machine, ledger, clock, services, ...more };
   inputs.listenSignals({
     leave: (reason) => leave('reboot', reason),
@@ -109,6 +117,19 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   } catch (error) {
     await lastWords(error);
   }
+}
+
+function createAgentSteps(): AgentSteps {
+  const listens = Promise.withResolvers<void>();
+  const answers = Promise.withResolvers<void>();
+  return {
+    listens: listens.promise,
+    answers: answers.promise,
+    took(step) {
+      if (step === AGENT_LISTENING_STEP || step === AGENT_READY_STEP) listens.resolve();
+      if (step === AGENT_READY_STEP) answers.resolve();
+    },
+  };
 }
 
 function bootActions(node: Node, inputs: InitInputs): BootActions {
@@ -130,13 +151,20 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
       ledger.set({ configProblem: stored.problem });
     },
     'set-clock': () => clock.setAtBoot(),
-    'keep-crash-reports': () => keepCrashReports(machine, ledger.report().state.mode),
+    async 'let-agent-listen'() {
+      await bounded(machine.clock, LISTENING_WAIT_MS, node.agent.listens);
+    },
+    'keep-crash-reports': () =>
+      keepCrashReports(machine, {
+        stateMode: ledger.report().state.mode,
+        isTrial: node.trial.isTrial,
+      }),
     'look-for-trial': () => node.trial.look(),
     'set-identity': () => setIdentity(machine, config),
     'start-services'() {
       services.start();
       watchAgent(machine, {
-        answers: node.agentAnswers,
+        answers: node.agent.answers,
         failures: () => services.list().find(({ name }) => name === AGENT_NAME)?.restarts ?? 0,
         restartMachine: (reason) => node.leave('reboot', reason),
       });
@@ -155,9 +183,10 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
     },
     'take-ctrl-alt-del': () => machine.syscalls.disableCtrlAltDel(),
     async 'grow-state'() {
+      // The agent waits for the last mark.
       ledger.write();
       // Writing to the disk now would keep the agent from loading.
-      await bounded(machine.clock, AGENT_WAIT_MS, node.agentAnswers);
+      await bounded(machine.clock, READY_WAIT_MS, node.agent.answers);
       if (state?.partition === undefined || state.report.mode !== 'disk') return;
       await growState(machine, state.partition, '/var');
     },
@@ -185,7 +214,7 @@ function openControlSocket(node: Node, inputs: InitInputs): void {
       ...ledger,
       mark(step: string) {
         ledger.mark(step);
-        if (step === AGENT_READY_STEP) node.agentAnswered();
+        node.agent.took(step);
       },
     },
     leave: (kind: ShutdownKind, reason: string) =>

@@ -23,6 +23,8 @@ import type { TrialTraces } from './trial-traces.ts';
 export interface TrialGuard {
   /** Looks at the trial record and at what the loader says, as far as they are there; a second look finds the rest. */
   look(): void;
+  /** True in a trial, as far as is known, until it is committed. */
+  readonly isTrial: boolean;
   /** The agent's verdict. */
   settle(outcome: 'committed' | 'given-up', reason: string): void;
   /** The machine goes down. Keeps the traces when a trial is open. Never rejects. */
@@ -65,14 +67,20 @@ export function createTrialGuard(of: {
   return {
     look() {
       const verdict = judgeTrial(gatherFacts(machine));
-      const wasIdle = state.phase === 'idle';
+      const before = state.phase;
       take({ type: 'judged', verdict }, '');
-      if (wasIdle && verdict.isTrial) {
+      if (!verdict.isTrial && before !== state.phase) {
+        machine.log.info(`no trial, whatever its record says: ${verdict.why}`);
+      }
+      if (before === 'idle' && verdict.isTrial) {
         const release = verdict.version === '' ? 'a release' : `release ${verdict.version}`;
         machine.log.info(
           `trial of ${release}, known from the ${verdict.knownFrom}: committed within ${verdict.deadlineMs / 1000} s, or the one before it runs again`,
         );
       }
+    },
+    get isTrial() {
+      return state.phase !== 'idle' && state.phase !== 'committed';
     },
     settle(outcome, reason) {
       const before = state.phase;
