@@ -118,6 +118,14 @@ export const STATUS_DELTA_PLAN_STREAMS: i32 = 92;
 export const STATUS_DELTA_PLAN_RUN: i32 = 93;
 /** Delta: the image has blocks that overlap, or too many. */
 export const STATUS_DELTA_PIECES: i32 = 94;
+/** Delta: the encoder is another. */
+export const STATUS_DELTA_ENCODER: i32 = 95;
+/** Delta: the head of the patch has a number that is out of range. */
+export const STATUS_DELTA_PATCH_HEAD: i32 = 96;
+/** Delta: the patch ends before its bytes are made, or goes on behind them. */
+export const STATUS_DELTA_PATCH_END: i32 = 97;
+/** Delta: the patch makes other bytes than those that were encoded. */
+export const STATUS_DELTA_PATCH_CONTENT: i32 = 98;
 /** Delta: the reader stopped itself. */
 export const STATUS_DELTA_TRAP: i32 = 99;
 

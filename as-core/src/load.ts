@@ -6,7 +6,15 @@ import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 
 /** Names of the modules. */
-export type ModuleName = 'sha256' | 'verity' | 'zstd' | 'zstd-frame' | 'squashfs' | 'bundle';
+export type ModuleName =
+  | 'sha256'
+  | 'verity'
+  | 'zstd'
+  | 'zstd-frame'
+  | 'squashfs'
+  | 'bundle'
+  | 'delta'
+  | 'delta-layout';
 
 /**
  * Compiles a module. Callers keep the result: instances of one compiled module are cheap and share nothing.
