@@ -1,0 +1,102 @@
+/** Copy lists while a delta is made: what they are worth for each piece, and what is left of them without some pieces. Pure. */
+import { constants, zstdCompressSync } from 'node:zlib';
+import type { Copy } from '@keelos/as-core/delta-copy.ts';
+import type { Piece } from '@keelos/as-core/delta-layout.ts';
+import type { PatchedPiece } from './delta-steps.ts';
+
+const QUICK = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
+/** What the coder makes of what quick zstd makes of the same bytes, at worst. */
+const CODER_GAIN = 0.8;
+
+/** Both sides of a patch. */
+export interface PatchSides {
+  /** All unpacked bytes of the source. */
+  readonly old: Uint8Array;
+  /** The patched bytes. */
+  readonly patched: Uint8Array;
+}
+
+/**
+ * Pieces that are smaller as they are than patched: where the source has nothing like them.
+ *
+ * @param copies sorted, over all of `pieces`
+ */
+export function unlikePieces(
+  sides: PatchSides,
+  {
+    copies,
+    pieces,
+  }: { readonly copies: readonly Copy[]; readonly pieces: readonly PatchedPiece[] },
+): Set<Piece> {
+  const unlike = new Set<Piece>();
+  let first = 0;
+  for (const { piece, start } of pieces) {
+    const end = start + piece.unpackedBytes;
+    while (first < copies.length && endOf(copies[first]) <= start) first += 1;
+    const residual = Buffer.from(sides.patched.subarray(start, end));
+    for (let index = first; (copies[index]?.newOffset ?? end) < end; index++) {
+      const copy = copies[index];
+      if (copy !== undefined) subtract(residual, { copy, start, old: sides.old });
+    }
+    const cost = zstdCompressSync(residual, QUICK).length * CODER_GAIN;
+    if (cost > piece.packedBytes) unlike.add(piece);
+  }
+  return unlike;
+}
+
+function endOf(copy: Copy | undefined): number {
+  return copy === undefined ? 0 : copy.newOffset + copy.length;
+}
+
+/** Leaves of the bytes from `start` on what differs from what a copy brings. */
+function subtract(
+  residual: Buffer,
+  { copy, start, old }: { readonly copy: Copy; readonly start: number; readonly old: Uint8Array },
+): void {
+  const from = Math.max(copy.newOffset, start) - start;
+  const to = Math.min(copy.newOffset + copy.length, start + residual.length) - start;
+  const shift = copy.oldOffset - copy.newOffset + start;
+  for (let at = from; at < to; at++) {
+    residual[at] = (residual[at] ?? 0) - (old[at + shift] ?? 0);
+  }
+}
+
+/** A stretch that stays, and where it begins afterwards. */
+export interface KeptStretch {
+  readonly start: number;
+  readonly length: number;
+  readonly newStart: number;
+}
+
+/** The copies within stretches that stay, in their new places. */
+export function keptCopies(copies: readonly Copy[], stretches: readonly KeptStretch[]): Copy[] {
+  const kept: Copy[] = [];
+  let first = 0;
+  for (const { start, length, newStart } of stretches) {
+    const end = start + length;
+    while (first < copies.length && endOf(copies[first]) <= start) first += 1;
+    for (let index = first; (copies[index]?.newOffset ?? end) < end; index++) {
+      const copy = copies[index];
+      if (copy === undefined) break;
+      const from = Math.max(copy.newOffset, start);
+      const to = Math.min(endOf(copy), end);
+      append(kept, {
+        newOffset: from - start + newStart,
+        oldOffset: copy.oldOffset + from - copy.newOffset,
+        length: to - from,
+      });
+    }
+  }
+  return kept;
+}
+
+/** Puts a copy behind the others, as a part of the last one where it goes on. */
+function append(copies: Copy[], copy: Copy): void {
+  const last = copies.at(-1);
+  const goesOn =
+    last !== undefined &&
+    endOf(last) === copy.newOffset &&
+    last.oldOffset + last.length === copy.oldOffset;
+  if (!goesOn) copies.push(copy);
+  else copies[copies.length - 1] = { ...last, length: last.length + copy.length };
+}
