@@ -21,6 +21,7 @@ const MODULES = [
   { name: 'delta-coder', memoryPages: 480 },
   { name: 'delta', memoryPages: 20 },
   { name: 'delta-layout', memoryPages: 240 },
+  { name: 'delta-match' },
 ];
 
 await mkdir(`${FOLDER}build`, { recursive: true });

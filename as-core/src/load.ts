@@ -14,7 +14,9 @@ export type ModuleName =
   | 'squashfs'
   | 'bundle'
   | 'delta'
-  | 'delta-layout';
+  | 'delta-layout'
+  | 'delta-coder'
+  | 'delta-match';
 
 /**
  * Compiles a module. Callers keep the result: instances of one compiled module are cheap and share nothing.
