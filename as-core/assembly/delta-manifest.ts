@@ -166,6 +166,7 @@ function judgeSides(): i32 {
   }
   const block: u64 = numberIn(BLOCK);
   if ((block & (block - 1)) != 0) return STATUS_DELTA_SIDES;
+  if ((numberIn(PATCHED) != 0) != (partSize(1) != 0)) return STATUS_DELTA_SIDES;
   const isCarried: bool = partSize(3) != 0;
   return isCarried == isBundle && (partSize(4) != 0) == isBundle ? STATUS_OK : STATUS_DELTA_SIDES;
 }

@@ -1,3 +1,4 @@
+/// <reference path="./web-assembly.d.ts" />
 /**
  * Applies a delta: makes the target out of the source, step by step, in bounded memory. The generator proves each delta
  * with it, and a node installs with it. Every step is compared with its CRC-32, the whole with the hashes of the target.
@@ -10,9 +11,10 @@ import type { ByteSource, DeltaFile } from './delta-file.ts';
 import type { LayoutModules } from './delta-layout.ts';
 import { layoutOf, withRawBehind } from './delta-layout.ts';
 import { canaryOf, dataRun, metadataRun, type Packer } from './delta-pack.ts';
-import { PatchBytes, type PatchModules } from './delta-patched.ts';
+import { PatchBytes } from './delta-patched.ts';
 import { UnpackedSource } from './delta-source.ts';
 import { DeltaTarget, type TargetPart, type WriteTarget } from './delta-target.ts';
+import { CoreError, Status } from './status.ts';
 
 /** Bytes that are copied at a time. */
 const PIECE_BYTES = 262_144;
@@ -22,7 +24,7 @@ export const UKI_PIECE_BYTES = 65_536;
 /** Compiled modules that {@link applyDelta} needs. */
 export interface ApplyModules {
   readonly layout: LayoutModules;
-  readonly patch: PatchModules;
+  readonly patch: WebAssembly.Module;
   readonly verity: WebAssembly.Module;
 }
 
@@ -70,10 +72,20 @@ export interface ApplyReport {
  * Nothing is given to `write` before the source, the parts, the encoder and the plan were found to be right. The
  * signatures are not looked at: the caller has judged `delta`.
  *
- * @throws KeelError E_DELTA_SOURCE, E_DELTA_DAMAGED, E_DELTA_ENCODER, E_DELTA_MALFORMED
- * @throws CoreError when a block of the source does not unpack, or the patch is malformed
+ * @throws KeelError E_DELTA_SOURCE, E_DELTA_DAMAGED, E_DELTA_ENCODER, E_DELTA_MALFORMED, E_DELTA_VERSION
  */
 export async function applyDelta(options: ApplyOptions): Promise<ApplyReport> {
+  try {
+    return await apply(options);
+  } catch (error) {
+    if (!(error instanceof CoreError)) throw error;
+    const code = error.status === Status.deltaVersion ? 'E_DELTA_VERSION' : 'E_DELTA_DAMAGED';
+    const details = { reason: error.code };
+    throw new KeelError(code, `Cannot apply delta: ${error.message}`, { cause: error, details });
+  }
+}
+
+async function apply(options: ApplyOptions): Promise<ApplyReport> {
   const { delta, source, packer, modules } = options;
   const { manifest } = delta;
   checkSource(source, manifest);
@@ -92,7 +104,7 @@ export async function applyDelta(options: ApplyOptions): Promise<ApplyReport> {
     decoder: modules.layout.decoder,
     read: source.read,
   });
-  const patch = new PatchBytes({ delta, unpacked, modules: modules.patch });
+  const patch = new PatchBytes({ delta, unpacked, module: modules.patch });
   const target = new DeltaTarget({
     manifest,
     tail: delta.target,

@@ -1,63 +1,61 @@
 /** The patched bytes of a delta, one stretch after the other. */
 import type { DeltaFile } from './delta-file.ts';
+import { PatchDecoder } from './delta-patch-decoder.ts';
 import type { UnpackedSource } from './delta-source.ts';
-import { ZstdDecoder } from './zstd.ts';
+import { compileModule } from './load.ts';
 
-/** What {@link PatchBytes} needs. */
-export interface PatchModules {
-  readonly decoder: ZstdDecoder;
+/** Bytes of a piece that nobody wants. */
+const PASSED_BYTES = 65_536;
+
+/** Compiles what {@link PatchBytes} needs. */
+export async function compilePatch(): Promise<WebAssembly.Module> {
+  return compileModule('delta-coder');
 }
 
-/** Compiles it. */
-export async function compilePatch(): Promise<PatchModules> {
-  return { decoder: await ZstdDecoder.create() };
-}
-
-const CHUNK = 2 ** 20;
-
-/** Makes them. */
+/** Makes them. The plan was judged: it takes as many as the manifest says. */
 export class PatchBytes {
-  readonly #delta: DeltaFile;
-  readonly #decoder: ZstdDecoder;
-  #at = 0;
-  #piece: Uint8Array = new Uint8Array(0);
+  /** None where nothing is patched. */
+  readonly #decoder: PatchDecoder | undefined;
 
   constructor(of: {
     readonly delta: DeltaFile;
     readonly unpacked: UnpackedSource;
-    readonly modules: PatchModules;
+    readonly module: WebAssembly.Module;
   }) {
-    this.#delta = of.delta;
-    this.#decoder = of.modules.decoder;
+    const { delta, unpacked, module } = of;
+    const { size } = delta.manifest.parts.patch;
+    if (size === 0) return;
+    let place = 0;
+    this.#decoder = new PatchDecoder(module, {
+      oldBytes: unpacked.sizeBytes,
+      readOld: unpacked.read,
+      readStream: (target) => {
+        const bytes = target.subarray(0, size - place);
+        delta.readIn('patch', place, bytes);
+        place += bytes.length;
+        return bytes.length;
+      },
+    });
   }
 
-  /** The next bytes, the caller's own. */
+  /**
+   * The next bytes, the caller's own.
+   *
+   * @throws CoreError "delta-patch-…" when the patch is malformed
+   */
   next(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    for (let done = 0; done < length; ) {
-      if (this.#piece.length === 0) this.#piece = this.#decode();
-      const some = this.#piece.subarray(0, length - done);
-      bytes.set(some, done);
-      done += some.length;
-      this.#piece = this.#piece.subarray(some.length);
-    }
+    this.#decoder?.read(bytes);
     return bytes;
   }
 
-  /** Leaves out the next bytes. */
+  /** Leaves out the next bytes. @throws CoreError as {@link next} */
   pass(length: number): void {
-    for (let left = length; left > 0; left -= CHUNK) this.next(Math.min(CHUNK, left));
+    for (let left = length; left > 0; left -= PASSED_BYTES) this.next(Math.min(PASSED_BYTES, left));
   }
 
-  /** All was taken. */
-  close(): void {}
-
-  #decode(): Uint8Array {
-    const head = Buffer.alloc(4);
-    this.#delta.readIn('patch', this.#at, head);
-    const frame = Buffer.alloc(head.readUInt32LE());
-    this.#delta.readIn('patch', this.#at + 4, frame);
-    this.#at += 4 + frame.length;
-    return this.#decoder.decode(frame, { contentBytesMax: CHUNK });
+  /** Everything was taken. @throws CoreError when the patch goes on, or other bytes came out than were coded */
+  close(): void {
+    this.#decoder?.finish();
   }
 }

@@ -3,6 +3,8 @@ import { createHash, generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { BundleReader } from '@keelos/as-core/bundle.ts';
+import { DeltaReader } from '@keelos/as-core/delta.ts';
 import {
   type ApplyOptions,
   type ApplyReport,
@@ -164,6 +166,13 @@ export function deltaOf(
 const packer: Packer = await packHere();
 const modules = await compileApply();
 
+/** Readers for `DeltaFile.openWith`. */
+export async function deltaReaders() {
+  return { delta: await DeltaReader.create(), bundle: await BundleReader.create() };
+}
+
+const readers = await deltaReaders();
+
 /** What came of applying. */
 export interface Applied {
   /** Root with its hash tree, and kernel image. */
@@ -212,7 +221,7 @@ export async function apply(
   const { written = new Written(sample), onWrite, kept } = options;
   const { old } = sample;
   const report = await applyDelta({
-    delta: await DeltaFile.open(bytesSource(delta)),
+    delta: DeltaFile.openWith(readers, bytesSource(delta)),
     source: options.source ?? { ...bytesSource(old.packed), rootHash: old.side.rootHash },
     packer: options.packer ?? packer,
     modules,

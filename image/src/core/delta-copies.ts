@@ -1,7 +1,9 @@
 /** Copy lists while a delta is made: what they are worth for each piece, and what is left of them without some pieces. Pure. */
 import { constants, zstdCompressSync } from 'node:zlib';
 import type { Copy } from '@keelos/as-core/delta-copy.ts';
-import type { Piece } from '@keelos/as-core/delta-layout.ts';
+import type { Layout, Piece } from '@keelos/as-core/delta-layout.ts';
+import type { Span } from '@keelos/as-core/delta-patch.ts';
+import type { Draft } from './delta-draft.ts';
 import type { PatchedPiece } from './delta-steps.ts';
 
 const QUICK = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
@@ -99,4 +101,34 @@ function append(copies: Copy[], copy: Copy): void {
     last.oldOffset + last.length === copy.oldOffset;
   if (!goesOn) copies.push(copy);
   else copies[copies.length - 1] = { ...last, length: last.length + copy.length };
+}
+
+/** What is copied as it is, as copies of unpacked bytes: pieces of the source that are in the target too. */
+export function pieceCopies(source: Layout, drafts: readonly Draft[]): Copy[] {
+  const places = new Map(source.pieces.map((piece) => [piece.place, piece]));
+  return drafts.flatMap(({ piece, how }): Copy[] => {
+    const from = how.kind === 'copy' ? places.get(how.from) : undefined;
+    if (from?.unpackedBytes !== piece.unpackedBytes) return [];
+    const { unpackedPlace: newOffset, unpackedBytes: length } = piece;
+    return [{ newOffset, oldOffset: from.unpackedPlace, length }];
+  });
+}
+
+/** All copies of several lists that have nothing in common, sorted; those that go on are one. */
+export function joinedCopies(...lists: readonly (readonly Copy[])[]): Copy[] {
+  const joined: Copy[] = [];
+  const sorted = lists.flat().sort((a, b) => a.newOffset - b.newOffset);
+  for (const copy of sorted) append(joined, copy);
+  return joined;
+}
+
+/** The unpacked bytes of pieces, those that follow each other as one. */
+export function spansOf(pieces: readonly Piece[]): Span[] {
+  const spans: Span[] = [];
+  for (const { unpackedPlace: offset, unpackedBytes: length } of pieces) {
+    const last = spans.at(-1);
+    if (last === undefined || last.offset + last.length !== offset) spans.push({ offset, length });
+    else spans[spans.length - 1] = { ...last, length: last.length + length };
+  }
+  return spans;
 }

@@ -1,30 +1,36 @@
 /** Matching and coding of patched bytes, as the generator of deltas uses them. */
-import { zstdCompressSync } from 'node:zlib';
 import type { Copy } from '@keelos/as-core/delta-copy.ts';
+import { findAddresses } from '@keelos/as-core/delta-elf.ts';
+import { createDeltaMatcher } from '@keelos/as-core/delta-match.ts';
+import { encodePatch, type Span } from '@keelos/as-core/delta-patch.ts';
+import { compilePatch } from '@keelos/as-core/delta-patched.ts';
 
-/** What is matched. */
-export interface MatchInput {
+/** Where the old bytes are that resemble the new ones most. */
+export async function matchBytes(of: {
   readonly old: Uint8Array;
-  readonly patched: Uint8Array;
+  readonly fresh: Uint8Array;
+  /** Most that the matcher takes. */
   readonly maxMemoryBytes: number | undefined;
+}): Promise<readonly Copy[]> {
+  const { old, fresh, maxMemoryBytes: memoryBytesMax } = of;
+  if (fresh.length === 0) return [];
+  return (await createDeltaMatcher()).match(old, fresh, { memoryBytesMax });
 }
 
-/** Where the old bytes are that resemble the patched ones most. */
-export async function matchBytes(_input: MatchInput): Promise<readonly Copy[]> {
-  return [];
-}
-
-/** The part `patch` of a delta. */
-export async function codeBytes(
-  { patched }: MatchInput,
-  _copies: readonly Copy[],
-): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  for (let at = 0; at < patched.length; at += 2 ** 20) {
-    const frame = zstdCompressSync(patched.subarray(at, at + 2 ** 20));
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(frame.length);
-    parts.push(head, frame);
-  }
-  return Buffer.concat(parts);
+/** The part `patch` of a delta: makes the spans of the new bytes; the copies of other bytes say where things went. */
+export async function codeBytes(of: {
+  readonly old: Uint8Array;
+  readonly fresh: Uint8Array;
+  readonly copies: readonly Copy[];
+  readonly spans: readonly Span[];
+  readonly onProgress: (fraction: number) => void;
+}): Promise<Uint8Array> {
+  const { old, fresh, copies, spans, onProgress } = of;
+  const total = spans.reduce((sum, { length }) => sum + length, 0);
+  if (total === 0) return new Uint8Array(0);
+  return encodePatch(await compilePatch(), {
+    ...{ old, new: fresh, copies, spans },
+    addresses: findAddresses(old, fresh, copies),
+    onProgress: (done) => onProgress(Math.min(1, done / total)),
+  });
 }

@@ -7,11 +7,17 @@ import { CoreError } from '@keelos/as-core/status.ts';
 import { encodePlan } from '@keelos/proto/delta-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaContents } from '../core/delta-assembly.ts';
-import { keptCopies, unlikePieces } from '../core/delta-copies.ts';
+import {
+  joinedCopies,
+  keptCopies,
+  pieceCopies,
+  spansOf,
+  unlikePieces,
+} from '../core/delta-copies.ts';
 import { type Draft, draftPieces, type Side, withLiterals } from '../core/delta-draft.ts';
 import { levelOf } from '../core/delta-level.ts';
 import type { DeltaProgress, DeltaStep } from '../core/delta-report.ts';
-import { literalBytes, patchedPieces, planSteps } from '../core/delta-steps.ts';
+import { literalBytes, type PatchedPiece, patchedPieces, planSteps } from '../core/delta-steps.ts';
 import type { DeltaInput } from '../sys/delta-input.ts';
 import { codeBytes, matchBytes } from './delta-coding.ts';
 import { type MadeFrames, type UnpackedPiece, unmadePieces } from './delta-encode.ts';
@@ -31,6 +37,12 @@ export interface Making {
 /** A side with its pieces, and its unpacked bytes. */
 interface OpenSide extends Side {
   readonly unpacked: UnpackedSource;
+}
+
+/** Both sides. */
+interface Sides {
+  readonly from: OpenSide;
+  readonly to: OpenSide;
 }
 
 async function openSide({ packed, side, path }: DeltaInput): Promise<OpenSide> {
@@ -58,7 +70,6 @@ export async function contentsOf(making: Making): Promise<DeltaContents> {
   const level = levelOf(to);
   const { drafts, patch, patchedBytes } = await drafted(making, { from, to, level });
   const steps = planSteps(to, { drafts, dataBytes: target.side.dataBytes });
-  progressOf(making, 'code')(1);
   return {
     parts: {
       plan: encodePlan(steps, to.layout),
@@ -76,11 +87,8 @@ export async function contentsOf(making: Making): Promise<DeltaContents> {
 }
 
 /** Drafts of all pieces, and the coded patch of those that are patched. */
-async function drafted(
-  making: Making,
-  sides: { readonly from: OpenSide; readonly to: OpenSide; readonly level: number },
-) {
-  const { packer, frames, signal, maxMemoryBytes } = making;
+async function drafted(making: Making, sides: Sides & { readonly level: number }) {
+  const { packer, frames, signal } = making;
   const { from, to, level } = sides;
   const first = draftPieces(from, to);
   const contents = patchedPieces(first).map(({ piece }): UnpackedPiece => {
@@ -91,28 +99,48 @@ async function drafted(
     signal,
     onProgress: progressOf(making, 'read'),
   });
-  const second = withLiterals(first, (piece) => unmade.has(piece));
-  const oldBytes = new Uint8Array(from.unpacked.sizeBytes);
-  from.unpacked.read(0, oldBytes);
-  const all = patchedOf(to, second);
-  const input = { old: oldBytes, patched: all.bytes, maxMemoryBytes };
-  const copies = await matchBytes(input);
-  progressOf(making, 'match')(1);
+  const possible = withLiterals(first, (piece) => unmade.has(piece));
+  const old = allOf(from);
+  const { drafts, copies } = await matched(making, { from, to, old, drafts: possible });
   signal?.throwIfAborted();
-  const unlike = unlikePieces(input, { copies, pieces: all.pieces });
-  const drafts = withLiterals(second, (piece) => unlike.has(piece));
-  const kept = patchedOf(to, drafts);
-  const newStarts = new Map(kept.pieces.map(({ piece, start }) => [piece, start]));
-  const stretches = all.pieces.flatMap(({ piece, start }) => {
-    const newStart = newStarts.get(piece);
-    return newStart === undefined ? [] : [{ start, length: piece.unpackedBytes, newStart }];
+  const kept = patchedPieces(drafts);
+  const patch = await codeBytes({
+    ...{ old, fresh: allOf(to), copies },
+    spans: spansOf(kept.map(({ piece }) => piece)),
+    onProgress: progressOf(making, 'code'),
   });
-  const patch = await codeBytes({ ...input, patched: kept.bytes }, keptCopies(copies, stretches));
-  const packedBytes = kept.pieces.reduce((sum, { piece }) => sum + piece.packedBytes, 0);
-  if (patch.length <= packedBytes) return { drafts, patch, patchedBytes: kept.bytes.length };
+  const packedBytes = kept.reduce((sum, { piece }) => sum + piece.packedBytes, 0);
+  const patchedBytes = kept.reduce((sum, { piece }) => sum + piece.unpackedBytes, 0);
+  if (patch.length <= packedBytes) return { drafts, patch, patchedBytes };
   // Never larger than what it makes: then it is all carried as it is.
   const carried = withLiterals(drafts, () => true);
   return { drafts: carried, patch: new Uint8Array(0), patchedBytes: 0 };
+}
+
+/** Copies for all that is patched, once what is like nothing in the source has become literals. */
+async function matched(
+  { maxMemoryBytes, onProgress }: Making,
+  of: Sides & { readonly old: Uint8Array; readonly drafts: readonly Draft[] },
+) {
+  const { from, to, old } = of;
+  const pieces = patchedPieces(of.drafts);
+  const patched = contentsOfPieces(to, pieces);
+  const found = await matchBytes({ old, fresh: patched, maxMemoryBytes });
+  onProgress?.({ step: 'match', fraction: 1 });
+  const unlike = unlikePieces({ old, patched }, { copies: found, pieces });
+  const drafts = withLiterals(of.drafts, (piece) => unlike.has(piece));
+  const stretches = pieces.flatMap(({ piece, start }) => {
+    if (unlike.has(piece)) return [];
+    return [{ start, length: piece.unpackedBytes, newStart: piece.unpackedPlace }];
+  });
+  const copies = joinedCopies(keptCopies(found, stretches), pieceCopies(from.layout, drafts));
+  return { drafts, copies };
+}
+
+function allOf({ unpacked }: OpenSide): Uint8Array {
+  const bytes = new Uint8Array(unpacked.sizeBytes);
+  unpacked.read(0, bytes);
+  return bytes;
 }
 
 function contentOf(side: OpenSide, piece: Draft['piece']): Uint8Array {
@@ -121,15 +149,14 @@ function contentOf(side: OpenSide, piece: Draft['piece']): Uint8Array {
   return content;
 }
 
-/** The bytes of the pieces that are patched, one behind the other. */
-function patchedOf(side: OpenSide, drafts: readonly Draft[]) {
-  const pieces = patchedPieces(drafts);
+/** Pieces one behind the other. */
+function contentsOfPieces(side: OpenSide, pieces: readonly PatchedPiece[]): Uint8Array {
   const last = pieces.at(-1);
   const bytes = new Uint8Array(last === undefined ? 0 : last.start + last.piece.unpackedBytes);
   for (const { piece, start } of pieces) {
     side.unpacked.read(piece.unpackedPlace, bytes.subarray(start, start + piece.unpackedBytes));
   }
-  return { pieces, bytes };
+  return bytes;
 }
 
 function progressOf(making: Making, step: DeltaStep) {
