@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import type { DeltaSide, PlanStep } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
+import { deltaRefusal } from './delta.ts';
 import type { ByteSource, DeltaFile } from './delta-file.ts';
 import type { LayoutModules } from './delta-layout.ts';
 import { layoutOf, withRawBehind } from './delta-layout.ts';
@@ -14,7 +15,7 @@ import { canaryOf, dataRun, metadataRun, type Packer } from './delta-pack.ts';
 import { PatchBytes } from './delta-patched.ts';
 import { UnpackedSource } from './delta-source.ts';
 import { DeltaTarget, type TargetPart, type WriteTarget } from './delta-target.ts';
-import { CoreError, Status } from './status.ts';
+import { CoreError } from './status.ts';
 
 /** Bytes that are copied at a time. */
 const PIECE_BYTES = 262_144;
@@ -78,10 +79,7 @@ export async function applyDelta(options: ApplyOptions): Promise<ApplyReport> {
   try {
     return await apply(options);
   } catch (error) {
-    if (!(error instanceof CoreError)) throw error;
-    const code = error.status === Status.deltaVersion ? 'E_DELTA_VERSION' : 'E_DELTA_DAMAGED';
-    const details = { reason: error.code };
-    throw new KeelError(code, `Cannot apply delta: ${error.message}`, { cause: error, details });
+    throw error instanceof CoreError ? deltaRefusal(error) : error;
   }
 }
 

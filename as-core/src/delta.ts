@@ -51,11 +51,20 @@ const SIGNATURE_CELLS = 2;
 const PART_CELLS = 3;
 const KINDS = Object.keys(PlanKind) as readonly (keyof typeof PlanKind)[];
 
+/** Statuses of the SquashFS reader begin here. */
+const SQUASHFS_MIN = Status.squashfsReadFailed;
+/** Statuses of the decoder. */
+const ZSTD: readonly number[] = Object.entries(Status).flatMap(([name, status]) =>
+  name.startsWith('zstd') ? [status] : [],
+);
+
 /** Statuses that are another error than "malformed". */
 const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [Status.deltaTruncated, 'E_DELTA_DAMAGED'],
   [Status.deltaVersion, 'E_DELTA_VERSION'],
   [Status.deltaEncoder, 'E_DELTA_ENCODER'],
+  [Status.deltaPieces, 'E_DELTA_SOURCE'],
+  [Status.deltaPatchContent, 'E_DELTA_DAMAGED'],
 ]);
 
 /** Reads one delta after the other. */
@@ -221,10 +230,16 @@ export function deltaError(status: number, place = '', given?: unknown): Error {
   try {
     expectOk(status, `read delta${place}`);
   } catch (cause) {
-    if (!(cause instanceof CoreError)) return cause as Error;
-    const code = CODES.get(status) ?? 'E_DELTA_MALFORMED';
-    const details = { reason: cause.code };
-    return new KeelError(code, cause.message, { cause: given ?? cause, details });
+    return cause instanceof CoreError ? deltaRefusal(cause, given) : (cause as Error);
   }
   return new RangeError('Cannot read delta: it was not refused');
+}
+
+/** A refusal of a module as the error that it is: what no other code fits is E_DELTA_MALFORMED. */
+export function deltaRefusal(refusal: CoreError, cause: unknown = refusal): KeelError {
+  // A block of the source that does not unpack, or tables that make no sense: it is another one, or damaged.
+  const isOfSource = refusal.status >= SQUASHFS_MIN || ZSTD.includes(refusal.status);
+  const code = isOfSource ? 'E_DELTA_SOURCE' : (CODES.get(refusal.status) ?? 'E_DELTA_MALFORMED');
+  const details = { reason: refusal.code };
+  return new KeelError(code, refusal.message, { cause, details });
 }
