@@ -22,6 +22,7 @@ import {
 const TIMEOUT_MS = 300_000;
 const MUTATIONS = 10_000;
 const SEED = 20_261_130;
+const PARTS = ['plan', 'plan', 'patch', 'literals'] as const;
 
 let bundle: Sample;
 let plain: Sample;
@@ -238,7 +239,7 @@ describe('a delta that is damaged', function () {
     const found = new Map<string, number>();
     for (let index = 0; index < MUTATIONS / 20; index++) {
       const random = new Random(SEED + 1, index);
-      const name = random.pick(['plan', 'plan', 'patch', 'literals']);
+      const name = random.pick(PARTS);
       const { parts } = plain.contents;
       const changed = mutate(parts[name], random, parts.patch);
       const delta = deltaOf({ ...plain.contents, parts: { ...parts, [name]: changed } });
