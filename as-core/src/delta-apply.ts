@@ -158,6 +158,10 @@ class Applying {
   readonly #patch: PatchBytes;
   readonly #target: DeltaTarget;
   readonly #pending: PendingRun[] = [];
+  /** Memory of runs that are packed: one for each that is at work. */
+  readonly #runs: Uint8Array[] = [];
+  /** What goes through in pieces. */
+  readonly #memory = new Uint8Array(PIECE_BYTES);
   readonly #counts = { copy: 0, raw: 0, data: 0, metadata: 0, literal: 0, zero: 0 };
   #literalPlace = 0;
   #keptBytes = 0;
@@ -174,18 +178,13 @@ class Applying {
   }
 
   async run(plan: Iterable<PlanStep>): Promise<ApplyReport> {
-    try {
-      for (const step of plan) {
-        this.#options.signal?.throwIfAborted();
-        await this.#begin(step);
-        this.#counts[step.kind] += step.bytes;
-        this.#place += step.bytes;
-      }
-      await this.#settle(0);
-    } finally {
-      // A run that fails behind another failure has nobody to hear of it.
-      for (const { bytes } of this.#pending) bytes.catch(() => undefined);
+    for (const step of plan) {
+      this.#options.signal?.throwIfAborted();
+      await this.#begin(step);
+      this.#counts[step.kind] += step.bytes;
+      this.#place += step.bytes;
     }
+    await this.#settle(0);
     this.#patch.close();
     this.#target.finish();
     const { copy, raw, data, metadata, literal, zero } = this.#counts;
@@ -205,7 +204,10 @@ class Applying {
       return this.#keep(step);
     }
     if (step.kind === 'data' || step.kind === 'metadata') {
-      this.#pending.push({ step, bytes: this.#pack(step) });
+      const bytes = this.#pack(step);
+      // Should it fail while an earlier run is waited for, or behind another failure: it is heard of in its turn, or not.
+      bytes.catch(() => undefined);
+      this.#pending.push({ step, bytes });
       return this.#settle(this.#options.packer.lanes);
     }
     await this.#settle(0);
@@ -227,11 +229,17 @@ class Applying {
   }
 
   async #pack(step: PlanStep & { readonly kind: 'data' | 'metadata' }): Promise<Uint8Array> {
-    const blocks = step.blocks.map((length) => this.#patch.next(length));
-    // The packer may move what it gets.
-    const copies = blocks.map((block) => block.slice());
-    const frames = await this.#options.packer.pack(copies, this.#options.delta.manifest.level);
-    return step.kind === 'data' ? dataRun(blocks, frames) : metadataRun(blocks, frames);
+    const memory = this.#runs.pop() ?? new Uint8Array(this.#options.delta.manifest.limits.runBytes);
+    let end = 0;
+    const blocks = step.blocks.map((length) => {
+      end += length;
+      return memory.subarray(end - length, end);
+    });
+    this.#patch.read(memory.subarray(0, end));
+    const frames = await this.#options.packer.pack(blocks, this.#options.delta.manifest.level);
+    const bytes = step.kind === 'data' ? dataRun(blocks, frames) : metadataRun(blocks, frames);
+    this.#runs.push(memory);
+    return bytes;
   }
 
   /** What needs no packing goes through in pieces. */
@@ -249,8 +257,9 @@ class Applying {
   }
 
   #piece(step: PlanStep, done: number, length: number): Uint8Array {
-    if (step.kind === 'raw') return this.#patch.next(length);
-    const bytes = new Uint8Array(length);
+    const bytes = this.#memory.subarray(0, length);
+    if (step.kind === 'raw') this.#patch.read(bytes);
+    if (step.kind === 'zero') bytes.fill(0);
     if (step.kind === 'copy') this.#options.source.read(step.from + done, bytes);
     if (step.kind === 'literal') {
       this.#options.delta.readIn('literals', this.#literalPlace, bytes);
@@ -286,7 +295,7 @@ class Applying {
   *#keptPieces(kept: KeptBytes, step: PlanStep): Generator<Uint8Array> {
     const { part, offset } = this.#target.partAt(this.#place);
     for (let done = 0; done < step.bytes; done += PIECE_BYTES) {
-      const bytes = new Uint8Array(Math.min(PIECE_BYTES, step.bytes - done));
+      const bytes = this.#memory.subarray(0, Math.min(PIECE_BYTES, step.bytes - done));
       kept.read(part, offset + done, bytes);
       yield bytes;
     }

@@ -62,6 +62,9 @@ export const RAW_PIECE_BYTES_MAX = 2 ** 20;
 /** Most bytes that may be read and decoded for a layout: the tables of the largest image, not its data. */
 const WORK_BYTES_MAX = 2 ** 36;
 const PIECE_BYTES = 16;
+/** Length in front of a metadata block; the bit in its second byte says that the block is not compressed. */
+const LENGTH_BYTES = 2;
+const PLAIN_BIT = 0x80;
 const KINDS = ['raw', 'data', 'metadata'] as const;
 const ACTION = 'find the pieces of a SquashFS';
 
@@ -170,13 +173,20 @@ export function withRawBehind(layout: Layout, bytes: number, pieceBytes: number)
   return { ...layout, pieces, unpackedBytes: unpackedPlace };
 }
 
-/** The content of a piece, from its bytes as they lie in the image. @throws CoreError when they do not decode to it */
-export function unpackPiece(decoder: ZstdDecoder, piece: Piece, packed: Uint8Array): Uint8Array {
-  if (piece.kind === 'raw') return packed;
-  const isPlain = piece.kind === 'metadata' && ((packed[1] ?? 0) & 0x80) !== 0;
-  const frame = piece.kind === 'metadata' ? packed.subarray(2) : packed;
-  if (isPlain) return frame;
-  const content = decoder.decode(frame, { contentBytesMax: piece.unpackedBytes });
-  if (content.length !== piece.unpackedBytes) expectOk(Status.zstdSizesDiffer, 'unpack a piece');
-  return content;
+/**
+ * Puts the content of a piece, from its bytes as they lie in the image, into `target`, which is as long as the content.
+ *
+ * @throws CoreError when they do not decode to it
+ */
+export function unpackPiece(
+  decoder: ZstdDecoder,
+  { piece, packed }: { readonly piece: Piece; readonly packed: Uint8Array },
+  target: Uint8Array,
+): void {
+  const isMetadata = piece.kind === 'metadata';
+  const isPlain = piece.kind === 'raw' || (isMetadata && ((packed[1] ?? 0) & PLAIN_BIT) !== 0);
+  const stored = isMetadata ? packed.subarray(LENGTH_BYTES) : packed;
+  if (isPlain) target.set(stored);
+  const length = isPlain ? stored.length : decoder.decodeInto(stored, target);
+  if (length !== target.length) expectOk(Status.zstdSizesDiffer, 'unpack a piece');
 }

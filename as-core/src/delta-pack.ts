@@ -7,7 +7,7 @@ import { ZstdEncoder } from './zstd.ts';
 export interface Packer {
   /** Calls that run at a time. */
   readonly lanes: number;
-  /** The frames, in the order of the blocks. The blocks are the packer's from then on. */
+  /** The frames, in the order of the blocks, which stay as they are until the frames are there and no longer. */
   pack(blocks: readonly Uint8Array[], level: number): Promise<readonly Uint8Array[]>;
 }
 

@@ -16,6 +16,7 @@ export async function compilePatch(): Promise<WebAssembly.Module> {
 export class PatchBytes {
   /** None where nothing is patched. */
   readonly #decoder: PatchDecoder | undefined;
+  readonly #passed = new Uint8Array(PASSED_BYTES);
 
   constructor(of: {
     readonly delta: DeltaFile;
@@ -39,19 +40,19 @@ export class PatchBytes {
   }
 
   /**
-   * The next bytes, the caller's own.
+   * Fills `target` with the next bytes.
    *
    * @throws CoreError "delta-patch-…" when the patch is malformed
    */
-  next(length: number): Uint8Array {
-    const bytes = new Uint8Array(length);
-    this.#decoder?.read(bytes);
-    return bytes;
+  read(target: Uint8Array): void {
+    this.#decoder?.read(target);
   }
 
-  /** Leaves out the next bytes. @throws CoreError as {@link next} */
+  /** Leaves out the next bytes. @throws CoreError as {@link read} */
   pass(length: number): void {
-    for (let left = length; left > 0; left -= PASSED_BYTES) this.next(Math.min(PASSED_BYTES, left));
+    for (let left = length; left > 0; left -= PASSED_BYTES) {
+      this.read(this.#passed.subarray(0, Math.min(PASSED_BYTES, left)));
+    }
   }
 
   /** Everything was taken. @throws CoreError when the patch goes on, or other bytes came out than were coded */

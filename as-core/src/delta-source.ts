@@ -5,15 +5,19 @@ import type { ZstdDecoder } from './zstd.ts';
 
 /** Unpacked bytes that are kept. */
 export const KEPT_BYTES_MAX = 4 * 2 ** 20;
+const KEPT_PIECES_MIN = 2;
+/** A metadata block, should data blocks be smaller. */
+const SLOT_BYTES_MIN = 8192;
 
-/** Reads unpacked bytes. What was used last is kept. */
+/** Reads unpacked bytes. What was used last is kept, in memory that is taken once. */
 export class UnpackedSource {
   readonly #layout: Layout;
   readonly #decoder: ZstdDecoder;
   readonly #read: ReadBytes;
-  /** Index of the piece to its bytes, the oldest use first. */
+  readonly #packed: Uint8Array;
+  readonly #slotBytes: number;
+  /** Index of the piece to the memory that has its bytes, the oldest use first. */
   readonly #kept = new Map<number, Uint8Array>();
-  #keptBytes = 0;
 
   constructor(of: {
     readonly layout: Layout;
@@ -24,6 +28,9 @@ export class UnpackedSource {
     this.#layout = of.layout;
     this.#decoder = of.decoder;
     this.#read = of.read;
+    this.#slotBytes = Math.max(SLOT_BYTES_MIN, of.layout.blockBytes);
+    // What is packed is no longer than its content, but for the length in front of metadata.
+    this.#packed = new Uint8Array(this.#slotBytes + SLOT_BYTES_MIN);
   }
 
   /** Size of all. */
@@ -45,9 +52,11 @@ export class UnpackedSource {
       const piece = this.#layout.pieces[index];
       if (piece === undefined) throw new RangeError(`no piece ${index}`);
       const from = offset + done - piece.unpackedPlace;
-      const bytes = this.#load(piece, index).subarray(from, from + target.length - done);
-      target.set(bytes, done);
-      done += bytes.length;
+      const length = Math.min(piece.unpackedBytes - from, target.length - done);
+      const part = target.subarray(done, done + length);
+      if (piece.kind === 'raw') this.#read(piece.place + from, part);
+      else part.set(this.#load(piece, index).subarray(from, from + length));
+      done += length;
     }
   };
 
@@ -65,21 +74,25 @@ export class UnpackedSource {
 
   #load(piece: Piece, index: number): Uint8Array {
     const kept = this.#kept.get(index);
-    if (kept !== undefined) {
-      this.#kept.delete(index);
-      this.#kept.set(index, kept);
-      return kept;
+    const slot = kept ?? this.#freeSlot();
+    this.#kept.delete(index);
+    if (kept === undefined) {
+      const packed = this.#packed.subarray(0, piece.packedBytes);
+      this.#read(piece.place, packed);
+      const target = slot.subarray(0, piece.unpackedBytes);
+      unpackPiece(this.#decoder, { piece, packed }, target);
     }
-    const packed = new Uint8Array(piece.packedBytes);
-    this.#read(piece.place, packed);
-    const bytes = unpackPiece(this.#decoder, piece, packed);
-    this.#kept.set(index, bytes);
-    this.#keptBytes += bytes.length;
-    for (const [oldest, { length }] of this.#kept) {
-      if (this.#keptBytes <= KEPT_BYTES_MAX || oldest === index) break;
-      this.#kept.delete(oldest);
-      this.#keptBytes -= length;
-    }
-    return bytes;
+    this.#kept.set(index, slot);
+    return slot;
+  }
+
+  /** Memory for a piece: more of it, or that of the piece whose last use is longest ago. */
+  #freeSlot(): Uint8Array {
+    const most = Math.max(KEPT_PIECES_MIN, Math.floor(KEPT_BYTES_MAX / this.#slotBytes));
+    const [oldest] = this.#kept;
+    if (oldest === undefined || this.#kept.size < most) return new Uint8Array(this.#slotBytes);
+    const [index, slot] = oldest;
+    this.#kept.delete(index);
+    return slot;
   }
 }

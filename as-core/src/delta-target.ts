@@ -10,7 +10,10 @@ import { treeOver } from './verity-tree.ts';
 /** Which file bytes belong to. */
 export type TargetPart = 'root' | 'uki';
 
-/** Takes bytes of the target, in the order of their place in each part; the root with its hash tree comes first. */
+/**
+ * Takes bytes of the target, in the order of their place in each part; the root with its hash tree comes first. They are
+ * good until it returns, or what it returns is settled.
+ */
 export type WriteTarget = (
   part: TargetPart,
   offset: number,

@@ -59,16 +59,16 @@ describe('applying a delta', function () {
       image([file('/a', program(300_001, 1))], { ...options, blockBytes: 65_536 }),
     ],
     'runs that are as long as they may be': () => [
-      image([file('/a', program(2_500_000, 1))], { ...options, blockBytes: 1_048_576 }),
-      image([file('/a', program(2_500_000, 2))], { ...options, blockBytes: 1_048_576 }),
+      image([file('/a', program(1_500_000, 1))], { ...options, blockBytes: 1_048_576 }),
+      image([file('/a', program(1_500_000, 2))], { ...options, blockBytes: 1_048_576 }),
     ],
     'many small files': () => [
       image(
-        Array.from({ length: 700 }, (_, at) => file(`/${at}`, program(300 + at, at))),
+        Array.from({ length: 300 }, (_, at) => file(`/${at}`, program(300 + at, at))),
         options,
       ),
       image(
-        Array.from({ length: 700 }, (_, at) => file(`/${at}`, program(301 + at, at))),
+        Array.from({ length: 300 }, (_, at) => file(`/${at}`, program(301 + at, at))),
         options,
       ),
     ],

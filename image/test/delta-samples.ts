@@ -32,6 +32,7 @@ import type { DeltaManifest } from '@keelos/proto/delta.ts';
 import { image } from './squashfs-oracle.ts';
 
 const BYTES_MAX = 2 ** 26;
+const MEMORY_BYTES = 2 ** 30;
 const KEY = generateKeyPairSync('ed25519').privateKey;
 
 /** Numbers that look random and come again. */
@@ -104,7 +105,8 @@ export interface Sample {
 export async function sampleOf(oldFile: Buffer, targetFile: Buffer): Promise<Sample> {
   const [old, target] = [await inputOf(oldFile), await inputOf(targetFile)];
   const packer = await packHere();
-  const contents = await contentsOf({ old, target, packer, frames: new MadeFrames() });
+  const frames = new MadeFrames();
+  const contents = await contentsOf({ old, target, packer, frames, maxMemoryBytes: MEMORY_BYTES });
   return { old, target, targetFile, contents, delta: deltaOf(contents) };
 }
 

@@ -7,8 +7,10 @@ import type { Draft } from './delta-draft.ts';
 import type { PatchedPiece } from './delta-steps.ts';
 
 const QUICK = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
-/** What the coder makes of what quick zstd makes of the same bytes, at worst. */
+/** What the coder makes of what quick zstd makes of the same bytes, at worst, */
 const CODER_GAIN = 0.8;
+/** unless that has hardly made them smaller: then they are noise for the coder too. */
+const NOISE_SHARE = 0.95;
 
 /** Both sides of a patch. */
 export interface PatchSides {
@@ -40,10 +42,15 @@ export function unlikePieces(
       const copy = copies[index];
       if (copy !== undefined) subtract(residual, { copy, start, old: sides.old });
     }
-    const cost = zstdCompressSync(residual, QUICK).length * CODER_GAIN;
-    if (cost > piece.packedBytes) unlike.add(piece);
+    if (codedBytes(residual) >= piece.packedBytes) unlike.add(piece);
   }
   return unlike;
+}
+
+/** About what the coder makes of bytes. */
+function codedBytes(bytes: Uint8Array): number {
+  const quick = zstdCompressSync(bytes, QUICK).length;
+  return quick > bytes.length * NOISE_SHARE ? bytes.length : quick * CODER_GAIN;
 }
 
 function endOf(copy: Copy | undefined): number {

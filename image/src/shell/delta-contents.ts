@@ -29,7 +29,8 @@ export interface Making {
   readonly target: DeltaInput;
   readonly packer: Packer;
   readonly frames: MadeFrames;
-  readonly maxMemoryBytes?: number | undefined;
+  /** Most that all of it may take. */
+  readonly maxMemoryBytes: number;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: DeltaProgress) => void) | undefined;
 }
@@ -125,7 +126,11 @@ async function matched(
   const { from, to, old } = of;
   const pieces = patchedPieces(of.drafts);
   const patched = contentsOfPieces(to, pieces);
-  const found = await matchBytes({ old, fresh: patched, maxMemoryBytes });
+  const held = from.packed.length + to.packed.length + old.length + to.unpacked.sizeBytes;
+  const found = await matchBytes({
+    ...{ old, fresh: patched },
+    maxMemoryBytes: maxMemoryBytes - held - patched.length,
+  });
   onProgress?.({ step: 'match', fraction: 1 });
   const unlike = unlikePieces({ old, patched }, { copies: found, pieces });
   const drafts = withLiterals(of.drafts, (piece) => unlike.has(piece));
