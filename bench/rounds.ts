@@ -6,6 +6,9 @@ export interface BenchOptions {
   readonly runs: number;
   /** The caller's own file or folder, where the subject takes one. */
   readonly input?: string | undefined;
+  /** The caller's own pair of files, where the subject takes two. */
+  readonly older?: string | undefined;
+  readonly newer?: string | undefined;
 }
 
 /** Does the work once and tells its measure, or nothing: then the seconds that it took are the measure. */

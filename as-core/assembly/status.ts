@@ -88,6 +88,47 @@ export const STATUS_BUNDLE_KEY_ID: i32 = 77;
 /** Bundle: the reader stopped itself. */
 export const STATUS_BUNDLE_TRAP: i32 = 79;
 
+/** Delta: the file ends before its parts do. */
+export const STATUS_DELTA_TRUNCATED: i32 = 80;
+/** Delta: bytes belong to no part. */
+export const STATUS_DELTA_TRAILING: i32 = 81;
+/** Delta: there is no magic at the end. */
+export const STATUS_DELTA_MAGIC: i32 = 82;
+/** Delta: the footer has a wrong checksum, or fields that must be zero are not. */
+export const STATUS_DELTA_FOOTER: i32 = 83;
+/** Delta: the version of the format is not known. */
+export const STATUS_DELTA_VERSION: i32 = 84;
+/** Delta: parts overlap or leave gaps. */
+export const STATUS_DELTA_PLACES: i32 = 85;
+/** Delta: a part, a side or a limit is larger than any may be. */
+export const STATUS_DELTA_TOO_LARGE: i32 = 86;
+/** Delta: the facts of source or target do not fit each other. */
+export const STATUS_DELTA_SIDES: i32 = 87;
+/** Delta: a number of the plan is cut, too long or not in its shortest form. */
+export const STATUS_DELTA_PLAN_NUMBER: i32 = 88;
+/** Delta: a step of the plan has a kind that is not known. */
+export const STATUS_DELTA_PLAN_KIND: i32 = 89;
+/** Delta: the plan reads outside the source. */
+export const STATUS_DELTA_PLAN_SOURCE: i32 = 90;
+/** Delta: the plan writes outside the target, or not all of it. */
+export const STATUS_DELTA_PLAN_TARGET: i32 = 91;
+/** Delta: the plan uses more patched or literal bytes than there are, or fewer. */
+export const STATUS_DELTA_PLAN_STREAMS: i32 = 92;
+/** Delta: a step of the plan wants more memory than it may. */
+export const STATUS_DELTA_PLAN_RUN: i32 = 93;
+/** Delta: the image has blocks that overlap, or too many. */
+export const STATUS_DELTA_PIECES: i32 = 94;
+/** Delta: the encoder is another. */
+export const STATUS_DELTA_ENCODER: i32 = 95;
+/** Delta: the head of the patch has a number that is out of range. */
+export const STATUS_DELTA_PATCH_HEAD: i32 = 96;
+/** Delta: the patch ends before its bytes are made, or goes on behind them. */
+export const STATUS_DELTA_PATCH_END: i32 = 97;
+/** Delta: the patch makes other bytes than those that were encoded. */
+export const STATUS_DELTA_PATCH_CONTENT: i32 = 98;
+/** Delta: the reader stopped itself. */
+export const STATUS_DELTA_TRAP: i32 = 99;
+
 /** SquashFS: the image cannot be read there. */
 export const STATUS_SQUASHFS_READ_FAILED: i32 = 100;
 /** SquashFS: the image is shorter than its superblock says. */

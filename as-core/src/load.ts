@@ -6,7 +6,17 @@ import { readFile } from 'node:fs/promises';
 import { Worker } from 'node:worker_threads';
 
 /** Names of the modules. */
-export type ModuleName = 'sha256' | 'verity' | 'zstd' | 'zstd-frame' | 'squashfs' | 'bundle';
+export type ModuleName =
+  | 'sha256'
+  | 'verity'
+  | 'zstd'
+  | 'zstd-frame'
+  | 'squashfs'
+  | 'bundle'
+  | 'delta'
+  | 'delta-layout'
+  | 'delta-coder'
+  | 'delta-match';
 
 /**
  * Compiles a module. Callers keep the result: instances of one compiled module are cheap and share nothing.

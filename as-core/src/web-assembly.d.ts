@@ -8,7 +8,7 @@ declare namespace WebAssembly {
     readonly exports: Readonly<Record<string, unknown>>;
   }
   class Memory {
-    private constructor();
+    constructor(descriptor: { readonly initial: number; readonly maximum: number });
     readonly buffer: ArrayBuffer;
     /** Pages before; throws RangeError when it cannot grow. */
     grow(pages: number): number;

@@ -4,12 +4,15 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { Command } from 'commander';
 import { buildCommand } from './commands/build.ts';
 import { bundleCommand } from './commands/bundle.ts';
+import { deltaCommand } from './commands/delta.ts';
 import { docCommand } from './commands/doc.ts';
 import { extractCommand } from './commands/extract.ts';
 import { inspectCommand } from './commands/inspect.ts';
 import { keysCommand } from './commands/keys.ts';
 import { listFilesCommand } from './commands/list-files.ts';
+import { publishCommand } from './commands/publish.ts';
 import { runCommand } from './commands/run.ts';
+import { serveCommand } from './commands/serve.ts';
 import { signCommand } from './commands/sign.ts';
 import { verifyCommand } from './commands/verify.ts';
 
@@ -24,7 +27,10 @@ const program = new Command('keel-image')
   .addCommand(runCommand())
   .addCommand(bundleCommand())
   .addCommand(signCommand())
+  .addCommand(deltaCommand())
   .addCommand(keysCommand())
+  .addCommand(publishCommand())
+  .addCommand(serveCommand())
   .addCommand(inspectCommand())
   .addCommand(listFilesCommand())
   .addCommand(verifyCommand())

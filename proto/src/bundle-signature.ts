@@ -1,5 +1,6 @@
 /**
- * Signatures of bundles: Ed25519 (RFC 8032) over {@link SIGNATURE_CONTEXT} and the bytes of the manifest. Pure.
+ * Signatures of bundles: Ed25519 (RFC 8032) over {@link SIGNATURE_CONTEXT} and the bytes of the manifest. Pure. What else
+ * is signed with such keys has a context of its own.
  *
  * Used by keel-image, which signs, and by the agent, which judges.
  */
@@ -28,14 +29,19 @@ export function publicKeyOf(raw: Uint8Array): KeyObject {
   return createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: 'der', type: 'spki' });
 }
 
-function signedBytes(manifestBytes: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from(SIGNATURE_CONTEXT, 'latin1'), manifestBytes]);
+function signedBytes(manifestBytes: Uint8Array, context: string): Buffer {
+  return Buffer.concat([Buffer.from(context, 'latin1'), manifestBytes]);
 }
 
 /** The signature of a private Ed25519 key. @throws KeelError E_IMAGE_INVALID for another kind of key */
-export function signManifest(manifestBytes: Uint8Array, privateKey: KeyObject): BundleSignature {
+export function signManifest(
+  manifestBytes: Uint8Array,
+  privateKey: KeyObject,
+  context: string = SIGNATURE_CONTEXT,
+): BundleSignature {
   const keyId = keyIdOf(rawPublicKey(privateKey));
-  return { keyId, signature: sign(null, signedBytes(manifestBytes), privateKey).toString('hex') };
+  const bytes = signedBytes(manifestBytes, context);
+  return { keyId, signature: sign(null, bytes, privateKey).toString('hex') };
 }
 
 /** What one signature is worth. */
@@ -46,9 +52,10 @@ export function judgeEach(of: {
   readonly tail: Pick<BundleTail, 'manifestBytes' | 'signatures'>;
   readonly trust: TrustFile;
   readonly nowMs: number;
+  readonly context?: string;
 }): { readonly keyId: string; readonly name: string; readonly verdict: SignatureVerdict }[] {
-  const { tail, trust, nowMs } = of;
-  const bytes = signedBytes(tail.manifestBytes);
+  const { tail, trust, nowMs, context = SIGNATURE_CONTEXT } = of;
+  const bytes = signedBytes(tail.manifestBytes, context);
   return tail.signatures.map(({ keyId, signature }) => {
     const key = trust.keys.find(({ id }) => id === keyId);
     if (key === undefined) return { keyId, name: '', verdict: 'unknown' };
@@ -76,8 +83,24 @@ export function judgeSignatures(of: {
   readonly trust: TrustFile;
   readonly nowMs: number;
 }): { readonly signers: string[] } {
-  const { tail, trust } = of;
-  const subject = `Cannot accept bundle ${tail.manifest.version}`;
+  return judgeSigned({ ...of, subject: `bundle ${of.tail.manifest.version}` });
+}
+
+/**
+ * The same for anything that is signed like a bundle's manifest, under a context of its own.
+ *
+ * @param of.subject what it is, for messages
+ * @throws KeelError E_NO_TRUST, E_SIGNATURE_WRONG, E_SIGNATURES_TOO_FEW, E_KEY_EXPIRED
+ */
+export function judgeSigned(of: {
+  readonly subject: string;
+  readonly tail: Pick<BundleTail, 'manifestBytes' | 'signatures'>;
+  readonly trust: TrustFile;
+  readonly nowMs: number;
+  readonly context?: string;
+}): { readonly signers: string[] } {
+  const { trust } = of;
+  const subject = `Cannot accept ${of.subject}`;
   if (trust.keys.length === 0) {
     throw new KeelError('E_NO_TRUST', `${subject}: the trust file names no key`);
   }

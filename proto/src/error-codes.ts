@@ -57,6 +57,7 @@ export const ExitCode = {
   sourceWithoutRanges: 36,
   rolledBack: 37,
   sourceAnswer: 38,
+  deltaUnfit: 40,
   cancelled: 130,
 } as const;
 

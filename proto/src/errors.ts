@@ -5,6 +5,8 @@
  * operator can do. `docs/reference/errors.md` is generated from it.
  */
 
+import { CHANNEL_ERRORS } from './channel-errors.ts';
+import { DELTA_ERRORS } from './delta-errors.ts';
 import type { ErrorRow, ExitCodeNumber, GrpcStatusCode } from './error-codes.ts';
 import { GrpcStatus as S, ExitCode as X } from './error-codes.ts';
 import { UPDATE_ERRORS } from './update-errors.ts';
@@ -154,6 +156,8 @@ export const ERRORS = {
     hint: 'Try again. If it happens more than once, look at osctl logs agent and osctl dmesg, and at the memory of the node.',
   },
   ...UPDATE_ERRORS,
+  ...DELTA_ERRORS,
+  ...CHANNEL_ERRORS,
   E_STATE_UNAVAILABLE: {
     status: S.FAILED_PRECONDITION,
     exit: X.failed,

@@ -34,5 +34,6 @@ export const EXIT_MEANING: Readonly<Record<keyof typeof ExitCode, string>> = {
   sourceWithoutRanges: 'the server answers no range requests',
   rolledBack: 'the new release did not prove itself, the old one runs',
   sourceAnswer: 'the server with the bundle answers something else than was asked for',
+  deltaUnfit: 'the delta does not fit what is here: take the full image',
   cancelled: 'interrupted, for example with Ctrl-C',
 };

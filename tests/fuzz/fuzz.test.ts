@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { BundleReader } from '@keelos/as-core/bundle.ts';
+import type { ApplyReport } from '@keelos/as-core/delta-apply.ts';
 import type { SquashfsImage } from '@keelos/as-core/squashfs.ts';
 import { type VerityReport, verifyImage } from '@keelos/as-core/verity.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
 import { exec } from '../../scripts/lib/exec.mjs';
 import { type BundleSubject, bundleTarget } from './bundle-target.ts';
 import { type Campaign, inputOf, runCampaign } from './campaign.ts';
+import { type DeltaSubject, deltaTarget } from './delta-target.ts';
 import { type SquashfsSubject, squashfsTarget } from './squashfs-target.ts';
 import type { Target } from './target.ts';
 import { TARGETS } from './targets.ts';
@@ -17,6 +19,9 @@ import { type ZstdSubject, zstdTarget } from './zstd-target.ts';
 const SEED = 20_260_101;
 const SECONDS = 2;
 const TIMEOUT_MS = 60_000;
+const NO_REPORT: ApplyReport = {
+  ...{ copiedBytes: 0, packedBytes: 0, rawBytes: 0, literalBytes: 0, zeroBytes: 0, keptBytes: 0 },
+};
 
 async function campaign(target: Target, seconds = SECONDS): Promise<Campaign> {
   try {
@@ -199,6 +204,42 @@ describe('bugs that are planted', function () {
   for (const [name, bug] of Object.entries(bundleBugs)) {
     it(`bundle: ${name}`, async () => {
       await firstFinding(await bundleTarget((reader) => ({ readTail: bug(reader) })));
+    });
+  }
+
+  const deltaBugs: Readonly<Record<string, [(apply: DeltaSubject) => DeltaSubject, RegExp]>> = {
+    'a refusal is forgotten': [
+      (apply) => async (options) => {
+        try {
+          return await apply(options);
+        } catch {
+          return NO_REPORT;
+        }
+      },
+      /another target/,
+    ],
+    'the last byte of a run is lost': [
+      (apply) => (options) =>
+        apply({
+          ...options,
+          write: (part, offset, bytes) => options.write(part, offset, bytes.subarray(0, -1)),
+        }),
+      /another target/,
+    ],
+    'a refusal is another exception': [
+      (apply) => async (options) => {
+        try {
+          return await apply(options);
+        } catch (cause) {
+          throw new TypeError('Cannot read properties of undefined', { cause });
+        }
+      },
+      /TypeError: Cannot read/,
+    ],
+  };
+  for (const [name, [bug, found]] of Object.entries(deltaBugs)) {
+    it(`delta: ${name}`, async () => {
+      assert.match(await firstFinding(await deltaTarget(bug)), found);
     });
   }
 

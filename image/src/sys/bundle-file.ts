@@ -59,7 +59,7 @@ async function readAt(file: FileHandle, offset: number, length: number): Promise
 }
 
 /** Gives a part of a file to `see`, in order and in pieces that are good until it returns. */
-async function eachPiece(
+export async function eachPiece(
   file: FileHandle,
   { offset, size }: Pick<BundlePart, 'offset' | 'size'>,
   see: (piece: Buffer) => Promise<void> | void,
@@ -70,7 +70,10 @@ async function eachPiece(
 }
 
 /** SHA-256 of a part, hexadecimal. */
-export async function hashPart(file: FileHandle, part: BundlePart): Promise<string> {
+export async function hashPart(
+  file: FileHandle,
+  part: Pick<BundlePart, 'offset' | 'size'>,
+): Promise<string> {
   const hash = createHash('sha256');
   await eachPiece(file, part, (piece) => void hash.update(piece));
   return hash.digest('hex');

@@ -1,0 +1,39 @@
+/** Addresses that a patch may be coded with: what the headers of ELF files say. They make patches smaller, nothing else. */
+
+/** Bytes of a side that a program header maps. Regions are sorted by place and do not overlap; those of a file follow each other. */
+export interface AddressRegion {
+  /** Number of the file, from 0 on, in the order of places. */
+  readonly file: number;
+  /** Where its first byte lies in the side. */
+  readonly offset: number;
+  readonly bytes: number;
+  /** Address of that byte. */
+  readonly address: bigint;
+  /** Bytes from that address on, those without bytes in the file counted: at least `bytes`. */
+  readonly memoryBytes: bigint;
+}
+
+/** What 32-bit offsets are counted from in an old file, and in the new one that was made of it. */
+export interface AddressBase {
+  readonly oldFile: number;
+  readonly newFile: number;
+  readonly oldAddress: bigint;
+  readonly newAddress: bigint;
+}
+
+/** All that is known of the addresses of both sides. */
+export interface AddressTables {
+  readonly oldRegions: readonly AddressRegion[];
+  readonly newRegions: readonly AddressRegion[];
+  readonly bases: readonly AddressBase[];
+}
+
+/** Nothing is known. */
+export const NO_ADDRESSES: AddressTables = { oldRegions: [], newRegions: [], bases: [] };
+
+/** Most regions of a side, and of one file of it. */
+export const REGIONS_MAX = 2048;
+/** See {@link REGIONS_MAX}. */
+export const REGIONS_OF_FILE_MAX = 16;
+/** Most bases; 16 of them for one pair of files are looked at. */
+export const BASES_MAX = 2048;

@@ -1,0 +1,174 @@
+/** Sends answers: texts from memory, files in blocks, as fast as the client takes them and no slower than a limit. */
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { type Decision, decide, takesGzip } from '../core/http-conditions.ts';
+import { BLOCK_BYTES, type FileBlocks } from '../sys/file-blocks.ts';
+import type { ServedFile } from './release-catalog.ts';
+
+/** Below this a text is smaller than what gzip adds. */
+const GZIP_BYTES_MIN = 512;
+
+/** A text that is ready to be sent. */
+export interface ServedText {
+  readonly type: string;
+  readonly bytes: Buffer;
+  readonly gzip: Buffer | undefined;
+  /** SHA-256 of `bytes`. */
+  readonly sha256: string;
+}
+
+/** Prepares a text. */
+export function servedText(type: string, text: string | Buffer): ServedText {
+  const bytes = Buffer.from(text);
+  const packed = bytes.length < GZIP_BYTES_MIN ? undefined : gzipSync(bytes, { level: 9 });
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  return { type, bytes, gzip: packed, sha256 };
+}
+
+/** Request and answer, with what is counted. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly method: 'GET' | 'HEAD';
+  readonly onSent: (bytes: number) => void;
+}
+
+/** Sends a text with a status; conditions are looked at when that is 200. */
+export function sendText(
+  { request, response, method, onSent }: Exchange,
+  text: ServedText,
+  of: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
+): void {
+  const packed = takesGzip(request.headers) ? text.gzip : undefined;
+  const body = packed ?? text.bytes;
+  const etag = `"${text.sha256}${packed === undefined ? '' : '-gzip'}"`;
+  const status = of.status ?? 200;
+  const headers = {
+    'content-type': text.type,
+    'x-content-type-options': 'nosniff',
+    vary: 'accept-encoding',
+    ...(status === 200 ? { etag, 'cache-control': 'no-cache' } : { 'cache-control': 'no-store' }),
+    ...of.headers,
+  };
+  if (status === 200) {
+    const entity = { etag, sizeBytes: body.length };
+    const { range: _range, ...conditions } = request.headers;
+    const decision = decide(method, conditions, entity);
+    if (decision.status !== 200) {
+      response.writeHead(decision.status, headers).end();
+      return;
+    }
+  }
+  response.writeHead(status, {
+    ...headers,
+    'content-length': body.length,
+    ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }),
+  });
+  if (method === 'HEAD') {
+    response.end();
+    return;
+  }
+  onSent(body.length);
+  response.end(body);
+}
+
+/** How files are sent. */
+export interface FileSending {
+  readonly blocks: FileBlocks;
+  /** In this time a client takes at least one block, or it is cut off. */
+  readonly blockMs: number;
+  readonly onSlow: () => void;
+}
+
+/**
+ * Sends a file, or the range of it that is asked for.
+ *
+ * @param of.headers further ones, for example for caches
+ * @throws when the file cannot be read; before the head is sent if that shows with its first block
+ */
+export async function sendFile(
+  exchange: Exchange,
+  file: ServedFile,
+  of: FileSending & { readonly headers: Readonly<Record<string, string>> },
+): Promise<void> {
+  const { request, response, method } = exchange;
+  const etag = `"${file.sha256}"`;
+  const decision = decide(method, request.headers, { etag, sizeBytes: file.sizeBytes });
+  const headers = { etag, 'accept-ranges': 'bytes', ...of.headers };
+  const range = rangeOf(decision, file);
+  if (range === undefined) {
+    const size = decision.status === 416 ? { 'content-range': `bytes */${file.sizeBytes}` } : {};
+    response.writeHead(decision.status, { ...headers, ...size }).end();
+    return;
+  }
+  const head = { ...headers, 'content-length': range.end - range.begin, ...range.headers };
+  if (method === 'HEAD' || range.begin === range.end) {
+    response.writeHead(decision.status, head).end();
+    return;
+  }
+  const first = await of.blocks.block(file, Math.floor(range.begin / BLOCK_BYTES));
+  response.writeHead(decision.status, head);
+  await sendBlocks(exchange, { ...of, file, ...range, first });
+}
+
+function rangeOf(decision: Decision, { sizeBytes }: ServedFile) {
+  const type = { 'content-type': 'application/octet-stream' };
+  if (decision.status === 200) return { begin: 0, end: sizeBytes, headers: type };
+  if (decision.status !== 206) return undefined;
+  const { first, last } = decision;
+  const headers = { ...type, 'content-range': `bytes ${first}-${last}/${sizeBytes}` };
+  return { begin: first, end: last + 1, headers };
+}
+
+async function sendBlocks(
+  { response, onSent }: Exchange,
+  of: FileSending & {
+    readonly file: ServedFile;
+    readonly begin: number;
+    readonly end: number;
+    readonly first: Buffer;
+  },
+): Promise<void> {
+  const { blocks, file, begin, end } = of;
+  let block = of.first;
+  for (let at = begin; at < end; ) {
+    const index = Math.floor(at / BLOCK_BYTES);
+    if (at > begin) block = await blocks.block(file, index);
+    if (response.destroyed) return;
+    const piece = block.subarray(at - index * BLOCK_BYTES, end - index * BLOCK_BYTES);
+    at += piece.length;
+    onSent(piece.length);
+    if (at === end) response.end(piece);
+    else if (!response.write(piece) && !(await isDrained(response, of))) return;
+  }
+  if (!response.writableFinished) await isDrained(response, of, 'finish');
+}
+
+/** Waits until the client has taken what was written; false when it is gone, or was too slow and is gone now. */
+async function isDrained(
+  response: ServerResponse,
+  { blockMs, onSlow }: FileSending,
+  event: 'drain' | 'finish' = 'drain',
+): Promise<boolean> {
+  if (response.destroyed) return false;
+  const done = new AbortController();
+  const { signal } = done;
+  const gone = once(response, 'close', { signal }).then(
+    () => 'gone',
+    () => 'gone',
+  );
+  const taken = once(response, event, { signal }).then(
+    () => 'taken',
+    () => 'gone',
+  );
+  const late = sleep(blockMs, 'late', { signal }).catch(() => 'gone');
+  const outcome = await Promise.race([taken, gone, late]);
+  done.abort();
+  if (outcome !== 'late') return outcome === 'taken';
+  onSlow();
+  response.destroy();
+  return false;
+}

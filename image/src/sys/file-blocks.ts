@@ -1,0 +1,102 @@
+/** Blocks of files in memory: many nodes read the same bundle at about the same time. */
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** Bytes of a block. */
+export const BLOCK_BYTES = 262_144;
+
+/** A file whose bytes never change while its key stays the same. */
+export interface BlockFile {
+  readonly path: string;
+  readonly key: string;
+  readonly sizeBytes: number;
+}
+
+interface Block {
+  readonly bytes: Promise<Buffer>;
+  readonly sizeBytes: number;
+}
+
+/** The last blocks that were read, as many as fit. */
+export class FileBlocks {
+  readonly #bytesMax: number;
+  /** In the order of their last use. */
+  readonly #blocks = new Map<string, Block>();
+  /** Open files, by path, and how many of their blocks are being read. */
+  readonly #open = new Map<string, { readonly file: Promise<FileHandle>; readers: number }>();
+  #sizeBytes = 0;
+  /** Blocks that were here, and that had to be read. */
+  hits = 0;
+  misses = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Bytes in memory. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** A block, which nobody may change. @throws when the file cannot be read, or ends before the block does */
+  async block(file: BlockFile, index: number): Promise<Buffer> {
+    const key = `${file.key}/${index}`;
+    const known = this.#blocks.get(key);
+    if (known !== undefined) {
+      this.hits += 1;
+      this.#blocks.delete(key);
+      this.#blocks.set(key, known);
+      return known.bytes;
+    }
+    this.misses += 1;
+    const offset = index * BLOCK_BYTES;
+    const sizeBytes = Math.min(BLOCK_BYTES, file.sizeBytes - offset);
+    const block = { bytes: this.#read(file, { offset, sizeBytes }), sizeBytes };
+    this.#blocks.set(key, block);
+    this.#sizeBytes += sizeBytes;
+    this.#dropOldest();
+    try {
+      return await block.bytes;
+    } catch (error) {
+      this.#drop(key, block);
+      throw error;
+    }
+  }
+
+  #dropOldest(): void {
+    for (const [key, block] of this.#blocks) {
+      if (this.#sizeBytes <= this.#bytesMax || this.#blocks.size === 1) return;
+      this.#drop(key, block);
+    }
+  }
+
+  #drop(key: string, block: Block): void {
+    if (this.#blocks.get(key) !== block) return;
+    this.#blocks.delete(key);
+    this.#sizeBytes -= block.sizeBytes;
+  }
+
+  async #read(
+    { path }: BlockFile,
+    { offset, sizeBytes }: { readonly offset: number; readonly sizeBytes: number },
+  ): Promise<Buffer> {
+    const opened = this.#open.get(path) ?? { file: open(path, 'r'), readers: 0 };
+    this.#open.set(path, opened);
+    opened.readers += 1;
+    try {
+      const file = await opened.file;
+      const bytes = Buffer.allocUnsafeSlow(sizeBytes);
+      for (let done = 0; done < sizeBytes; ) {
+        const { bytesRead } = await file.read(bytes, done, sizeBytes - done, offset + done);
+        if (bytesRead === 0) throw new Error(`${path} ends at ${offset + done}`);
+        done += bytesRead;
+      }
+      return bytes;
+    } finally {
+      opened.readers -= 1;
+      if (opened.readers === 0) {
+        this.#open.delete(path);
+        await opened.file.then((file) => file.close()).catch(() => undefined);
+      }
+    }
+  }
+}

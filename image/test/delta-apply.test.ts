@@ -1,0 +1,200 @@
+/** Deltas that are right: what they make, in how much memory, and after a cut. */
+import assert from 'node:assert/strict';
+import { PLAN_BYTES_MAX, RUN_BYTES_MAX } from '@keelos/proto/delta.ts';
+import {
+  apply,
+  bundleOf,
+  bundleSample,
+  file,
+  newEntries,
+  noise,
+  plainSample,
+  program,
+  type Sample,
+  sampleOf,
+  Written,
+} from './delta-samples.ts';
+import { image } from './squashfs-oracle.ts';
+
+const TIMEOUT_MS = 120_000;
+
+describe('applying a delta', function () {
+  this.timeout(TIMEOUT_MS);
+  let bundle: Sample;
+
+  before(async () => {
+    bundle = await bundleSample();
+  });
+
+  it('makes root, hash tree and kernel image of a bundle', async () => {
+    const { root, uki, report } = await apply(bundle.delta, bundle);
+    const made = Buffer.concat([root, uki]);
+    assert.ok(bundle.targetFile.subarray(0, made.length).equals(made));
+    assert.ok(report.copiedBytes > 9000 && report.packedBytes > 0 && report.rawBytes > 0);
+    const { copiedBytes, packedBytes, rawBytes, literalBytes, zeroBytes } = report;
+    const { dataBytes, ukiBytes } = bundle.target.side;
+    const all = copiedBytes + packedBytes + rawBytes + literalBytes + zeroBytes;
+    assert.equal(all, dataBytes + ukiBytes);
+  });
+
+  it('makes a plain image', async () => {
+    const plain = await plainSample();
+    const { root } = await apply(plain.delta, plain);
+    assert.ok(root.equals(plain.targetFile));
+  });
+
+  it('is small where little changed', () => {
+    assert.ok(bundle.delta.length < 14_000, `${bundle.delta.length} bytes`);
+  });
+
+  const options = { blockBytes: 4096, fragments: 'none', level: 3 } as const;
+  const pairs: Readonly<Record<string, () => [Buffer, Buffer]>> = {
+    'equal images': () => [image(newEntries(), options), image(newEntries(), options)],
+    'images with nothing alike': () => [
+      image([file('/a', noise(50_000, 1))], options),
+      image([file('/b', noise(70_000, 2))], { ...options, level: 5 }),
+    ],
+    'blocks of another size': () => [
+      image([file('/a', program(300_000, 1))], { ...options, blockBytes: 131_072 }),
+      image([file('/a', program(300_001, 1))], { ...options, blockBytes: 65_536 }),
+    ],
+    'runs that are as long as they may be': () => [
+      image([file('/a', program(1_500_000, 1))], { ...options, blockBytes: 1_048_576 }),
+      image([file('/a', program(1_500_000, 2))], { ...options, blockBytes: 1_048_576 }),
+    ],
+    'many small files': () => [
+      image(
+        Array.from({ length: 300 }, (_, at) => file(`/${at}`, program(300 + at, at))),
+        options,
+      ),
+      image(
+        Array.from({ length: 300 }, (_, at) => file(`/${at}`, program(301 + at, at))),
+        options,
+      ),
+    ],
+    'fragments, and an export table': () => [
+      image(newEntries(), { ...options, fragments: 'tails', isExportable: true }),
+      image([...newEntries(), file('/x', program(3000, 3))], { ...options, fragments: 'tails' }),
+    ],
+  };
+  for (const [name, make] of Object.entries(pairs)) {
+    it(`makes ${name}`, async () => {
+      const sample = await sampleOf(...make());
+      const { root } = await apply(sample.delta, sample);
+      assert.ok(root.equals(sample.targetFile));
+      assert.ok(sample.contents.parts.plan.length <= PLAN_BYTES_MAX);
+    });
+  }
+
+  it('is never larger than the changed packed blocks, 1 % and its manifest', async () => {
+    const sample = await sampleOf(
+      image([file('/a', noise(400_000, 1))], options),
+      image([file('/a', noise(400_000, 2))], options),
+    );
+    const behind = 4096;
+    assert.ok(sample.delta.length <= sample.targetFile.length * 1.01 + behind);
+  });
+
+  it('gives out the root in order, then its hash tree, then the kernel image', async () => {
+    const written = new Written(bundle);
+    let [last, end] = ['root', 0];
+    const write = written.write.bind(written);
+    written.write = (part, offset, bytes) => {
+      if (part !== last) {
+        assert.equal(part, 'uki');
+        [last, end] = [part, 0];
+      }
+      assert.equal(offset, end);
+      assert.ok(bytes.length <= RUN_BYTES_MAX);
+      end = offset + bytes.length;
+      write(part, offset, bytes);
+    };
+    await apply(bundle.delta, bundle, { written });
+    assert.equal(written.ends.root, bundle.target.tail?.manifest.root.size);
+  });
+
+  it('stops when it is told to, and says why', async () => {
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const applying = apply(bundle.delta, bundle, {
+      signal: stop.signal,
+      onWrite: (writes) => writes === 3 && stop.abort(reason),
+    });
+    await assert.rejects(applying, reason);
+  });
+});
+
+describe('applying a delta after a cut', function () {
+  this.timeout(TIMEOUT_MS);
+  const packedBlocks = { count: 0 };
+
+  it('goes on at any write, keeps what is right and packs nothing twice', async () => {
+    const sample = await bundleSample();
+    const whole = new Written(sample);
+    await apply(sample.delta, sample, { written: whole });
+    const { ends, writes } = whole;
+    for (let cut = 0; cut < writes; cut++) {
+      const written = new Written(sample);
+      const applying = apply(sample.delta, sample, {
+        written,
+        onWrite: (done) => {
+          if (done === cut) throw new Error('the power fails');
+        },
+      });
+      await assert.rejects(applying, /the power fails/);
+      const kept = keptOf(written, written.ends);
+      const { report } = await apply(sample.delta, sample, { written, kept });
+      assert.ok(written.bytes().equals(whole.bytes()), `cut ${cut}`);
+      const dataEnd = Math.min(written.ends.root, sample.target.side.dataBytes);
+      assert.ok(report.keptBytes <= dataEnd + written.ends.uki);
+      packedBlocks.count = report.keptBytes;
+    }
+    assert.ok(packedBlocks.count > ends.uki / 2, 'nothing was kept at the last cut');
+  });
+
+  it('makes anew what is there and wrong', async () => {
+    const sample = await bundleSample();
+    const written = new Written(sample);
+    await apply(sample.delta, sample, { written });
+    const right = written.bytes();
+    const places = { root: sample.target.side.dataBytes, uki: sample.target.side.ukiBytes };
+    for (const at of [0, 100, 10_000, places.root - 1]) {
+      written.root[at] = (written.root[at] ?? 0) ^ 1;
+      const { report } = await apply(sample.delta, sample, {
+        written,
+        kept: keptOf(written, places),
+      });
+      assert.ok(written.bytes().equals(right), `byte ${at}`);
+      assert.ok(report.keptBytes < places.root + places.uki && report.keptBytes > 0);
+    }
+  });
+
+  it('reads nothing back where nothing was written', async () => {
+    const sample = await bundleSample();
+    const kept = keptOf(new Written(sample), { root: 0, uki: 0 });
+    const read = () => assert.fail('read back');
+    const { report } = await apply(sample.delta, sample, { kept: { ...kept, read } });
+    assert.equal(report.keptBytes, 0);
+  });
+
+  it('takes what was there before the first write for nothing', async () => {
+    const old = await bundleOf({ version: '1.0.0', entries: newEntries(), uki: noise(5000, 1) });
+    const target = await bundleOf({ version: '1.0.2', entries: newEntries(), uki: noise(5000, 2) });
+    const sample = await sampleOf(old, target);
+    const written = new Written(sample);
+    const places = { root: sample.target.side.dataBytes, uki: 5000 };
+    await apply(sample.delta, sample, { written, kept: keptOf(written, places) });
+    assert.ok(target.subarray(0, written.bytes().length).equals(written.bytes()));
+  });
+});
+
+function keptOf(written: Written, ends: { readonly root: number; readonly uki: number }) {
+  const before = { root: Buffer.from(written.root), uki: Buffer.from(written.uki) };
+  return {
+    dataBytes: ends.root,
+    ukiBytes: ends.uki,
+    read: (part: 'root' | 'uki', offset: number, target: Uint8Array) => {
+      target.set(before[part].subarray(offset, offset + target.length));
+    },
+  };
+}
