@@ -133,6 +133,7 @@ describe('the end of a delta', () => {
     [['parts', 'targetManifest', 'sha256'], '', 'E_DELTA_MALFORMED bundle-text'],
     [['parts', 'targetSignatures', 'size'], 16_385, 'E_DELTA_MALFORMED delta-too-large'],
     [['parts', 'targetSignatures', 'size'], 199, 'E_DELTA_MALFORMED delta-places'],
+    [['patchedBytes'], 0, 'E_DELTA_MALFORMED delta-sides'],
     [['patchedBytes'], PATCHED_BYTES_MAX + 1, 'E_DELTA_MALFORMED delta-too-large'],
     [['source', 'dataBytes'], 0, 'E_DELTA_MALFORMED bundle-number'],
     [['source', 'dataBytes'], 8193, 'E_DELTA_MALFORMED delta-sides'],

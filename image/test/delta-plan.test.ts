@@ -21,22 +21,30 @@ interface Sizes {
   readonly runBytes?: number;
 }
 
+/** There is a patch when something is patched. */
+function patchBytesOf(patchedBytes: number): number {
+  return patchedBytes > 0 ? 1 : 0;
+}
+
 /** A manifest around a plan: source of 100,000 bytes, target of 40,960 and 5,000. */
 function manifestOf({ plan, patchedBytes, literalBytes, runBytes = 32_768 }: Sizes): DeltaManifest {
   const side = { rootHash: HASH, sha256: HASH, ukiSha256: HASH };
-  const ends = [0, plan.length, plan.length, plan.length + literalBytes];
-  const part = (at: number, size: number) => ({ offset: ends[at] ?? 0, sha256: HASH, size });
-  const end = plan.length + literalBytes;
+  const patch = patchBytesOf(patchedBytes);
+  let end = 0;
+  const part = (size: number) => {
+    end += size;
+    return { offset: end - size, sha256: HASH, size };
+  };
   return {
     ...{ blockBytes: BLOCK, canary: HASH, encoder: 'zstd-1.5.7', format: 'keelos-delta/1' },
     ...{ from: '1', to: '2', kernel: 'raw', level: 1, patchedBytes },
     limits: { memoryBytes: 2 ** 26, runBytes },
     parts: {
-      plan: part(0, plan.length),
-      patch: part(1, 0),
-      literals: part(2, literalBytes),
-      targetManifest: part(3, 1),
-      targetSignatures: { offset: end + 1, sha256: HASH, size: 1 },
+      plan: part(plan.length),
+      patch: part(patch),
+      literals: part(literalBytes),
+      targetManifest: part(1),
+      targetSignatures: part(1),
     },
     source: { ...side, dataBytes: 98_304, ukiBytes: SOURCE - 98_304 },
     target: { ...side, dataBytes: DATA, ukiBytes: UKI },
@@ -46,9 +54,10 @@ function manifestOf({ plan, patchedBytes, literalBytes, runBytes = 32_768 }: Siz
 const reader = await DeltaReader.create();
 
 function read(sizes: Sizes): PlanStep[] {
-  const { plan, literalBytes } = sizes;
+  const { plan, patchedBytes, literalBytes } = sizes;
   const tail = encodeDeltaTail(manifestOf(sizes), []);
-  const whole = Buffer.concat([Buffer.alloc(plan.length + literalBytes + 2), tail]);
+  const parts = plan.length + patchBytesOf(patchedBytes) + literalBytes + 2;
+  const whole = Buffer.concat([Buffer.alloc(parts), tail]);
   reader.readTail(whole.subarray(-TAIL_BYTES_MAX), whole.length);
   return [...reader.readPlan(plan)];
 }
