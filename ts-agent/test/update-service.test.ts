@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { KeelError } from '@keelos/proto/errors.ts';
+import {
+  DiagnosticsService,
+  SlotChoice,
+  SlotVerdict,
+} from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import {
   SlotState,
@@ -7,7 +13,7 @@ import {
   UpdatePhase,
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { failure, failureCode, Openings, TestClient } from './agent-fixture.ts';
+import { collect, failure, failureCode, Openings, TestClient } from './agent-fixture.ts';
 import { makeCertificate } from './openssl-certificates.ts';
 import { testRoot } from './slot-disk.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
@@ -69,6 +75,46 @@ describe('the calls about updates', function () {
       entries.map((one) => [one.id, one.kind, one.outcome, one.to?.version, one.who !== '']),
       [[status?.id, 'update', UpdateOutcome.CANCELLED, '0.2.0', true]],
     );
+  });
+
+  it('a slot is not verified while it is written, and what a cut install left is not damage', async () => {
+    const node = new UpdateWorld();
+    const client = await started(node);
+    const source = new MemorySource(madeBundle(NEW).bytes);
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    source.onPiece = async (at) => {
+      if (at < 400_000 || at > 700_000) return;
+      reached.resolve();
+      await goOn.promise;
+      throw new KeelError('E_SOURCE_UNREACHABLE', 'gone');
+    };
+    node.world.httpSource = async () => source;
+    await client.call(UpdateService, 'startUpdate', { url: URL, options: { policy: POLICY } });
+    await reached.promise;
+    const verify = (slot: SlotChoice) =>
+      collect(client.stream(DiagnosticsService, 'verifySlot', { slot }));
+    const verdict = async (slot: SlotChoice) => {
+      const { event } = (await verify(slot)).at(-1) ?? {};
+      assert.ok(event?.case === 'report');
+      return [event.value.verdict, event.value.problem];
+    };
+    assert.equal(await failureCode(verify(SlotChoice.OTHER)), 'E_UPDATE_RUNNING');
+    assert.deepEqual(await verdict(SlotChoice.RUNNING), [SlotVerdict.INTACT, '']);
+    goOn.resolve();
+    await collect(client.stream(UpdateService, 'watchUpdate', {}));
+    const { slots } = await client.call(UpdateService, 'listSlots', {});
+    assert.equal(slots[1]?.state, SlotState.PARTIAL);
+    const [unfinished, problem] = await verdict(SlotChoice.OTHER);
+    assert.equal(unfinished, SlotVerdict.UNKNOWN);
+    assert.match(String(problem), /^An install into this slot has begun and not ended/);
+    node.world.httpSource = async () => new MemorySource(madeBundle(NEW).bytes);
+    const options = { policy: POLICY, noReboot: true };
+    await client.call(UpdateService, 'startUpdate', { url: URL, options });
+    for await (const { status } of client.stream(UpdateService, 'watchUpdate', {})) {
+      if (status?.phase === UpdatePhase.ARMED) break;
+    }
+    assert.deepEqual(await verdict(SlotChoice.OTHER), [SlotVerdict.INTACT, '']);
   });
 
   it('the trial is committed by the agent that starts in it, and told to who watches', async () => {
