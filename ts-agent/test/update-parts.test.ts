@@ -28,7 +28,8 @@ import {
 } from '@keelos/ts-agent/shell/update-records.ts';
 import { createFakeBlockDevice } from '@keelos/ts-agent/sys/block-device.fake.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
-import { DAMAGED_SUFFIX, MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
+import { DAMAGED_SUFFIX } from '@keelos/ts-agent/sys/state-store.ts';
 import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import fc from 'fast-check';
 
