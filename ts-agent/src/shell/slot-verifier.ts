@@ -1,5 +1,5 @@
 /**
- * Verifies a slot: finds out which root it must hold, has the whole of it read and hashed on another thread, and says
+ * Verifies a slot: finds out which root it must hold, has the whole of it read and hashed in another process, and says
  * what that means. One verification at a time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -90,7 +90,7 @@ export class SlotVerifier {
   }
 
   /**
-   * Progress while it runs, the report last. Ends early, with the thread, when `signal` is aborted or the caller stops.
+   * Progress while it runs, the report last. Ends early, with the process, when `signal` is aborted or the caller stops.
    *
    * @throws KeelError E_VERIFY_RUNNING, E_SLOT_UNKNOWN, E_UPDATE_RUNNING while an update writes the slot
    */
@@ -124,7 +124,7 @@ export class SlotVerifier {
       }
     } finally {
       stop.abort();
-      // The next one may begin when this one's thread has ended.
+      // The next one may begin when this one's process has ended.
       await work.catch(() => undefined);
       this.#isBusy = false;
     }
