@@ -2,7 +2,7 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
-import { subjectOf } from '../core/access.ts';
+import { subjectOfCaller } from '../core/access.ts';
 import { isTrialEntry } from '../core/trial.ts';
 import { writtenSlot } from '../core/update-status.ts';
 import type { Node } from '../node.ts';
@@ -33,7 +33,7 @@ export const SLOW_UPDATE_METHODS: readonly string[] = [
 export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> {
   const { ports, engine, scheduler, configuration } = node;
   const tell = (what: string, { caller }: CallContext): string => {
-    const subject = subjectOf(caller);
+    const subject = subjectOfCaller(caller);
     ports.log(`${what} asked for by "${subject}"`);
     return subject;
   };
