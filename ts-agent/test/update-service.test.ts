@@ -158,7 +158,13 @@ describe('the calls about updates', function () {
       [{ policy: { healthCheckTimeout: seconds(90_000) } }, /90000 s, expected 1 s to 86400 s/],
       [{ policy: { minHealthy: seconds(-1) } }, /min_healthy: -1 s, expected 0 s to/],
       [
-        { policy: { healthCheckTimeout: seconds(5), minHealthy: seconds(5) } },
+        {
+          policy: {
+            autoRollback: true,
+            healthCheckTimeout: seconds(5),
+            minHealthy: seconds(5),
+          },
+        },
         /5 s, expected more than min_healthy \(5 s\)/,
       ],
     ] as const;
@@ -168,6 +174,10 @@ describe('the calls about updates', function () {
       assert.equal(refusal.detail?.code, 'E_INVALID_ARGUMENT');
       assert.match(refusal.error.message, message);
     }
+    // The shortest time that goes without auto-rollback is not held against a default that has no effect.
+    const short = { dryRun: true, policy: { healthCheckTimeout: seconds(8) } };
+    await client.call(UpdateService, 'startUpdate', { url: URL, options: short });
+    await collect(client.stream(UpdateService, 'watchUpdate', {}));
     for (const reason of ['', '   ', 'x'.repeat(257)]) {
       const call = client.call(UpdateService, 'triggerRollback', { reason, policy: POLICY });
       assert.equal(await failureCode(call), 'E_INVALID_ARGUMENT', reason);

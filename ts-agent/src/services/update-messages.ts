@@ -72,14 +72,16 @@ export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy
     standard: MIN_HEALTHY_SECONDS,
     min: 0,
   });
-  if (minHealthySeconds >= healthTimeoutSeconds) {
+  const autoRollback = message?.autoRollback ?? false;
+  // Without it the release is committed as soon as its API answers.
+  if (autoRollback && minHealthySeconds >= healthTimeoutSeconds) {
     throw invalid(
       'health_check_timeout',
       `${healthTimeoutSeconds} s, expected more than min_healthy (${minHealthySeconds} s)`,
     );
   }
   return {
-    autoRollback: message?.autoRollback ?? false,
+    autoRollback,
     healthTimeoutSeconds,
     minHealthySeconds,
   };
