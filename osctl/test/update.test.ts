@@ -143,6 +143,27 @@ describe('osctl update from a URL', () => {
     );
   });
 
+  it('tells that the node has refused to reboot, and why', async () => {
+    const [before] = momentsOf({ isKept: true });
+    const armed = updateState(UpdatePhase.ARMED, {
+      errorCode: 'E_CONFLICT',
+      errorMessage: 'Cannot reboot: PID 1 is going down.',
+    });
+    await goesThrough([{ ...(before as Moment), states: [armed] }], {
+      startUpdate: () => ({ status: updateState(UpdatePhase.CHECKING) }),
+    });
+    const refused = 'the node has refused to reboot (Cannot reboot: PID 1 is going down)';
+    const ran = await run(...SOURCE, '--wait', '--timeout', '20s');
+    assert.equal(ran.exitCode, 8);
+    assert.ok(ran.err.includes(`within 20 s: 0.2.0 (slot B) is armed, and ${refused}`), ran.err);
+    for (const args of [SOURCE, ['--watch']]) {
+      const { out, exitCode } = await run(...args);
+      assert.equal(exitCode, 0);
+      const said = `0.2.0 is armed, and ${refused}: the next boot tries it (osctl reboot --wait).\n`;
+      assert.ok(out.endsWith(said), out);
+    }
+  });
+
   it('waits through a node that is gone, and one that has forgotten the install', async () => {
     const port = await freePort();
     const moments = momentsOf({ isKept: true });
@@ -291,6 +312,9 @@ describe('osctl update from a URL', () => {
       [[...SOURCE, '--health-check-timeout', '0'], /at least a second/],
       [[...SOURCE, '--health-check-timeout', '5m'], /not a number/],
       [[...SOURCE, '--min-healthy', '300', '--enable-auto-rollback'], /must pass within 300 s/],
+      [[...SOURCE, '--health-check-timeout', '8', '--enable-auto-rollback'], /10 s .*within 8 s/],
+      [[...SOURCE, '--health-check-timeout', '100000'], /at most 86400 s/],
+      [[...SOURCE, '--min-healthy', '86401'], /at most 86400 s/],
       [['--source', 'http://h/a', '--source-ca', 'ca.pem'], /the source is not https/],
       [['--source', './b.squashfs', '--source-ca', 'ca.pem'], /the source is not https/],
     ];

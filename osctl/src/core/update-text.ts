@@ -106,6 +106,16 @@ function toldError(
   });
 }
 
+/** Why an armed release is not tried: the reboot was asked for and refused. Undefined when it was not. */
+export function refusedReboot({
+  phase,
+  errorCode,
+  errorMessage,
+}: UpdateStatus): string | undefined {
+  if (phase !== UpdatePhase.ARMED || errorCode === '') return undefined;
+  return `the node has refused to reboot (${reasonOf(errorMessage)})`;
+}
+
 /** The error of an install that has failed or was cancelled; undefined for any other state. */
 export function failureOfStatus(status: UpdateStatus): KeelError | undefined {
   const { id, phase, version, errorCode, errorMessage } = status;
