@@ -29,7 +29,8 @@ Environment:
   KEEL_CYCLES=N  how often a node is switched off and on (default: 2)
   KEEL_CUTS=N    how often --long cuts the power during an update (default: 50)
   KEEL_POINTS=N  how many flushes of an update --long boots from (default: 30)
-  KEEL_SEED=N    what --long draws from: the same number, the same moments (default: 1)
+  KEEL_SEED=N    what --long and the crash simulation draw from: the same number, the same moments
+                 (default: 1; the crash simulation takes numbers by chance and prints them)
 
 Exit code: 0 when every test passed and at least one ran, 1 otherwise, 2 for a wrong command line.
 Logs of nodes that failed a test: .vm/failed/

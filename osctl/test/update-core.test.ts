@@ -170,6 +170,7 @@ describe('osctl: what an update is told with', () => {
     assert.equal(newer?.code, 'E_INTERNAL');
     assert.equal(newer?.message, 'Cannot update to 0.2.0: the node gives no reason');
     assert.equal(newer?.details.nodeCode, 'E_FROM_2099');
+    assert.match(newer?.hint ?? '', /^osctl rollback history show u1 tells more.*osctl version/);
     assert.equal(failureOfStatus(status({ phase: UpdatePhase.CANCELLED }))?.code, 'E_CANCELLED');
     for (const phase of [UpdatePhase.ARMED, UpdatePhase.CHECKED, UpdatePhase.COMMITTED]) {
       assert.equal(failureOfStatus(status({ phase })), undefined);

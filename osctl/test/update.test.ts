@@ -143,6 +143,27 @@ describe('osctl update from a URL', () => {
     );
   });
 
+  it('tells that the node has refused to reboot, and why', async () => {
+    const [before] = momentsOf({ isKept: true });
+    const armed = updateState(UpdatePhase.ARMED, {
+      errorCode: 'E_CONFLICT',
+      errorMessage: 'Cannot reboot: PID 1 is going down.',
+    });
+    await goesThrough([{ ...(before as Moment), states: [armed] }], {
+      startUpdate: () => ({ status: updateState(UpdatePhase.CHECKING) }),
+    });
+    const refused = 'the node has refused to reboot (Cannot reboot: PID 1 is going down)';
+    const ran = await run(...SOURCE, '--wait', '--timeout', '20s');
+    assert.equal(ran.exitCode, 8);
+    assert.ok(ran.err.includes(`within 20 s: 0.2.0 (slot B) is armed, and ${refused}`), ran.err);
+    for (const args of [SOURCE, ['--watch']]) {
+      const { out, exitCode } = await run(...args);
+      assert.equal(exitCode, 0);
+      const said = `0.2.0 is armed, and ${refused}: the next boot tries it (osctl reboot --wait).\n`;
+      assert.ok(out.endsWith(said), out);
+    }
+  });
+
   it('waits through a node that is gone, and one that has forgotten the install', async () => {
     const port = await freePort();
     const moments = momentsOf({ isKept: true });
@@ -263,41 +284,6 @@ describe('osctl update from a URL', () => {
     operator.host.stdin = '-----BEGIN CERTIFICATE-----\n';
     assert.equal((await run(...SOURCE, '--source-ca', '-')).exitCode, 0);
     assert.equal((requests[1] as StartUpdateRequest).caPem, operator.host.stdin);
-  });
-
-  it('refuses what cannot be meant before it calls the node', async () => {
-    const { calls } = await given({});
-    const table: [string[], RegExp][] = [
-      [[], /there is no source/],
-      [[...SOURCE, '--watch'], /only one of/],
-      [['--watch', '--cancel'], /only one of/],
-      [['--source', 'ftp://h/a'], /does not speak ftp/],
-      [['--source', '-'], /must be a file/],
-      [[...SOURCE, '--sha256', 'ab'], /not 64 hexadecimal digits/],
-      [[...SOURCE, '--wait', '--no-reboot'], /a reboot that is not made/],
-      [[...SOURCE, '--wait', '--dry-run'], /not installed/],
-      [['--cancel', '--wait'], /not installed/],
-      [[...SOURCE, '--health-check-timeout', '0'], /at least a second/],
-      [[...SOURCE, '--health-check-timeout', '5m'], /not a number/],
-      [[...SOURCE, '--min-healthy', '300', '--enable-auto-rollback'], /must pass within 300 s/],
-      [['--source', 'http://h/a', '--source-ca', 'ca.pem'], /the source is not https/],
-      [['--source', './b.squashfs', '--source-ca', 'ca.pem'], /the source is not https/],
-    ];
-    for (const [args, expected] of table) {
-      const ran = await run(...args);
-      assert.equal(ran.exitCode, 2, `${args.join(' ')}: ${ran.err}`);
-      assert.match(ran.err, expected);
-    }
-    assert.deepEqual(calls, []);
-  });
-
-  it('warns of a time that has no effect', async () => {
-    await given({
-      watchUpdate: watchNothing,
-      startUpdate: () => ({ status: updateState(UpdatePhase.CHECKED) }),
-    });
-    const ran = await run(...SOURCE, '--dry-run', '--min-healthy', '20');
-    assert.match(ran.err, /^warning: --min-healthy has no effect without --enable-auto-rollback/);
   });
 
   it('leaves the install to the node when it is interrupted', async () => {

@@ -124,8 +124,9 @@ export interface HistoryEntry {
   readonly reason: string;
   readonly from: SlotRelease;
   readonly to: SlotRelease;
-  /** Unix milliseconds; 0 while it is open. */
+  /** Unix milliseconds. */
   readonly startedMs: number;
+  /** Unix milliseconds; 0 while it is open. */
   readonly endedMs: number;
   readonly outcome: 'open' | 'committed' | 'rolled-back' | 'failed' | 'cancelled';
   /** What failed, in one sentence; empty when nothing did. */

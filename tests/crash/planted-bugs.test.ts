@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { loadAgent } from './agent-modules.ts';
 import { PLANTED_BUGS } from './planted-bugs.data.ts';
-import { SCENARIOS } from './scenarios.ts';
+import { scenarioNamed } from './scenarios.ts';
 import { sweep } from './sweep.ts';
 
 const BUG_TIMEOUT_MS = 120_000;
@@ -14,8 +14,7 @@ describe('a bug that is planted in the update', function () {
 
   for (const { name, edits, scenario, found } of PLANTED_BUGS) {
     it(`is found: ${name}`, async () => {
-      const scenarios = SCENARIOS.filter((each) => each.name === scenario);
-      assert.equal(scenarios.length, 1);
+      const scenarios = [scenarioNamed(scenario)];
       const agent = await loadAgent(name, edits);
       let finding: string | undefined;
       // Most bugs show at many points: a few of them first.

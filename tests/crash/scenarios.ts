@@ -275,6 +275,17 @@ export const SCENARIOS: readonly Scenario[] = [
   },
 ];
 
+/**
+ * The scenario of that name.
+ *
+ * @throws RangeError when there is none: a sweep over nothing would find nothing
+ */
+export function scenarioNamed(name: string): Scenario {
+  const found = SCENARIOS.find((each) => each.name === name);
+  if (found === undefined) throw new RangeError(`no scenario is called "${name}"`);
+  return found;
+}
+
 /** Runs a scenario and keeps every event of it. */
 export async function record(
   scenario: Scenario,

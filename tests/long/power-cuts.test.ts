@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import { cutDuringUpdates } from '@keelos/tests/power-cuts.ts';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
+import { wholeSetting } from '@keelos/tests/whole-setting.ts';
 import { Random } from '../fuzz/random.ts';
 
-const CUTS = Number(process.env.KEEL_CUTS ?? '50');
-const SEED = Number(process.env.KEEL_SEED ?? '1');
+const CUTS = wholeSetting('KEEL_CUTS', 50);
+const SEED = wholeSetting('KEEL_SEED', 1);
 /** An update, a boot and a trial. */
 const CUT_TIMEOUT_MS = UPDATE_TIMEOUT_MS;
 

@@ -1,11 +1,13 @@
 /** An update as the disk saw it, cut at many of its flushes. KEEL_POINTS: how many; KEEL_SEED: the same loose writes. */
+import assert from 'node:assert/strict';
 import { chosen } from '@keelos/tests/flush-points.ts';
 import { ReplayedUpdate } from '@keelos/tests/replayed-update.ts';
 import { UPDATE_TIMEOUT_MS } from '@keelos/tests/update-lab.ts';
+import { wholeSetting } from '@keelos/tests/whole-setting.ts';
 import { Random } from '../fuzz/random.ts';
 
-const POINTS = Number(process.env.KEEL_POINTS ?? '30');
-const SEED = Number(process.env.KEEL_SEED ?? '1');
+const POINTS = wholeSetting('KEEL_POINTS', 30);
+const SEED = wholeSetting('KEEL_SEED', 1);
 
 describe('a disk whose power fails at a flush of an update', () => {
   let update: ReplayedUpdate;
@@ -20,6 +22,7 @@ describe('a disk whose power fails at a flush of an update', () => {
     this.timeout(POINTS * UPDATE_TIMEOUT_MS);
     const random = new Random(SEED, 0);
     const points = chosen(update.points, POINTS);
+    assert.notEqual(points.length, 0);
     for (const point of points) {
       const rootHash = await update.prove(point, random);
       process.stdout.write(`    ${point.entries} writes: ${rootHash} runs\n`);

@@ -5,8 +5,9 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
+import { wholeSetting } from '@keelos/tests/whole-setting.ts';
 
-const CYCLES = Number(process.env.KEEL_CYCLES ?? '2');
+const CYCLES = wholeSetting('KEEL_CYCLES', 2);
 const STATIC_ADDRESS = '10.0.2.77/24';
 const STATIC_GATEWAY = '10.0.2.2';
 

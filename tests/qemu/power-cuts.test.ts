@@ -6,9 +6,10 @@ import { chosen } from '@keelos/tests/flush-points.ts';
 import { cutDuringUpdates } from '@keelos/tests/power-cuts.ts';
 import { ReplayedUpdate } from '@keelos/tests/replayed-update.ts';
 import { UPDATE_TIMEOUT_MS } from '@keelos/tests/update-lab.ts';
+import { wholeSetting } from '@keelos/tests/whole-setting.ts';
 import { Random } from '../fuzz/random.ts';
 
-const SEED = Number(process.env.KEEL_SEED ?? '1');
+const SEED = wholeSetting('KEEL_SEED', 1);
 const CUTS = 1;
 const POINTS = 2;
 

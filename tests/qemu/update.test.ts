@@ -2,6 +2,7 @@
  * A node that is updated: by URL and by push, gated by its health, back on request, and the same after the power was off.
  */
 import assert from 'node:assert/strict';
+import { ExitCode } from '@keelos/proto/error-codes.ts';
 import { SlotState, UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
@@ -42,8 +43,8 @@ describe('a node that is updated', function () {
   });
 
   it('refuses what has another hash than the operator said, and stays as it is', async () => {
-    const { exitCode } = await lab.update('good', '--sha256', 'ab'.repeat(32), '--wait');
-    assert.notEqual(exitCode, 0);
+    const { exitCode, stderr } = await lab.update('good', '--sha256', 'ab'.repeat(32), '--wait');
+    assert.equal(exitCode, ExitCode.bundleDamaged, stderr);
     assert.equal((await lab.running()).rootHash, first);
     await assertWell(lab.node, 'after a refusal');
   });

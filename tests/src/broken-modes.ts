@@ -18,6 +18,9 @@ const BOOTS_ROTTED_MAX = 10;
 /** Nine starts of the firmware and of a kernel that restarts at once, and one of a node. */
 const ROTTED_TIMEOUT_MS = 600_000;
 const SQUASHFS_USED_AT = 40;
+/** As core/trial-evidence.ts and core/trial.ts of the agent word it. */
+const NOT_LOADED = /^The release left no trace: its kernel image was not loaded/;
+const NOT_HEALTHY = `^The checks did not pass within ${SHORT_HEALTH_TIMEOUT_SECONDS} s: `;
 const LOADER_BYTES_LOST = 65_536;
 
 /** How it must end. */
@@ -25,8 +28,10 @@ export interface Expected {
   /** Exit code of the command, where one waits for the end. */
   readonly exitCode: number;
   readonly bootsMax: number;
-  /** In the cause or the evidence of the history; absent when nothing is written there. */
-  readonly recorded?: RegExp;
+  /** The cause that the history names; absent when nothing is written there. */
+  readonly cause?: RegExp;
+  /** What the evidence beside it shows. */
+  readonly evidence?: RegExp;
   /** True when a committed release gave way: that is a rollback of its own, and committed. */
   readonly isFallback?: boolean;
 }
@@ -158,30 +163,37 @@ async function emptyEntries(lab: UpdateLab): Promise<void> {
 
 /** The table. */
 export const BROKEN_MODES: readonly BrokenMode[] = [
-  release('kernel-panic', { recorded: /panic/i, isShort: true }),
-  release('slot-missing', {
-    recorded:
-      /waited for its slot: [\s\S]*Kernel panic - not syncing: Software Watchdog Timer expired/,
+  release('kernel-panic', {
+    cause: /^The kernel panicked: Requested init \/sbin\/nothing failed/,
+    isShort: true,
   }),
-  release('init-throws', { recorded: /throws on purpose|PID 1 failed|panic/i }),
-  release('init-hangs', { recorded: /hung until its watchdog bit/ }),
+  release('slot-missing', {
+    cause: /^The kernel waited for its slot: .*waiting for device/,
+    evidence: /Kernel panic - not syncing: Software Watchdog Timer expired/,
+  }),
+  release('init-throws', {
+    cause: /^The trial was ended: PID 1 failed: this release throws on purpose/,
+  }),
+  release('init-hangs', { cause: /^The system hung until its watchdog bit: / }),
   release('agent-dies', {
-    recorded: /agent|API|in time|deadline/i,
+    cause: /^The trial was ended: the agent has not settled the trial in \d+ s/,
+    evidence: /agent: .*dies on purpose/,
     trialSeconds: SHORT_HEALTH_TIMEOUT_SECONDS,
   }),
   release('agent-unhealthy', {
-    recorded: /network/i,
+    cause: new RegExp(`${NOT_HEALTHY}network: `),
+    evidence: /check network fails since/,
     trialSeconds: SHORT_HEALTH_TIMEOUT_SECONDS,
     isShort: true,
   }),
-  release('kernel-image-foreign', { recorded: /\S/ }),
-  release('kernel-image-cut', { recorded: /\S/ }),
+  release('kernel-image-foreign', { cause: NOT_LOADED }),
+  release('kernel-image-cut', { cause: NOT_LOADED }),
   release('kernel-image-random', { exitCode: 20, bootsMax: 0, isShort: true }),
   release('other-arch', { exitCode: 28, bootsMax: 0, isShort: true }),
   {
     name: 'root rots in its trial',
     isShort: false,
-    expected: { exitCode: 0, bootsMax: BOOTS_MAX, recorded: /root is damaged: .*corrupted/ },
+    expected: { exitCode: 0, bootsMax: BOOTS_MAX, cause: /^The root is damaged: .*corrupted/ },
     run: rotInTrial,
   },
   {
@@ -190,7 +202,7 @@ export const BROKEN_MODES: readonly BrokenMode[] = [
     expected: {
       exitCode: 0,
       bootsMax: 1 + BOOTS_ROTTED_MAX, // the update itself boots once
-      recorded: /used up its tries/,
+      cause: / gave way\. It has used up its tries: /,
       isFallback: true,
     },
     run: rotCommitted,
@@ -198,7 +210,11 @@ export const BROKEN_MODES: readonly BrokenMode[] = [
   {
     name: 'a user probe stays red',
     isShort: false,
-    expected: { exitCode: 37, bootsMax: BOOTS_MAX, recorded: /shop/ },
+    expected: {
+      exitCode: 37,
+      bootsMax: BOOTS_MAX,
+      cause: new RegExp(`${NOT_HEALTHY}probe/shop: `),
+    },
     run: probeRed,
   },
   below('first loader damaged', (lab) =>

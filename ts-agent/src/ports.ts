@@ -23,7 +23,7 @@ import type { UpdateSource } from './sys/update-source.ts';
 export interface AgentPorts {
   readonly clock: Clock;
   readonly files: KernelFiles;
-  /** Records on the state partition, or in memory when it cannot be mounted. */
+  /** Records on the state partition, or on the tmpfs that PID 1 mounts when there is none to mount. */
   readonly state: StateStore;
   readonly init: InitControl;
   readonly kernelLog: KernelLog;

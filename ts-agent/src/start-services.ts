@@ -124,7 +124,7 @@ function startUpdates(
     bootLadder,
     apiPort: listener.port,
   });
-  const engine = new UpdateEngine(touched);
+  const engine: UpdateEngine = new UpdateEngine(touched, () => committer.judged);
   const committer = new Committer(touched, engine);
   const scheduler = new Scheduler(ports, {
     async start({ id, url, sha256, policy }) {
@@ -134,14 +134,13 @@ function startUpdates(
     },
     history: () => engine.history.entries(),
   });
-  engine.ready = committer.isJudged;
   return {
     engine,
     scheduler,
     begin() {
       followCommitter(committer, ports.log);
       // What ran when the agent ended is judged by the history, which the committer brings in order.
-      committer.isJudged.then(() => scheduler.start());
+      committer.judged.then(() => scheduler.start());
     },
     drain() {
       scheduler.close();

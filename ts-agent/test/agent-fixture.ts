@@ -28,7 +28,7 @@ import type { ImageFile } from '@keelos/ts-agent/sys/image-files.ts';
 import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import { createFakeKernelLog } from '@keelos/ts-agent/sys/kmsg.fake.ts';
-import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 import { bootEsp, bootTableBytes, setBootVariables } from './boot-disk.ts';
 import type { MadeCertificate } from './openssl-certificates.ts';
 import { makeCertificate } from './openssl-certificates.ts';

@@ -206,7 +206,7 @@ describe('the agent at its start', () => {
     assert.ok(good instanceof Buffer);
     node.world.files.files.set('/dev/vda1', Buffer.alloc(4096));
     let isJudged = false;
-    node.committer.isJudged.then(() => {
+    node.committer.judged.then(() => {
       isJudged = true;
     });
     let waits = 0;
@@ -237,7 +237,7 @@ describe('the agent at its start', () => {
     const committer = new Committer({ ...node.ports, boot, evidenceKept }, node.engine);
     const run = committer.run();
     let isJudged = false;
-    committer.isJudged.then(() => {
+    committer.judged.then(() => {
       isJudged = true;
     });
     await new Promise((resolve) => setImmediate(resolve));

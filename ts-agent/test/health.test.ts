@@ -13,8 +13,10 @@ import {
   enrolledNode,
   failureCode,
   Openings,
+  ROOT_HASH,
   TestClient,
 } from './agent-fixture.ts';
+import { bootEsp } from './boot-disk.ts';
 
 describe('health', () => {
   const openings = new Openings();
@@ -99,7 +101,17 @@ describe('health', () => {
           world.files.files.set('/dev/vda1', Buffer.alloc(512));
         },
         HealthState.FAILING,
-        /no boot signature/,
+        /no boot sector/,
+      ],
+      [
+        'esp',
+        () => {
+          const fat16 = Buffer.from(bootEsp({ rootHash: ROOT_HASH, triesLeft: 8 }));
+          fat16.writeUInt32LE(0, 36);
+          world.files.files.set('/dev/vda1', fat16);
+        },
+        HealthState.FAILING,
+        /a table of 0 bytes/,
       ],
       [
         'time',

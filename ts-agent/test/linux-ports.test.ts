@@ -22,8 +22,9 @@ import { walkImage } from '@keelos/ts-agent/sys/image-files.ts';
 import { createFakeInit } from '@keelos/ts-agent/sys/init-client.fake.ts';
 import { initClient } from '@keelos/ts-agent/sys/init-client.ts';
 import { linuxKernelFiles } from '@keelos/ts-agent/sys/kernel-files.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 import type { StateStore } from '@keelos/ts-agent/sys/state-store.ts';
-import { diskStateStore, MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { diskStateStore } from '@keelos/ts-agent/sys/state-store.ts';
 import { udpExchange } from '@keelos/ts-agent/sys/udp.ts';
 
 describe('Linux ports', () => {

@@ -19,8 +19,13 @@ import {
   probeCheckName,
   REACH_CHECK,
 } from '@keelos/ts-agent/core/outside-checks.ts';
+import { CHECK_MS } from '@keelos/ts-agent/shell/health.ts';
 import type { OutsidePorts, OutsideSettings } from '@keelos/ts-agent/shell/outside-checks.ts';
-import { OutsideChecks } from '@keelos/ts-agent/shell/outside-checks.ts';
+import {
+  FIRST_LOOK_MS,
+  OutsideChecks,
+  REACH_PERIOD_MS,
+} from '@keelos/ts-agent/shell/outside-checks.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
 import { systemClock } from '@keelos/ts-agent/sys/clock.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
@@ -177,6 +182,41 @@ describe('checks of what is outside', () => {
     assert.deepEqual(await first, { state: 'healthy', message: 'tcp h:1: works.', remedy: '' });
     while (answers.length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal((await verdictOf('probe/a')).state, 'healthy', 'while the second one runs');
+  });
+
+  it('a first look that takes long says so, in time for the health check', async () => {
+    const probes = [{ ...probe, timeoutSeconds: 60 }];
+    const { checks, verdictOf } = outside({
+      askProbe: async () => Promise.withResolvers<string>().promise,
+    });
+    checks.restart({ ...settings, probes });
+    assert.ok(FIRST_LOOK_MS < CHECK_MS);
+    const { state, message, remedy } = await verdictOf('probe/a');
+    assert.equal(state, 'failing', 'no trial is committed by a look that was not made');
+    assert.match(message, /^The first look is running, for \d s so far\.$/);
+    assert.match(remedy, /Ask again/);
+  });
+
+  it('a look that throws is failing, and the next one is made', async () => {
+    let reads = 0;
+    const files = createFakeKernelFiles();
+    const readText = async () => {
+      reads += 1;
+      if (reads === 1) throw new Error('EIO: i/o error');
+      return ROUTES;
+    };
+    // The next look comes after REACH_PERIOD_MS, less what this one took.
+    const { checks, verdictOf } = outside({
+      files: { ...files, readText },
+      clock: { ...systemClock, monotonicMs: () => reads * REACH_PERIOD_MS },
+    });
+    checks.restart({ ...settings, probes: [] });
+    const broken = await verdictOf(REACH_CHECK);
+    assert.equal(broken.state, 'failing');
+    assert.match(broken.message, /^The look has failed: EIO: i\/o error\.$/);
+    while (reads < 3) await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal((await verdictOf(REACH_CHECK)).state, 'healthy');
   });
 
   it('a probe that fails, throws or hangs is failing', async () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { decideAccess, ENROL_METHOD } from '@keelos/ts-agent/core/access.ts';
 import { admitProven, connectionToClose } from '@keelos/ts-agent/core/admission.ts';
-import { bootSectorProblem } from '@keelos/ts-agent/core/boot-sector.ts';
 import { failedCall } from '@keelos/ts-agent/core/error-status.ts';
+import { fatShape } from '@keelos/ts-agent/core/fat-shape.ts';
 import { parseKmsgRecord } from '@keelos/ts-agent/core/kmsg-record.ts';
 import type { Operator } from '@keelos/ts-agent/core/operators.ts';
 import { OPERATORS_MAX, operatorsFrom, withOperator } from '@keelos/ts-agent/core/operators.ts';
@@ -228,16 +228,26 @@ describe('kernel texts', () => {
 
   it('boot sectors', () => {
     const sector = Buffer.alloc(512);
-    assert.match(bootSectorProblem(sector) ?? '', /no boot signature/);
+    const refused = (reason: RegExp) => assert.throws(() => fatShape(sector), reason);
+    refused(/no boot sector/);
     sector.writeUInt16LE(0xaa55, 510);
-    assert.match(bootSectorProblem(sector) ?? '', /0-byte sectors/);
+    refused(/sectors of 0 bytes/);
     sector.writeUInt16LE(512, 11);
     sector[13] = 3;
-    assert.match(bootSectorProblem(sector) ?? '', /3 sectors a cluster/);
+    refused(/clusters of 1536/);
     sector[13] = 8;
+    // FAT16 keeps the size of its table elsewhere.
+    refused(/a table of 0 bytes/);
+    sector.writeUInt32LE(8193, 36);
+    refused(/a table of 4194816 bytes/);
+    sector.writeUInt32LE(64, 36);
+    sector[16] = 3;
+    refused(/3 allocation tables/);
     sector[16] = 2;
-    assert.equal(bootSectorProblem(sector), undefined);
-    assert.match(bootSectorProblem(sector.subarray(0, 100)) ?? '', /only 100 bytes/);
+    refused(/0 bytes in all/);
+    sector.writeUInt32LE(65_536, 32);
+    assert.equal(fatShape(sector).clusterBytes, 4096);
+    assert.throws(() => fatShape(sector.subarray(0, 100)), /no boot sector/);
   });
 });
 

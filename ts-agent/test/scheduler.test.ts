@@ -7,7 +7,7 @@ import type { ScheduleRequest } from '@keelos/ts-agent/core/schedule-request.ts'
 import { RETRY_MS, Scheduler } from '@keelos/ts-agent/shell/scheduler.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
-import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 
 const START_MS = Date.parse('2026-07-01T12:00:00Z');
 const HOUR_MS = 3_600_000;

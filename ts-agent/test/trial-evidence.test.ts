@@ -11,7 +11,7 @@ import {
 } from '@keelos/ts-agent/shell/trial-evidence.ts';
 import { keepTrial } from '@keelos/ts-agent/shell/update-records.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
-import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 
 const TRIAL: TrialRecord = {
   id: 'u-1',

@@ -247,9 +247,8 @@ describe('an update of which something fails', function () {
   });
 
   it('a cancel waits until this boot is judged, like everything else', async () => {
-    const { engine } = new SpoiledNode();
     const judged = Promise.withResolvers<void>();
-    engine.ready = judged.promise;
+    const engine = new UpdateEngine(new UpdateWorld().ports, () => judged.promise);
     let isAnswered = false;
     const cancel = engine.cancel('').finally(() => {
       isAnswered = true;

@@ -16,6 +16,7 @@ import { fittingHistory, withEntry } from '@keelos/ts-agent/core/update-record-s
 import { speedOf, withSample } from '@keelos/ts-agent/core/update-status.ts';
 import { copyRoot, FLUSH_BYTES, WRITE_BYTES } from '@keelos/ts-agent/shell/root-copy.ts';
 import { UpdateHistory } from '@keelos/ts-agent/shell/update-history.ts';
+import { UpdateProgress, WATCHERS_MAX } from '@keelos/ts-agent/shell/update-progress.ts';
 import {
   epochFloor,
   failedRoots,
@@ -28,7 +29,8 @@ import {
 } from '@keelos/ts-agent/shell/update-records.ts';
 import { createFakeBlockDevice } from '@keelos/ts-agent/sys/block-device.fake.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
-import { DAMAGED_SUFFIX, MemoryStateStore } from '@keelos/ts-agent/sys/state-store.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
+import { DAMAGED_SUFFIX } from '@keelos/ts-agent/sys/state-store.ts';
 import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import fc from 'fast-check';
 
@@ -325,5 +327,20 @@ describe('the speed of a copy', () => {
     assert.deepEqual(speedOf([], now), none);
     const stalled = { atMs: 22_000, doneBytes: 5, totalBytes: 90 };
     assert.deepEqual(speedOf(samples, stalled), none);
+  });
+});
+
+describe('watchers of an update', () => {
+  it('one too many is refused, not told that it is over; one who leaves makes room', async () => {
+    const progress = new UpdateProgress(createFakeClock(0));
+    progress.change({ id: 'u', phase: 'writing' });
+    const watch = () => progress.watch(new AbortController().signal);
+    const watchers = Array.from({ length: WATCHERS_MAX }, watch);
+    for (const watcher of watchers) assert.equal((await watcher.next()).value?.phase, 'writing');
+    await assert.rejects(watch().next(), { code: 'E_LIMIT_EXCEEDED' });
+    await watchers[0]?.return(undefined);
+    const again = watch();
+    assert.equal((await again.next()).value?.phase, 'writing');
+    for (const watcher of [...watchers, again]) await watcher.return(undefined);
   });
 });

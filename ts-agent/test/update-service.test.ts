@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { KeelError } from '@keelos/proto/errors.ts';
+import {
+  DiagnosticsService,
+  SlotChoice,
+  SlotVerdict,
+} from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { Slot } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import {
   SlotState,
@@ -7,7 +13,7 @@ import {
   UpdatePhase,
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { failure, failureCode, Openings, TestClient } from './agent-fixture.ts';
+import { collect, failure, failureCode, Openings, TestClient } from './agent-fixture.ts';
 import { makeCertificate } from './openssl-certificates.ts';
 import { testRoot } from './slot-disk.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
@@ -71,6 +77,46 @@ describe('the calls about updates', function () {
     );
   });
 
+  it('a slot is not verified while it is written, and what a cut install left is not damage', async () => {
+    const node = new UpdateWorld();
+    const client = await started(node);
+    const source = new MemorySource(madeBundle(NEW).bytes);
+    const reached = Promise.withResolvers<void>();
+    const goOn = Promise.withResolvers<void>();
+    source.onPiece = async (at) => {
+      if (at < 400_000 || at > 700_000) return;
+      reached.resolve();
+      await goOn.promise;
+      throw new KeelError('E_SOURCE_UNREACHABLE', 'gone');
+    };
+    node.world.httpSource = async () => source;
+    await client.call(UpdateService, 'startUpdate', { url: URL, options: { policy: POLICY } });
+    await reached.promise;
+    const verify = (slot: SlotChoice) =>
+      collect(client.stream(DiagnosticsService, 'verifySlot', { slot }));
+    const verdict = async (slot: SlotChoice) => {
+      const { event } = (await verify(slot)).at(-1) ?? {};
+      assert.ok(event?.case === 'report');
+      return [event.value.verdict, event.value.problem];
+    };
+    assert.equal(await failureCode(verify(SlotChoice.OTHER)), 'E_UPDATE_RUNNING');
+    assert.deepEqual(await verdict(SlotChoice.RUNNING), [SlotVerdict.INTACT, '']);
+    goOn.resolve();
+    await collect(client.stream(UpdateService, 'watchUpdate', {}));
+    const { slots } = await client.call(UpdateService, 'listSlots', {});
+    assert.equal(slots[1]?.state, SlotState.PARTIAL);
+    const [unfinished, problem] = await verdict(SlotChoice.OTHER);
+    assert.equal(unfinished, SlotVerdict.UNKNOWN);
+    assert.match(String(problem), /^An install into this slot has begun and not ended/);
+    node.world.httpSource = async () => new MemorySource(madeBundle(NEW).bytes);
+    const options = { policy: POLICY, noReboot: true };
+    await client.call(UpdateService, 'startUpdate', { url: URL, options });
+    for await (const { status } of client.stream(UpdateService, 'watchUpdate', {})) {
+      if (status?.phase === UpdatePhase.ARMED) break;
+    }
+    assert.deepEqual(await verdict(SlotChoice.OTHER), [SlotVerdict.INTACT, '']);
+  });
+
   it('the trial is committed by the agent that starts in it, and told to who watches', async () => {
     const node = new UpdateWorld();
     node.know(NEW, '0.2.0');
@@ -112,7 +158,13 @@ describe('the calls about updates', function () {
       [{ policy: { healthCheckTimeout: seconds(90_000) } }, /90000 s, expected 1 s to 86400 s/],
       [{ policy: { minHealthy: seconds(-1) } }, /min_healthy: -1 s, expected 0 s to/],
       [
-        { policy: { healthCheckTimeout: seconds(5), minHealthy: seconds(5) } },
+        {
+          policy: {
+            autoRollback: true,
+            healthCheckTimeout: seconds(5),
+            minHealthy: seconds(5),
+          },
+        },
         /5 s, expected more than min_healthy \(5 s\)/,
       ],
     ] as const;
@@ -122,6 +174,10 @@ describe('the calls about updates', function () {
       assert.equal(refusal.detail?.code, 'E_INVALID_ARGUMENT');
       assert.match(refusal.error.message, message);
     }
+    // The shortest time that goes without auto-rollback is not held against a default that has no effect.
+    const short = { dryRun: true, policy: { healthCheckTimeout: seconds(8) } };
+    await client.call(UpdateService, 'startUpdate', { url: URL, options: short });
+    await collect(client.stream(UpdateService, 'watchUpdate', {}));
     for (const reason of ['', '   ', 'x'.repeat(257)]) {
       const call = client.call(UpdateService, 'triggerRollback', { reason, policy: POLICY });
       assert.equal(await failureCode(call), 'E_INVALID_ARGUMENT', reason);

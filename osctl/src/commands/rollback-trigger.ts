@@ -2,13 +2,12 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { REASON_BYTES_MAX } from '@keelos/proto/reason.ts';
 import { updateBound } from '../shell/follow-update.ts';
 import { type Command, type Invocation, textOption, withNode } from '../shell/invocation.ts';
 import { POLICY_OPTIONS, policyOf, RETRY_FAILED_OPTION } from '../shell/trial-policy.ts';
 import { waitForVerdict } from '../shell/trial-verdict.ts';
 import { outcomeOf } from '../shell/update-result.ts';
-
-const REASON_BYTES_MAX = 256;
 
 /** The value of --reason. */
 function reasonOf(invocation: Invocation): string {

@@ -72,6 +72,28 @@ const OPTIONS: readonly OptionSpec[] = [
 
 type Mode = 'source' | 'watch' | 'cancel';
 
+/** Options that each mode heeds. Any other is refused: whoever writes it expects something that would not happen. */
+const HEEDED: Readonly<Record<Mode, readonly string[]>> = {
+  source: OPTIONS.map(({ flags }) => nameOf(flags)),
+  watch: ['--watch', '--wait'],
+  cancel: ['--cancel'],
+};
+
+/** "--sha256" of "--sha256 <digits>". */
+function nameOf(flags: string): string {
+  return flags.split(' ')[0] ?? flags;
+}
+
+/** The options of the command that were given, by name. */
+function givenOptions({ options }: Invocation): string[] {
+  return OPTIONS.map(({ flags }) => nameOf(flags)).filter((name) => {
+    // Commander keeps "--no-reboot" as reboot: false.
+    if (name.startsWith('--no-')) return options[name.slice('--no-'.length)] === false;
+    const key = name.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    return options[key] !== undefined;
+  });
+}
+
 function usage(message: string, hint: string): KeelError {
   return new KeelError('E_USAGE', message, { hint });
 }
@@ -90,7 +112,6 @@ function modeOf(invocation: Invocation): Mode {
       'Give --source with a URL or a file. --watch follows an update that runs, --cancel ends it.',
     );
   }
-  // Commander keeps "--no-reboot" as reboot: false.
   if (options.wait === true && options.reboot === false) {
     throw usage(
       'Cannot wait for a reboot that is not made',
@@ -99,6 +120,13 @@ function modeOf(invocation: Invocation): Mode {
   }
   if (options.wait === true && (options.dryRun === true || mode === 'cancel')) {
     throw usage('Cannot wait for a release that is not installed', 'Leave out --wait.');
+  }
+  const vain = givenOptions(invocation).filter((name) => !HEEDED[mode].includes(name));
+  if (vain.length > 0) {
+    throw usage(
+      `Cannot use ${vain.join(', ')} with --${mode}: it would have no effect`,
+      `Leave out ${vain.join(', ')}, or --${mode}.`,
+    );
   }
   return mode;
 }

@@ -97,13 +97,25 @@ function reasonOf(text: string): string {
 /** An error that a node tells in a field: a code of another release keeps its words. */
 function toldError(
   code: string,
-  { message, details, hint }: { message: string; details: Record<string, string>; hint?: string },
+  { message, details }: { message: string; details: { id: string } & Record<string, string> },
 ): KeelError {
-  const more = isErrorCode(code) || code === '' ? details : { ...details, nodeCode: code };
-  return new KeelError(isErrorCode(code) ? code : 'E_INTERNAL', message, {
-    details: more,
-    ...(hint === undefined ? {} : { hint }),
+  if (isErrorCode(code)) return new KeelError(code, message, { details });
+  // The hint of E_INTERNAL speaks of a fault; that a newer node knows more codes is none.
+  const which = details.id === '' ? '' : ` show ${details.id}`;
+  return new KeelError('E_INTERNAL', message, {
+    details: code === '' ? details : { ...details, nodeCode: code },
+    hint: `osctl rollback history${which} tells more. Compare the releases of node and osctl: osctl version.`,
   });
+}
+
+/** Why an armed release is not tried: the reboot was asked for and refused. Undefined when it was not. */
+export function refusedReboot({
+  phase,
+  errorCode,
+  errorMessage,
+}: UpdateStatus): string | undefined {
+  if (phase !== UpdatePhase.ARMED || errorCode === '') return undefined;
+  return `the node has refused to reboot (${reasonOf(errorMessage)})`;
 }
 
 /** The error of an install that has failed or was cancelled; undefined for any other state. */

@@ -6,7 +6,7 @@ import {
   type UpdateStatus,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { formatDuration } from '../core/duration.ts';
-import { hasEnded, phaseText, statusText } from '../core/update-text.ts';
+import { hasEnded, phaseText, refusedReboot, statusText } from '../core/update-text.ts';
 import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
 import { healthTimeoutSeconds } from './trial-policy.ts';
 import { ATTEMPT_MS_MAX, INTERVAL_MS, isPassing } from './wait.ts';
@@ -172,6 +172,10 @@ export function endedText(
   if (phase === UpdatePhase.COMMITTED) return `${version} is committed.`;
   if (phase === UpdatePhase.TRIAL) return `${version} runs on trial.`;
   if (phase !== UpdatePhase.ARMED) return phaseText(status);
+  const refused = refusedReboot(status);
+  if (refused !== undefined) {
+    return `${version} is armed, and ${refused}: the next boot tries it (osctl reboot --wait).`;
+  }
   return noReboot
     ? `${version} is armed: the next boot tries it (osctl reboot --wait).`
     : `${version} is armed: the node reboots and tries it (osctl update --watch --wait).`;

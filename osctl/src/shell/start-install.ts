@@ -21,9 +21,10 @@ export interface StartOptions {
 
 async function start(
   session: NodeSession,
+  invocation: Invocation,
   { request, bound }: StartOptions,
 ): Promise<UpdateStatus> {
-  const client = session.reopen(bound.timeoutMs);
+  const client = session.reopen(Math.max(1, leftOf(bound, invocation)));
   try {
     const { status } = await client.call(UpdateService.method.startUpdate, request);
     if (status !== undefined) return status;
@@ -48,7 +49,7 @@ export async function startInstall(
   const { bound } = options;
   const earlierId = await earlierInstall(session, invocation, bound);
   try {
-    return await start(session, options);
+    return await start(session, invocation, options);
   } catch (error) {
     if (!isPassing(error)) throw error;
     tellWaiting(invocation, error.message);

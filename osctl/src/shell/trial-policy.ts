@@ -3,7 +3,11 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { TrialPolicySchema } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { HEALTH_TIMEOUT_SECONDS, MIN_HEALTHY_SECONDS } from '@keelos/proto/update-record.ts';
+import {
+  HEALTH_TIMEOUT_SECONDS,
+  MIN_HEALTHY_SECONDS,
+  TRIAL_SECONDS_MAX,
+} from '@keelos/proto/update-record.ts';
 import type { OptionSpec } from '../core/command-spec.ts';
 import { countOption, type Invocation, warn } from './invocation.ts';
 
@@ -33,8 +37,14 @@ export const RETRY_FAILED_OPTION: OptionSpec = {
 
 function secondsOption(invocation: Invocation, key: string, name: string): number | undefined {
   const seconds = countOption(invocation, key);
-  if (seconds !== 0) return seconds;
-  throw new KeelError('E_USAGE', `Cannot use ${name} 0: it must be at least a second`);
+  if (seconds === 0) {
+    throw new KeelError('E_USAGE', `Cannot use ${name} 0: it must be at least a second`);
+  }
+  if (seconds !== undefined && seconds > TRIAL_SECONDS_MAX) {
+    const reason = `a trial takes at most ${TRIAL_SECONDS_MAX} s`;
+    throw new KeelError('E_USAGE', `Cannot use ${name} ${seconds}: ${reason}`);
+  }
+  return seconds;
 }
 
 /** Seconds that the trial of this command's release may take, from the start of the kernel. @throws KeelError E_USAGE */
@@ -52,10 +62,12 @@ export function policyOf(invocation: Invocation): MessageInitShape<typeof TrialP
   const autoRollback = invocation.options.enableAutoRollback === true;
   const timeout = secondsOption(invocation, 'healthCheckTimeout', '--health-check-timeout');
   const minHealthy = secondsOption(invocation, 'minHealthy', '--min-healthy');
-  if (minHealthy !== undefined && minHealthy >= (timeout ?? HEALTH_TIMEOUT_SECONDS)) {
+  const timeoutSeconds = timeout ?? HEALTH_TIMEOUT_SECONDS;
+  const minHealthySeconds = minHealthy ?? MIN_HEALTHY_SECONDS;
+  if (autoRollback && minHealthySeconds >= timeoutSeconds) {
     throw new KeelError(
       'E_USAGE',
-      `Cannot use --min-healthy ${minHealthy}: the checks must pass within ${timeout ?? HEALTH_TIMEOUT_SECONDS} s`,
+      `Cannot try a release for ${minHealthySeconds} s (--min-healthy): the checks must pass within ${timeoutSeconds} s`,
       { hint: 'Give a longer --health-check-timeout, or a shorter --min-healthy.' },
     );
   }

@@ -14,7 +14,7 @@ import {
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { enumName } from '../core/plain.ts';
-import { releaseText, slotLetter } from '../core/update-text.ts';
+import { refusedReboot, releaseText, slotLetter } from '../core/update-text.ts';
 import { lookAtInstall, type TimeBound } from './follow-update.ts';
 import { type Invocation, type NodeSession, tellWaiting } from './invocation.ts';
 import type { NodeClient } from './node-client.ts';
@@ -58,12 +58,23 @@ async function findEntry(client: NodeClient, id: string): Promise<UpdateHistoryE
 async function openText(
   session: NodeSession,
   { id, leftMs }: { readonly id: string; readonly leftMs: number },
-  { entry, running }: { readonly entry: UpdateHistoryEntry; readonly running: GetStatusResponse },
+  {
+    entry,
+    running,
+    isSameBoot,
+  }: {
+    readonly entry: UpdateHistoryEntry;
+    readonly running: GetStatusResponse;
+    readonly isSameBoot: boolean;
+  },
 ): Promise<string> {
+  const status = await lookAtInstall(session, { id, leftMs });
+  const refused = status === undefined ? undefined : refusedReboot(status);
+  if (refused !== undefined) return `${releaseText(entry.to)} is armed, and ${refused}`;
+  if (isSameBoot) return 'the node has not gone down yet';
   if (running.rootHash !== '' && running.rootHash === entry.from?.rootHash) {
     return `the node is back on ${releaseText(entry.from)} and looks for the cause`;
   }
-  const status = await lookAtInstall(session, { id, leftMs });
   const missing = status?.phase === UpdatePhase.TRIAL ? status.waitingFor : [];
   const what = missing.length === 0 ? '' : `, waiting for ${missing.join(', ')}`;
   return `${releaseText(entry.to)} is on trial${what}`;
@@ -138,11 +149,12 @@ async function look(
     if (!isOpen) {
       return { done: true, value: { entry, running, isRecorded: true, isHealthy: false } };
     }
-    if (running.bootId === ending?.bootId) {
-      return { done: false, seen: 'the node has not gone down yet' };
-    }
+    const isSameBoot = running.bootId === ending?.bootId;
     const installLook = { id, leftMs: Math.max(1, leftMs * INSTALL_LOOK_SHARE) };
-    return { done: false, seen: await openText(session, installLook, { entry, running }) };
+    return {
+      done: false,
+      seen: await openText(session, installLook, { entry, running, isSameBoot }),
+    };
   } finally {
     client.close();
   }

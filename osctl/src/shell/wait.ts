@@ -47,14 +47,23 @@ export function isPassing(error: unknown): error is KeelError {
   return error instanceof KeelError && PASSING.has(error.code);
 }
 
+/** What was seen last. */
+interface Seen {
+  readonly seen: string;
+  readonly lack?: Lack;
+}
+
 async function look<T>(
   attempt: (leftMs: number) => Promise<Attempt<T>>,
-  leftMs: number,
+  { leftMs, last }: { readonly leftMs: number; readonly last: Seen },
 ): Promise<Attempt<T>> {
   try {
     return await attempt(leftMs);
   } catch (error) {
     if (isPassing(error)) {
+      // The end of the time has cut this look short: what was seen before says more.
+      const isCut = error.code === 'E_TIMEOUT' && leftMs < ATTEMPT_MS_MAX;
+      if (isCut && last.seen !== '') return { done: false, ...last };
       return { done: false, seen: error.message };
     }
     throw error;
@@ -72,7 +81,7 @@ export async function waitUntil<T>(
   { clock, signal, timeoutMs, startedMs, goal, onChange }: WaitOptions,
 ): Promise<T> {
   const deadlineMs = (startedMs ?? clock.monotonicMs()) + timeoutMs;
-  let last: { readonly seen: string; readonly lack?: Lack } = { seen: '' };
+  let last: Seen = { seen: '' };
   while (true) {
     signal.throwIfAborted();
     const leftMs = deadlineMs - clock.monotonicMs();
@@ -83,7 +92,7 @@ export async function waitUntil<T>(
         { details: { seen: last.seen } },
       );
     }
-    const result = await look(attempt, Math.min(leftMs, ATTEMPT_MS_MAX));
+    const result = await look(attempt, { leftMs: Math.min(leftMs, ATTEMPT_MS_MAX), last });
     if (result.done) return result.value;
     if (result.seen !== last.seen) onChange?.(result.seen);
     last = result;

@@ -22,7 +22,7 @@ export type Caller =
   | { readonly kind: 'nobody' };
 
 /** Who calls, for logs and records. */
-export function subjectOf(caller: Caller): string {
+export function subjectOfCaller(caller: Caller): string {
   return caller.kind === 'operator' ? caller.subject : 'nobody';
 }
 

@@ -36,16 +36,21 @@ function refuse(reason: string): never {
   throw new RangeError(`Cannot read FAT file system: ${reason}`);
 }
 
+function isPowerOfTwo(count: number): boolean {
+  return count > 0 && (count & (count - 1)) === 0;
+}
+
 /** Reads the boot sector. @throws RangeError when it is not one of FAT32, or of a very large one */
 export function fatShape(sector: Buffer): FatShape {
   if (sector.length < BOOT_SECTOR_BYTES || sector.readUInt16LE(510) !== 0xaa55) {
     refuse('no boot sector');
   }
   const sectorBytes = sector.readUInt16LE(11);
-  const clusterBytes = sectorBytes * sector.readUInt8(13);
+  const clusterSectors = sector.readUInt8(13);
+  const clusterBytes = sectorBytes * clusterSectors;
   const reservedSectors = sector.readUInt16LE(14);
   const tableBytes = sector.readUInt32LE(36) * sectorBytes;
-  if (![512, 1024, 2048, 4096].includes(sectorBytes) || clusterBytes === 0) {
+  if (![512, 1024, 2048, 4096].includes(sectorBytes) || !isPowerOfTwo(clusterSectors)) {
     refuse(`sectors of ${sectorBytes} bytes, clusters of ${clusterBytes}`);
   }
   if (tableBytes === 0 || tableBytes > TABLE_BYTES_MAX) refuse(`a table of ${tableBytes} bytes`);

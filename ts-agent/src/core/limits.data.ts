@@ -1,5 +1,6 @@
 /**
- * Every limit of the agent, with its unit and its reason. Tests shrink them; nothing else changes them.
+ * The limits of the server and of the calls on it, each with its unit and its reason. Tests shrink them; nothing else
+ * changes them. A bound of one module stands in that module.
  */
 
 /** Limits of the gRPC server and of what stands before it. */

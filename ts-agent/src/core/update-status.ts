@@ -102,6 +102,11 @@ export function isFinal({ phase }: UpdateStatus): boolean {
   return ['none', 'committed', 'failed', 'cancelled', 'checked'].includes(phase);
 }
 
+/** The slot that an update is changing or is about to arm; undefined when none is. */
+export function writtenSlot({ phase, slot }: UpdateStatus): UpdateStatus['slot'] {
+  return ['disarming', 'writing', 'verifying', 'arming'].includes(phase) ? slot : undefined;
+}
+
 /** Time over which the speed is taken. */
 export const SPEED_WINDOW_MS = 5_000;
 /** Less than this says nothing yet. */

@@ -23,10 +23,10 @@ const SERVICE_NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** Methods over `node`. */
 export function diagnosticsMethods(node: Node): ServiceMethods<typeof DiagnosticsService> {
-  const { ports, limits } = node;
+  const { ports, limits, engine } = node;
   const { files } = ports;
   const logSlots = new LogSlots(limits.logStreamsMax);
-  const slotVerifier = new SlotVerifier(ports);
+  const slotVerifier = new SlotVerifier(ports, () => engine.status());
   return {
     async *streamKernelLog(request, { signal }) {
       using _slot = logSlots.take();

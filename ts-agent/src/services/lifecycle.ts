@@ -1,14 +1,12 @@
 /** LifecycleService: the running system, or one service of it, ends in order. PID 1 does it; this asks. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { LifecycleService } from '@keelos/proto/gen/keel/v1/lifecycle_pb.js';
-import { subjectOf } from '../core/access.ts';
+import { REASON_BYTES_MAX } from '@keelos/proto/reason.ts';
+import { subjectOfCaller } from '../core/access.ts';
 import type { Node } from '../node.ts';
 import type { CallContext, ServiceMethods } from '../shell/calls.ts';
 import { bootId } from '../shell/node-facts.ts';
 import { replyError } from '../sys/init-client.ts';
-
-/** Longest reason, in bytes of UTF-8. */
-const REASON_BYTES_MAX = 256;
 
 /** Methods over `node`. */
 export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleService> {
@@ -25,7 +23,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
       );
     }
     const answer = { bootId: await bootId(ports.files) };
-    const subject = subjectOf(caller);
+    const subject = subjectOfCaller(caller);
     ports.log(`${op} asked for by "${subject}": ${JSON.stringify(reason)}`);
     const reply = await ports.init.request({ op, reason }, signal);
     if (reply.type === 'error') throw replyError(reply);
@@ -35,7 +33,7 @@ export function lifecycleMethods(node: Node): ServiceMethods<typeof LifecycleSer
     reboot: ({ reason }, context) => end('reboot', reason, context),
     shutdown: ({ reason }, context) => end('powerOff', reason, context),
     async restartService({ service, kill }, { caller, signal }) {
-      const subject = subjectOf(caller);
+      const subject = subjectOfCaller(caller);
       const listed = await ports.init.request({ op: 'listServices' }, signal);
       if (listed.type === 'error') throw replyError(listed);
       const services = listed.type === 'services' ? listed.services : [];

@@ -14,6 +14,7 @@ import type {
   UpdateStatusSchema,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { SlotState, UpdateOutcome, UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { REASON_BYTES_MAX } from '@keelos/proto/reason.ts';
 import type { HistoryEntry, SlotRelease, TrialPolicy } from '@keelos/proto/update-record.ts';
 import {
   HEALTH_TIMEOUT_SECONDS,
@@ -27,8 +28,6 @@ import type { UpdateStatus } from '../core/update-status.ts';
 import type { UpdateOptions } from '../shell/update-engine.ts';
 import { SLOTS } from './slot-messages.ts';
 
-/** Longest reason, in bytes of UTF-8. */
-const REASON_BYTES_MAX = 256;
 const SECOND_MS = 1000;
 
 const PHASES = {
@@ -72,14 +71,16 @@ export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy
     standard: MIN_HEALTHY_SECONDS,
     min: 0,
   });
-  if (minHealthySeconds >= healthTimeoutSeconds) {
+  const autoRollback = message?.autoRollback ?? false;
+  // Without it the release is committed as soon as its API answers.
+  if (autoRollback && minHealthySeconds >= healthTimeoutSeconds) {
     throw invalid(
       'health_check_timeout',
       `${healthTimeoutSeconds} s, expected more than min_healthy (${minHealthySeconds} s)`,
     );
   }
   return {
-    autoRollback: message?.autoRollback ?? false,
+    autoRollback,
     healthTimeoutSeconds,
     minHealthySeconds,
   };

@@ -9,7 +9,7 @@ import type {
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { Schedule } from '@keelos/proto/update-record.ts';
-import { subjectOf } from '../core/access.ts';
+import { subjectOfCaller } from '../core/access.ts';
 import type { Window } from '../core/schedule.ts';
 import type { ScheduleRequest } from '../core/schedule-request.ts';
 import { shownUrl } from '../core/source-address.ts';
@@ -31,7 +31,7 @@ export function scheduleMethods(scheduler: Scheduler): Methods {
         url,
         sha256,
         when: whenFrom(request),
-        who: subjectOf(caller),
+        who: subjectOfCaller(caller),
         jitterSeconds: secondsFrom(request.jitter) ?? 0,
         lateSecondsMax: secondsFrom(request.lateMax),
         policy: policyFrom(request.policy),
@@ -40,7 +40,7 @@ export function scheduleMethods(scheduler: Scheduler): Methods {
     },
     listSchedules: async () => ({ schedules: scheduler.list().map(scheduleMessage) }),
     cancelSchedule: async ({ id }, { caller }) => ({
-      schedule: scheduleMessage(scheduler.cancel(id, subjectOf(caller))),
+      schedule: scheduleMessage(scheduler.cancel(id, subjectOfCaller(caller))),
     }),
   };
 }

@@ -2,8 +2,9 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
-import { subjectOf } from '../core/access.ts';
+import { subjectOfCaller } from '../core/access.ts';
 import { isTrialEntry } from '../core/trial.ts';
+import { writtenSlot } from '../core/update-status.ts';
 import type { Node } from '../node.ts';
 import { bundleSource } from '../shell/bundle-source.ts';
 import type { CallContext, ServiceMethods } from '../shell/calls.ts';
@@ -32,7 +33,7 @@ export const SLOW_UPDATE_METHODS: readonly string[] = [
 export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> {
   const { ports, engine, scheduler, configuration } = node;
   const tell = (what: string, { caller }: CallContext): string => {
-    const subject = subjectOf(caller);
+    const subject = subjectOfCaller(caller);
     ports.log(`${what} asked for by "${subject}"`);
     return subject;
   };
@@ -89,9 +90,7 @@ async function slotsAnswer({ ports, engine, bootState, bootLadder }: Node) {
   // A trial whose record is lost is known by its entry.
   const isOnTrial = entry !== undefined && isTrialEntry(entry.name);
   const trialRootHash = trial?.to.rootHash ?? (isOnTrial ? rootHash : undefined);
-  const { phase, slot } = engine.status();
-  const isWriting = ['disarming', 'writing', 'verifying', 'arming'].includes(phase);
-  const partialSlot = partial?.slot ?? (isWriting ? slot : undefined);
+  const partialSlot = partial?.slot ?? writtenSlot(engine.status());
   const slots = await bootState.slots({
     ...(trialRootHash === undefined ? {} : { trialRootHash }),
     ...(partialSlot === undefined ? {} : { partialSlot }),

@@ -85,7 +85,7 @@ export function wireStatus(
   return { code: failed.status, details: failed.message, metadata };
 }
 
-/** Puts `methods` on `server`. `pathPrefix` replaces the service's full name. */
+/** Puts `methods` on `server`. `alias` replaces the service's full name. */
 export function addService<S extends DescService>(
   server: Server,
   service: {

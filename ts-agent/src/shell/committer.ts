@@ -69,7 +69,7 @@ export class Committer {
   }
 
   /** Fulfilled once records and history are in order, however long a trial goes on after it, or when that failed. */
-  get isJudged(): Promise<void> {
+  get judged(): Promise<void> {
     return this.#judged.promise;
   }
 

@@ -1,6 +1,6 @@
 /** Runs the health checks: gathers each one's facts within a time of its own, and lets core/health-checks.ts judge. */
 import { X509Certificate } from 'node:crypto';
-import { BOOT_SECTOR_BYTES, bootSectorProblem } from '../core/boot-sector.ts';
+import { BOOT_SECTOR_BYTES, fatShape } from '../core/fat-shape.ts';
 import type { Verdict } from '../core/health-checks.ts';
 import {
   judgeBootCounting,
@@ -172,8 +172,8 @@ async function checkEsp({ ports }: HealthSubjects): Promise<Verdict> {
     try {
       // While another part of the agent has the device open, the page cache would answer for a disk that cannot any more.
       await partition.dropCache();
-      const sector = await partition.readAt(0, BOOT_SECTOR_BYTES);
-      return judgeEsp(device, bootSectorProblem(sector));
+      const sector = Buffer.from(await partition.readAt(0, BOOT_SECTOR_BYTES));
+      return judgeEsp(device, fatProblem(sector));
     } finally {
       await partition.close();
     }
@@ -182,6 +182,17 @@ async function checkEsp({ ports }: HealthSubjects): Promise<Verdict> {
       device,
       `it cannot be read (${cause instanceof Error ? cause.message : cause})`,
     );
+  }
+}
+
+/** Why an update could not use the file system that begins with `sector`; undefined when it could. */
+function fatProblem(sector: Buffer): string | undefined {
+  try {
+    fatShape(sector);
+    return undefined;
+  } catch (cause) {
+    if (cause instanceof RangeError) return cause.message;
+    throw cause;
   }
 }
 

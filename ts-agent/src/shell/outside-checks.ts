@@ -35,6 +35,8 @@ export const SILENCE_MS = 4_000;
  * (ICMP), or the end of a search that other packets began: asking again tells the two apart.
  */
 export const SEARCH_MS_MIN = 1_000;
+/** A check waits so long for the first look; a health check has longer (CHECK_MS), and its words would be vaguer. */
+export const FIRST_LOOK_MS = 2_000;
 const KNOCKS_MAX = 2;
 /** Shortest pause between two runs, for a probe that takes longer than its period. */
 export const PAUSE_MS_MIN = 500;
@@ -54,6 +56,8 @@ export interface OutsideSettings extends Pick<NodeConfig, 'probes' | 'health'> {
 interface Watch {
   readonly name: string;
   readonly periodMs: number;
+  /** When the loop began, by the monotonic clock. */
+  readonly beganMs: number;
   readonly look: (signal: AbortSignal) => Promise<Verdict>;
   readonly first: PromiseWithResolvers<Verdict>;
   last: Verdict | undefined;
@@ -89,9 +93,28 @@ export class OutsideChecks {
     }
   }
 
-  /** The checks, each with its last result; before there is one, a check waits for it. */
+  /** The checks, each with its last result; before there is one, a check waits {@link FIRST_LOOK_MS} for it. */
   checks(): (readonly [name: string, check: () => Promise<Verdict> | Verdict])[] {
-    return this.#watches.map((watch) => [watch.name, () => watch.last ?? watch.first.promise]);
+    return this.#watches.map((watch) => [watch.name, () => watch.last ?? this.#first(watch)]);
+  }
+
+  async #first(watch: Watch): Promise<Verdict> {
+    const ended = new AbortController();
+    const late = sleep(FIRST_LOOK_MS, undefined, { signal: ended.signal, ref: false });
+    try {
+      return await Promise.race([watch.first.promise, late.then(() => this.#firstRuns(watch))]);
+    } finally {
+      ended.abort();
+    }
+  }
+
+  #firstRuns({ beganMs }: Watch): Verdict {
+    const seconds = Math.round((this.#ports.clock.monotonicMs() - beganMs) / 1_000);
+    return {
+      state: 'failing',
+      message: `The first look is running, for ${seconds} s so far.`,
+      remedy: 'Ask again in a few seconds.',
+    };
   }
 
   /** Ends the loops. */
@@ -102,13 +125,14 @@ export class OutsideChecks {
   }
 
   #watch(name: string, periodMs: number, look: Watch['look']): Watch {
-    return { name, periodMs, look, first: Promise.withResolvers(), last: undefined };
+    const beganMs = this.#ports.clock.monotonicMs();
+    return { name, periodMs, beganMs, look, first: Promise.withResolvers(), last: undefined };
   }
 
   async #loop(watch: Watch, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const beganMs = this.#ports.clock.monotonicMs();
-      const verdict = await watch.look(signal);
+      const verdict = await watch.look(signal).catch(brokenLook);
       if (signal.aborted) return;
       if (watch.last?.state !== verdict.state) {
         this.#ports.log(`${watch.name} is ${verdict.state}: ${verdict.message}`);
@@ -188,6 +212,15 @@ const NOT_LOOKED_AT: Verdict = {
   message: 'The configuration has just changed, and nobody has looked since.',
   remedy: 'Ask again.',
 };
+
+/** A look that throws says nothing of what was looked for: the last result must not stand for ever. */
+function brokenLook(cause: unknown): Verdict {
+  return {
+    state: 'failing',
+    message: `The look has failed: ${cause instanceof Error ? cause.message : String(cause)}.`,
+    remedy: 'Look at osctl logs agent.',
+  };
+}
 
 /** How `ask` went, within its time. */
 async function outcomeOf(

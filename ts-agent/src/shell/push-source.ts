@@ -19,6 +19,10 @@ const CANCEL_GRACE_MS = 100;
 /** Longest name of a bundle; it is shown and logged. */
 export const PUSH_NAME_CHARS_MAX = 256;
 
+/** There is no server: the hints of the table, which are for one, would mislead. */
+const CALLER_HINT =
+  'The bundle comes from the caller of this update: look at the file, at the program that sends it and at its way to the node, then send it again. The install goes on where it was.';
+
 /** A range of the bundle. */
 interface Range {
   readonly offsetBytes: number;
@@ -103,6 +107,7 @@ async function nextMessage(
       throw new KeelError(
         'E_SOURCE_TIMEOUT',
         `Cannot take ${name}: the caller sent nothing for ${Math.round(idleMs / 1_000)} s`,
+        { hint: CALLER_HINT },
       );
     }
     if (next.done !== true) return next.value.message;
@@ -193,6 +198,7 @@ export class PushSource implements UpdateSource {
       throw new KeelError(
         'E_SOURCE_SHORT',
         `Cannot take ${this.#name}: the caller ended with ${leftBytes} bytes of a range to come`,
+        { hint: CALLER_HINT },
       );
     }
     // An empty piece would be no progress, and there could be any number of them.
@@ -206,6 +212,7 @@ export class PushSource implements UpdateSource {
       throw new KeelError(
         'E_SOURCE_LONG',
         `Cannot take ${this.#name}: the caller sent ${message.value.length} bytes where ${leftBytes} were asked for`,
+        { hint: CALLER_HINT },
       );
     }
     return message.value;

@@ -1,5 +1,5 @@
 /**
- * Verifies a slot: finds out which root it must hold, has the whole of it read and hashed on another thread, and says
+ * Verifies a slot: finds out which root it must hold, has the whole of it read and hashed in another process, and says
  * what that means. One verification at a time.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,16 +22,24 @@ import {
   treeBytes,
   withoutGuesses,
 } from '../core/slot-contents.ts';
+import { type UpdateStatus, writtenSlot } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
 import { bootEntryRoots, runningRoot } from './known-roots.ts';
 import { findSlot, type SlotPartition, type SlotWanted } from './slots.ts';
+import { resumeRecord } from './update-records.ts';
 
 /** Time between two reports of progress. */
 const PROGRESS_MS = 100;
 /** A hash that nothing has: what is looked for is the SHA-256 of the data, which comes with it. */
 const NO_ROOT_HASH = '0'.repeat(64);
 
-type Ports = Pick<AgentPorts, 'files' | 'targetOf' | 'verifyImage' | 'clock' | 'log'>;
+/** What an install that was cut off leaves is neither a release nor damage. */
+const UNFINISHED: Judged = {
+  verdict: 'unknown',
+  problem: 'An install into this slot has begun and not ended. The next osctl update writes it.',
+};
+
+type Ports = Pick<AgentPorts, 'files' | 'targetOf' | 'verifyImage' | 'clock' | 'log' | 'state'>;
 
 /** How far it is. */
 export interface SlotProgress {
@@ -72,16 +80,19 @@ type OnProgress = (progress: SlotProgress) => void;
 /** Verifies slots of this node. */
 export class SlotVerifier {
   readonly #ports: Ports;
+  readonly #update: () => UpdateStatus;
   #isBusy = false;
 
-  constructor(ports: Ports) {
+  /** @param update how the present update is going */
+  constructor(ports: Ports, update: () => UpdateStatus) {
     this.#ports = ports;
+    this.#update = update;
   }
 
   /**
-   * Progress while it runs, the report last. Ends early, with the thread, when `signal` is aborted or the caller stops.
+   * Progress while it runs, the report last. Ends early, with the process, when `signal` is aborted or the caller stops.
    *
-   * @throws KeelError E_VERIFY_RUNNING, E_SLOT_UNKNOWN
+   * @throws KeelError E_VERIFY_RUNNING, E_SLOT_UNKNOWN, E_UPDATE_RUNNING while an update writes the slot
    */
   async *verify(wanted: SlotWanted, signal: AbortSignal): AsyncGenerator<SlotStep> {
     if (this.#isBusy) {
@@ -113,7 +124,7 @@ export class SlotVerifier {
       }
     } finally {
       stop.abort();
-      // The next one may begin when this one's thread has ended.
+      // The next one may begin when this one's process has ended.
       await work.catch(() => undefined);
       this.#isBusy = false;
     }
@@ -126,12 +137,29 @@ export class SlotVerifier {
   ): Promise<SlotReport> {
     const startedMs = this.#ports.clock.monotonicMs();
     const partition = await findSlot(this.#ports, wanted);
+    this.#demandUnwritten(partition);
     const judged = await this.#judge(partition, signal, onProgress).catch((cause: unknown) => {
       if (errnoOf(cause) !== 'EIO') throw cause;
       const problem = `The device ${partition.device} cannot be read in full (EIO).`;
       return { verdict: 'damaged', problem } as const;
     });
+    // An update that has begun meanwhile has changed what was read.
+    this.#demandUnwritten(partition);
     return { partition, ...judged, elapsedMs: this.#ports.clock.monotonicMs() - startedMs };
+  }
+
+  #demandUnwritten({ slot }: SlotPartition): void {
+    const update = this.#update();
+    if (writtenSlot(update) !== slot) return;
+    const reason = `update ${update.id} is writing it`;
+    throw new KeelError('E_UPDATE_RUNNING', `Cannot verify slot ${slot}: ${reason}`);
+  }
+
+  /** True when an install has begun to write the slot, and no kernel image says that one has ended. */
+  async #isUnfinished(partition: SlotPartition, known: KnownRoot | undefined): Promise<boolean> {
+    if (partition.isRunning || resumeRecord(this.#ports)?.slot !== partition.slot) return false;
+    if (known?.source !== 'boot-entry') return true;
+    return known.table.rootHash === (await runningRoot(this.#ports))?.table.rootHash;
   }
 
   async #judge(
@@ -140,6 +168,7 @@ export class SlotVerifier {
     onProgress: OnProgress,
   ): Promise<Judged> {
     const known = await this.#rootOf(partition);
+    if (await this.#isUnfinished(partition, known)) return UNFINISHED;
     if (known !== undefined) return this.#verifyKnown(partition, known, { signal, onProgress });
     const first = await this.#block(partition, 0);
     const dataBytes = squashfsBytes(first);

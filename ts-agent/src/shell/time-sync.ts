@@ -139,7 +139,8 @@ export class TimeSync {
       const result = await syncOnce(this.#ports, servers, {
         notBeforeMs: this.#notBeforeMs,
         signal,
-      });
+      }).catch((cause: unknown) => ({ kind: 'none', problems: [String(cause)] }) as const);
+      if (signal.aborted) return;
       const line =
         result.kind === 'time'
           ? `time from ${result.server}`

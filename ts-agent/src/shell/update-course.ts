@@ -151,10 +151,15 @@ export class UpdateCourse {
     return this.#cancel.signal.aborted;
   }
 
-  /** Goes on from `event` until nothing follows by itself. Does not throw: state and failure say how it ended. */
+  /**
+   * Goes on from `event` until nothing follows by itself. State and failure say how it ended.
+   *
+   * @throws RangeError when it does not end: the table leads in a circle
+   */
   async run(event: UpdateEvent): Promise<void> {
     let next: UpdateEvent | undefined = event;
-    for (let rows = 0; next !== undefined && rows < ROWS_MAX; rows += 1) {
+    for (let rows = 0; next !== undefined; rows += 1) {
+      if (rows === ROWS_MAX) throw new RangeError(`${ROWS_MAX} rows, and still ${this.#state}`);
       const row = updateTransition(this.#state, next);
       if (row === undefined) break;
       this.#enter(row.to);

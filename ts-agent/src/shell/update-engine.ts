@@ -60,14 +60,15 @@ export class UpdateEngine {
   readonly beforeReboot: UpdateHook[] = [];
   /** Run one after the other once a trial is committed. */
   readonly afterCommit: UpdateHook[] = [];
-  /** Nothing begins before it is fulfilled: the committer may still have to clear up after a trial. */
-  ready: Promise<void> = Promise.resolve();
   readonly #ports: EnginePorts;
+  readonly #ready: () => Promise<void>;
   readonly #installer: Installer;
   #running: Running | undefined;
 
-  constructor(ports: EnginePorts) {
+  /** @param ready nothing begins before it is fulfilled: the committer may still have to clear up after a trial */
+  constructor(ports: EnginePorts, ready: () => Promise<void> = async () => undefined) {
     this.#ports = ports;
+    this.#ready = ready;
     this.progress = new UpdateProgress(ports.clock);
     this.history = new UpdateHistory(ports);
     this.#installer = new Installer(ports, this.progress, {
@@ -88,7 +89,7 @@ export class UpdateEngine {
    * @throws KeelError why the bundle is not taken, and E_UPDATE_RUNNING
    */
   async start(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
-    await this.ready;
+    await this.#ready();
     const running = this.#begin(source, options, who);
     await running.course.accepted;
     return this.#result(running.course);
@@ -100,7 +101,7 @@ export class UpdateEngine {
    * @throws KeelError why it ended before
    */
   async install(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
-    await this.ready;
+    await this.#ready();
     const running = this.#begin(source, options, who);
     await running.installed;
     return this.#result(running.course);
@@ -114,7 +115,7 @@ export class UpdateEngine {
    */
   async rollback(options: RollbackOptions, who: string): Promise<UpdateStatus> {
     const { policy, retryFailed, reason } = options;
-    await this.ready;
+    await this.#ready();
     const running = this.#launch(
       { kind: 'rollback', who, reason, policy, retryFailed, sha256: '' },
       { event: 'go-back', isRebootLeft: options.isRebootLeft },
@@ -130,7 +131,7 @@ export class UpdateEngine {
    * @throws KeelError E_NOT_FOUND when nobody knows of it
    */
   async *watch(id: string, signal: AbortSignal): AsyncGenerator<UpdateStatus> {
-    await this.ready;
+    await this.#ready();
     const isPresent = id === '' || id === this.status().id;
     const earlier = isPresent ? undefined : this.history.find(id);
     if (earlier !== undefined) return yield endedStatus(earlier);
@@ -146,7 +147,7 @@ export class UpdateEngine {
    * machine restarts into it; why its entry could not be taken away, when it is still armed
    */
   async cancel(id: string): Promise<UpdateStatus> {
-    await this.ready;
+    await this.#ready();
     this.#demand(id);
     const present = this.#running?.course;
     const isOver = present === undefined || isEnded(present.state);

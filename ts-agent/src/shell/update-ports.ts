@@ -15,7 +15,7 @@ export interface BootControl {
   roomForKernelImage(): Promise<number>;
   /** Removes the other slot's entries, kernel images that nothing names then, and leftovers. Done twice it is done once. */
   disarmOther(): Promise<void>;
-  /** Writes a kernel image and reads it back. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_WRITE */
+  /** Writes a kernel image and reads it back. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_INTERNAL */
   placeKernelImage(image: {
     readonly rootHash: string;
     readonly sizeBytes: number;

@@ -1,10 +1,11 @@
 /** The state of the present update, or of the last one, for everybody who looks. */
+import { KeelError } from '@keelos/proto/errors.ts';
 import type { SpeedSample, UpdateStatus } from '../core/update-status.ts';
 import { isFinal, NO_UPDATE, speedOf, withSample } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
 
 /** Watchers at the same time; each is a stream of an operator. */
-const WATCHERS_MAX = 64;
+export const WATCHERS_MAX = 64;
 
 /** Keeps one status. A watcher that is slow misses what lies between, never the last one. */
 export class UpdateProgress {
@@ -42,9 +43,18 @@ export class UpdateProgress {
     this.change({ doneBytes, totalBytes, ...speedOf(this.#samples, now) });
   }
 
-  /** The status now and at every change, until it is final, or becomes that of another update. */
+  /**
+   * The status now and at every change, until it is final, or becomes that of another update.
+   *
+   * @throws KeelError E_LIMIT_EXCEEDED
+   */
   async *watch(signal: AbortSignal): AsyncGenerator<UpdateStatus> {
-    if (this.#watchers >= WATCHERS_MAX) return yield this.#status;
+    if (this.#watchers >= WATCHERS_MAX) {
+      throw new KeelError(
+        'E_LIMIT_EXCEEDED',
+        `Cannot follow the update: ${WATCHERS_MAX} callers follow it, the limit`,
+      );
+    }
     this.#watchers += 1;
     const aborted = Promise.withResolvers<never>();
     aborted.promise.catch(() => undefined);

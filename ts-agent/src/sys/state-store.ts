@@ -21,7 +21,8 @@ export const STATE_FILE_BYTES_MAX = 2 * 1_048_576;
 const TEMPORARY_SUFFIX = '.new';
 /** Suffix of a file that {@link StateStore.setAside} renamed. */
 export const DAMAGED_SUFFIX = '.damaged';
-const PROBE_TEXT = 'written by a health check\n';
+/** What {@link StateStore.probe} writes. */
+export const PROBE_TEXT = 'written by a health check\n';
 
 /** The port. Records are read and written synchronously: they are small, and two writers never interleave. */
 export interface StateStore {
@@ -52,7 +53,8 @@ function codeOf(cause: unknown): unknown {
   return cause instanceof Error && 'code' in cause ? cause.code : undefined;
 }
 
-function stateError(verb: string, path: string, cause: unknown): KeelError {
+/** The error of the table for one of the file system: E_STATE_FULL or E_STATE_UNAVAILABLE. */
+export function stateError(verb: string, path: string, cause: unknown): KeelError {
   const isFull = FULL_CODES.has(codeOf(cause));
   const reason = isFull ? 'no space left' : String(codeOf(cause) ?? cause);
   return new KeelError(
@@ -186,49 +188,5 @@ function removeQuietly(calls: FileCalls, path: string): void {
     calls.remove(path);
   } catch {
     // The first error is the one to report; the next replacement truncates what is left.
-  }
-}
-
-/** Files in memory: for nodes whose state partition cannot be mounted, and for tests, which can make it fail. */
-export class MemoryStateStore implements StateStore {
-  readonly files = new Map<string, Uint8Array>();
-  /** Code of the error of every write, for example "ENOSPC"; undefined: writes work. */
-  writeFailure: string | undefined;
-  /** Code of the error of every read, for example "EIO"; undefined: reads work. */
-  readFailure: string | undefined;
-
-  read(path: string): Uint8Array | undefined {
-    if (this.readFailure !== undefined) {
-      throw stateError('read', path, Object.assign(new Error(), { code: this.readFailure }));
-    }
-    return this.files.get(path);
-  }
-
-  replace(path: string, bytes: Uint8Array): void {
-    if (this.writeFailure !== undefined) {
-      throw stateError('write', path, Object.assign(new Error(), { code: this.writeFailure }));
-    }
-    this.files.set(path, Uint8Array.from(bytes));
-  }
-
-  async probe(path: string): Promise<void> {
-    this.replace(path, Buffer.from(PROBE_TEXT));
-  }
-
-  list(directory: string): readonly string[] {
-    return [...this.files.keys()]
-      .filter((path) => dirname(path) === directory)
-      .map((path) => path.slice(directory.length + 1));
-  }
-
-  remove(path: string): void {
-    this.files.delete(path);
-  }
-
-  setAside(path: string): void {
-    const bytes = this.files.get(path);
-    if (bytes === undefined) return;
-    this.replace(path + DAMAGED_SUFFIX, bytes);
-    this.files.delete(path);
   }
 }

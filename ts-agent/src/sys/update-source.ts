@@ -9,13 +9,13 @@ export interface SourceFacts {
 
 /** The port. */
 export interface UpdateSource {
-  /** Asks for the size. @throws KeelError E_SOURCE_… */
+  /** Asks for the size. @throws KeelError any E_SOURCE_ code, E_BUNDLE_TRUNCATED for an empty file, E_CANCELLED */
   open(signal: AbortSignal): Promise<SourceFacts>;
   /**
    * Bytes of a range, in order, in pieces of at most 1 MiB; exactly as many as asked for. Broken connections are taken
    * up again inside, a bounded number of times.
    *
-   * @throws KeelError E_SOURCE_UNREACHABLE, E_SOURCE_REFUSED, E_SOURCE_CHANGED, E_BUNDLE_TRUNCATED, E_CANCELLED
+   * @throws KeelError any E_SOURCE_ code, E_CANCELLED; of a push also E_INVALID_ARGUMENT
    */
   read(
     range: { readonly offsetBytes: number; readonly lengthBytes: number },
