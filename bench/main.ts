@@ -6,6 +6,7 @@ import { designCard } from './design-card.ts';
 import { memory } from './memory.ts';
 import { type Figure, figureText } from './report.ts';
 import type { BenchOptions } from './rounds.ts';
+import { serve } from './serve.ts';
 import { sha256 } from './sha256.ts';
 import { size } from './size.ts';
 import { squashfsRead } from './squashfs-read.ts';
@@ -23,6 +24,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure
   delta,
   'design-card': designCard,
   memory: ({ runs }) => memory(runs),
+  serve,
   sha256,
   size,
   'squashfs-read': squashfsRead,
@@ -39,6 +41,7 @@ Subjects:
   delta            delta between two images, against bsdiff, xdelta3, zstd, casync and reuse of blocks
   design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
   memory           PSS of PID 1 and the agent on an idle node
+  serve            ranges of a bundle from keel-image serve, against nginx
   sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
   size             bytes of each part of the image
   squashfs-read    every block of the root verified on one core, against sqfs2tar and unsquashfs

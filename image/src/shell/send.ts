@@ -7,6 +7,8 @@ import { BLOCK_BYTES, type FileBlocks } from '../sys/file-blocks.ts';
 import type { ServedFile } from './release-catalog.ts';
 import type { Transfers } from './transfers.ts';
 
+/** Bytes that are handed to the system before anyone waits for the client: one write instead of many small ones. */
+const WINDOW_BYTES = 1_048_576;
 /** Below this a text is smaller than what gzip adds. */
 const GZIP_BYTES_MIN = 512;
 
@@ -132,6 +134,7 @@ async function sendBlocks(
 ): Promise<void> {
   const { blocks, file, begin, end, transfers } = of;
   let block = of.first;
+  let windowEnd = begin + WINDOW_BYTES;
   for (let at = begin; at < end; ) {
     const index = Math.floor(at / BLOCK_BYTES);
     if (at > begin) block = blocks.inMemory(file, index) ?? (await blocks.block(file, index));
@@ -140,8 +143,14 @@ async function sendBlocks(
     at += piece.length;
     onSent(piece.length);
     transfers.progress(response);
-    if (at === end) response.end(piece);
-    else if (!response.write(piece) && !(await isDrained(response))) return;
+    if (at === end) {
+      response.end(piece);
+      return;
+    }
+    const isFull = !response.write(piece) && at >= windowEnd;
+    if (!isFull) continue;
+    if (!(await isDrained(response))) return;
+    windowEnd = at + WINDOW_BYTES;
   }
 }
 

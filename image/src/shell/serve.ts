@@ -18,8 +18,8 @@ const FOREVER = { 'cache-control': 'public, max-age=31536000, immutable' };
 /** A delta on demand may be made anew with other bytes; its entity tag tells. */
 const ASK_FIRST = { 'cache-control': 'public, no-cache' };
 const RETRY_SECONDS = 15;
-/** Slower than a block of 256 KiB in this time is too slow. */
-const BLOCK_MS = 60_000;
+/** Slower than 1 MiB, what is handed to the system at once, in this time is too slow. */
+const BLOCK_MS = 120_000;
 const GRACE_MS = 10_000;
 const TEXT = 'text/plain; charset=utf-8';
 

@@ -14,7 +14,7 @@ export class Transfers {
   /**
    * Begins to look.
    *
-   * @param of.blockMs in this time a client takes at least one block
+   * @param of.blockMs in this time a client takes what was handed to the system at once
    */
   constructor(of: { readonly blockMs: number; readonly onSlow: () => void }) {
     this.#onSlow = of.onSlow;
