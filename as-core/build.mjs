@@ -18,7 +18,7 @@ const MODULES = [
   { name: 'zstd-frame' },
   { name: 'squashfs', memoryPages: 240 },
   { name: 'bundle', memoryPages: 2 },
-  { name: 'delta-coder', memoryPages: 480 },
+  { name: 'delta-coder', memoryPages: 416 },
   { name: 'delta', memoryPages: 20 },
   { name: 'delta-layout', memoryPages: 240 },
   { name: 'delta-match' },

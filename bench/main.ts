@@ -1,10 +1,12 @@
-/** `npm run bench -- NAME… [--json] [--runs N] [--input FILE]` */
+/** `npm run bench -- NAME… [--json] [--runs N] [--input FILE] [--old FILE --new FILE]` */
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
+import { delta } from './delta.ts';
 import { designCard } from './design-card.ts';
 import { memory } from './memory.ts';
 import { type Figure, figureText } from './report.ts';
 import type { BenchOptions } from './rounds.ts';
+import { serve } from './serve.ts';
 import { sha256 } from './sha256.ts';
 import { size } from './size.ts';
 import { squashfsRead } from './squashfs-read.ts';
@@ -19,8 +21,10 @@ const RUNS_MAX = 100;
 /** Subject to how it is measured. */
 const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure[]>>> = {
   boot: ({ runs }) => boot(runs),
+  delta,
   'design-card': designCard,
   memory: ({ runs }) => memory(runs),
+  serve,
   sha256,
   size,
   'squashfs-read': squashfsRead,
@@ -34,8 +38,10 @@ const HELP = `Usage: npm run bench -- NAME… [options]
 
 Subjects:
   boot             kernel start to API listening, against the same kernel with an empty init
+  delta            delta between two images, against bsdiff, xdelta3, zstd, casync and reuse of blocks
   design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
   memory           PSS of PID 1 and the agent on an idle node
+  serve            ranges of a bundle from keel-image serve, against nginx
   sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
   size             bytes of each part of the image
   squashfs-read    every block of the root verified on one core, against sqfs2tar and unsquashfs
@@ -47,6 +53,8 @@ Subjects:
 Options:
   --input FILE   what sha256 and verity work on instead of 256 MiB of noise; what squashfs-write packs: a
                  folder or a SquashFS
+  --old FILE     with --new FILE: what delta works on instead of a tree in which containerd changes; two
+                 bundles, or two SquashFS files
   --json         one JSON object a figure on standard output:
                  {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
                  ratio: how many times better than the rival; spread: (largest - smallest) / median
@@ -60,6 +68,8 @@ async function main(): Promise<number> {
     options: {
       json: { type: 'boolean', default: false },
       input: { type: 'string' },
+      old: { type: 'string' },
+      new: { type: 'string' },
       runs: { type: 'string', default: String(RUNS_DEFAULT) },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -76,8 +86,9 @@ async function main(): Promise<number> {
     process.stderr.write(HELP);
     return 2;
   }
+  const options = { runs, input: values.input, older: values.old, newer: values.new };
   for (const name of positionals) {
-    for (const each of (await BENCHES[name]?.({ runs, input: values.input })) ?? []) {
+    for (const each of (await BENCHES[name]?.(options)) ?? []) {
       process.stdout.write(`${values.json ? JSON.stringify(each) : figureText(each)}\n`);
     }
   }

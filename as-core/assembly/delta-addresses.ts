@@ -147,6 +147,18 @@ export function newBase(index: u32): u64 {
   return load<u64>(BASES_AT + <usize>(firstBase + index) * BASE_BYTES, 8);
 }
 
+// @ts-ignore: decorator
+@inline
+export function baseExtra(index: u32): u64 {
+  return load<u32>(BASES_AT + <usize>(firstBase + index) * BASE_BYTES, 28);
+}
+
+// @ts-ignore: decorator
+@inline
+export function baseKind(index: u32): u32 {
+  return load<u32>(BASES_AT + <usize>(firstBase + index) * BASE_BYTES, 24);
+}
+
 /** Old region that holds `address`, in the file of `oldRegion`; with the part that has no bytes in the file. */
 export function regionOf(address: u64): u32 {
   const here: usize = regionAt(OLD_REGIONS_AT, oldRegion);

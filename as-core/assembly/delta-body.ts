@@ -1,6 +1,18 @@
 // The body of a patch: goes through the new bytes, in and between copies, token by token.
 import { basesHere, enterPlaces } from './delta-addresses';
-import { MODE_BASE, nextToken, beginTargets, isValue, predicted, tokenBytes, MODE_PLAIN } from './delta-predict';
+import {
+  beginTargets,
+  companion,
+  isValue,
+  MODE_BASE,
+  MODE_CODE,
+  nextToken,
+  predicted,
+  secondCompanion,
+  thirdCompanion,
+  tokenBytes,
+  unchanged,
+} from './delta-predict';
 import { copyCount, copyLength, copyNew, copyOld } from './delta-map';
 import { SPAN_BYTES, SPANS_AT } from './delta-coder-memory';
 import { addContext, beginContexts, beginMixing, codeNode } from './delta-mixing';
@@ -14,8 +26,8 @@ import { beginValues, codeValue } from './delta-values';
 const CHUNK_BYTES: u32 = 1024;
 /** A stretch this short keeps the mode. */
 const SHORT_BYTES: u32 = 16;
-/** Another mode must save this many bytes. */
-const CHANGE_BYTES: u32 = 2;
+/** Another mode must save this many quarters of bytes. */
+const CHANGE_BYTES: u32 = 8;
 
 let spanCount: u32 = 0;
 /** Spans that were begun, and where the last of them ends. */
@@ -67,7 +79,7 @@ export function codeStep(): void {
   if (place / CHUNK_BYTES != chunk || copy != chunkCopy) enterChunk(old, left);
   nextToken(mode, old, place, left);
   const at: usize = oldAt(old, old + left);
-  if (isValue) codeValue(mode, mode == 1 ? load<u16>(at - 2) : 0);
+  if (isValue) codeValue(mode, mode == MODE_CODE ? load<u16>(at - 2) : 0);
   else codePlain(at, tokenBytes, mode, left, since);
 }
 
@@ -91,7 +103,7 @@ function enterChunk(old: u32, left: u32): void {
   addContext(mode, 2 << 16);
   addContext(mode | (modeBefore << 8), 2 << 16);
   let node: u32 = 1;
-  for (let i: i32 = 4; i >= 0; i--) node = (node << 1) | codeNode((chosen >> i) & 1, node, 2000);
+  for (let i: i32 = 4; i >= 0; i--) node = (node << 1) | codeNode((chosen >> i) & 1, node, 2600);
   modeBefore = mode;
   mode = min<u32>(node & 31, modes - 1);
 }
@@ -113,16 +125,31 @@ function chooseMode(old: u32, left: u32, length: u32, modes: u32): u32 {
   return best;
 }
 
+/** What a mode would leave to say, in quarters of bytes. */
 function wrongBytes(candidate: u32, old: u32, left: u32, length: u32): u32 {
   let wrong: u32 = 0;
   let done: u32 = 0;
+  let first: u64 = 0;
+  let second: u64 = 0;
+  let third: u64 = 0;
   while (done < length) {
     nextToken(candidate, old + done, place + done, left - done);
     const at: usize = oldAt(old + done, old + left);
     const fresh: usize = newAt(done);
-    for (let i: u32 = 0; i < tokenBytes; i++) {
-      const guess: u32 = isValue ? <u32>(predicted >> (i << 3)) & 0xff : load<u8>(at + i);
-      if (guess != load<u8>(fresh + i)) wrong++;
+    if (isValue) {
+      const actual: u64 = tokenBytes == 8 ? load<u64>(fresh) : <u64>load<u32>(fresh);
+      const move: u64 = actual - unchanged;
+      if (actual != predicted) {
+        const isNear: bool = move == first || move == second || move == third;
+        const isOther: bool = actual == companion || actual == secondCompanion || actual == thirdCompanion;
+        if (isNear || isOther) wrong += 1;
+        else for (let i: u32 = 0; i < tokenBytes; i++) wrong += ((actual ^ predicted) >> (i << 3) & 0xff) != 0 ? 4 : 0;
+      }
+      third = second;
+      second = first;
+      first = move;
+    } else {
+      for (let i: u32 = 0; i < tokenBytes; i++) wrong += load<u8>(at + i) != load<u8>(fresh + i) ? 4 : 0;
     }
     done += tokenBytes;
   }

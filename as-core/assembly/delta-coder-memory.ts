@@ -11,7 +11,6 @@
 //   targets      6 MiB     where references went that were seen already
 //   slots        8 MiB     what contexts have seen, hashed
 //   flags        1 MiB     the same, of flags
-//   past         1 MiB     the new bytes that were made last
 
 /** New bytes that are coded in one go. */
 export const PIECE_BYTES: u32 = 65536;
@@ -41,8 +40,6 @@ export const TARGETS: u32 = 1 << 19;
 export const SLOTS: u32 = 1 << 20;
 /** Slots of flags: a power of two. */
 export const FLAGS: u32 = 1 << 18;
-/** New bytes that are kept: a power of two. */
-export const PAST_BYTES: u32 = 1 << 20;
 
 /** Bytes of a copy: newOffset u32, length u32, oldOffset u32. */
 export const COPY_BYTES: u32 = 12;
@@ -52,8 +49,8 @@ export const SPAN_BYTES: u32 = 8;
 export const SEGMENT_BYTES: u32 = 8;
 /** Bytes of a region: address u64, bytes in memory u64, place u32, bytes in the file u32, file u32, unused. */
 export const REGION_BYTES: u32 = 32;
-/** Bytes of a base: old address u64, new address u64, old file u32, new file u32. */
-export const BASE_BYTES: u32 = 24;
+/** Bytes of a base: old address u64, new address u64, old file u32, new file u32, kind u32, extra u32. */
+export const BASE_BYTES: u32 = 32;
 /** Bytes of a target: key u32, distance u32, trust u32. */
 export const TARGET_BYTES: u32 = 12;
 
@@ -73,5 +70,4 @@ export const BASES_AT: usize = NEW_REGIONS_AT + REGIONS_MAX * REGION_BYTES;
 export const TARGETS_AT: usize = BASES_AT + BASES_MAX * BASE_BYTES;
 export const SLOTS_AT: usize = TARGETS_AT + TARGETS * TARGET_BYTES;
 export const FLAGS_AT: usize = SLOTS_AT + SLOTS * 8;
-export const PAST_AT: usize = FLAGS_AT + FLAGS * 4;
-export const MEMORY_END: usize = PAST_AT + PAST_BYTES;
+export const MEMORY_END: usize = FLAGS_AT + FLAGS * 4;

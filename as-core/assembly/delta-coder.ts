@@ -6,6 +6,7 @@ import {
   BASES_MAX,
   COPIES_AT,
   COPIES_MAX,
+  MEMORY_END,
   NEW_AT,
   NEW_REGIONS_AT,
   OLD_REGIONS_AT,
@@ -270,4 +271,9 @@ export function newRegionsPointer(): usize {
 
 export function basesPointer(): usize {
   return BASES_AT;
+}
+
+/** Where the static areas end: the memory must be at least so large. */
+export function memoryEnd(): usize {
+  return MEMORY_END;
 }

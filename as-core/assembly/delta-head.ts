@@ -20,6 +20,9 @@ import { STATUS_DELTA_PATCH_HEAD, STATUS_DELTA_VERSION, STATUS_OK } from './stat
 
 /** Version of the model: another one codes the same bytes otherwise. */
 const MODEL: u32 = 1;
+/** Highest kind of a base, and the most that its extra number can be: a place in a record of 24 bytes. */
+const KINDS_MAX: u64 = 5;
+const EXTRA_MAX: u64 = 23;
 /** Regions of one file. */
 const REGIONS_OF_FILE_MAX: u32 = 16;
 
@@ -136,11 +139,16 @@ export function codeBase(index: u32): i32 {
   const fresh: u64 = old + shift + <u64>codeSigned(9, <i64>(load<u64>(at, 8) - load<u64>(at) - shift));
   const oldFile: u64 = codeNumber(10, load<u32>(at, 16));
   const newFile: u64 = codeNumber(10, load<u32>(at, 20));
+  const kind: u64 = codeNumber(19, load<u32>(at, 24));
+  const extra: u64 = codeNumber(20, load<u32>(at, 28));
+  if (kind > KINDS_MAX || extra > EXTRA_MAX) return STATUS_DELTA_PATCH_HEAD;
   if (oldFile > REGIONS_MAX * REGIONS_MAX || newFile > REGIONS_MAX * REGIONS_MAX) return STATUS_DELTA_PATCH_HEAD;
   store<u64>(at, old);
   store<u64>(at, fresh, 8);
   store<u32>(at, <u32>oldFile, 16);
   store<u32>(at, <u32>newFile, 20);
+  store<u32>(at, <u32>kind, 24);
+  store<u32>(at, <u32>extra, 28);
   return STATUS_OK;
 }
 

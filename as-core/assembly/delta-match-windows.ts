@@ -16,9 +16,6 @@ export const SAMPLE_LOG_MAX: u32 = 8;
 const SLOT_LOG: u32 = 4;
 const FACTOR1: u64 = 0x9e3779b97f4a7c15;
 const FACTOR2: u64 = 0xc2b2ae3d27d4eb4f;
-/** The table is filled in passes over parts of this size, which the processor's cache can hold. */
-const PART_LOG: u32 = 23;
-const PART_COUNT_LOG_MAX: u32 = 3;
 
 let sampleMask: u64 = 0;
 /** Bits of a place + 1. */
@@ -80,19 +77,10 @@ export function fillTable(sampleLog: u32): void {
   placeLog = 32 - clz<u32>(oldBytes);
   memory.fill(tableAt, 0, <usize>1 << tableLog);
   if (oldBytes < WINDOW_BYTES) return;
-  const spare: u32 = tableLog > PART_LOG ? tableLog - PART_LOG : 0;
-  const partLog: u32 = spare < PART_COUNT_LOG_MAX ? spare : PART_COUNT_LOG_MAX;
-  for (let part: u64 = 0; part < <u64>1 << partLog; part++) fillPart(part, partLog);
-}
-
-function fillPart(part: u64, partLog: u32): void {
   const last: u32 = oldBytes - WINDOW_BYTES;
   for (let place: u32 = 0; place <= last; place++) {
     const at: usize = oldAt + place;
-    if (!isSampled(at)) continue;
-    const hash: u64 = hashOf(at);
-    // A shift by 64 would be one by 0.
-    if (partLog == 0 || hash >> (64 - <u64>partLog) == part) put(hash, place);
+    if (isSampled(at)) put(hashOf(at), place);
   }
 }
 

@@ -32,6 +32,8 @@ const inputs: usize = memory.data(24 * 4, 16);
 const weights: usize = memory.data(4096 * 24 * 4, 16);
 
 let count: u32 = 0;
+/** The memory of a fresh instance is 0 already, and not touched in vain. */
+let isUsed: bool = false;
 
 function squashAt(odds: i32): u32 {
   const size: i32 = odds < 0 ? -odds : odds;
@@ -54,8 +56,11 @@ export function beginMixing(): void {
   }
   for (let n: u32 = 0; n < 1024; n++) store<u32>(rates + (<usize>n << 2), 131072 / (2 * n + 3));
   for (let i: u32 = 0; i < SETS * INPUTS_MAX; i++) store<i32>(weights + (<usize>i << 2), FIRST_WEIGHT);
-  memory.fill(SLOTS_AT, 0, SLOTS * 8);
-  memory.fill(FLAGS_AT, 0, FLAGS * 4);
+  if (isUsed) {
+    memory.fill(SLOTS_AT, 0, SLOTS * 8);
+    memory.fill(FLAGS_AT, 0, FLAGS * 4);
+  }
+  isUsed = true;
   count = 0;
 }
 

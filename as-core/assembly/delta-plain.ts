@@ -77,7 +77,7 @@ function codeDifference(at: usize, index: u32, where: u32, isSure: bool): u32 {
   addContext(made, old | (<u32>load<u8>(newAt(0) - 3) << 8) | (<u32>load<u8>(newAt(0) - 4) << 16));
   addContext(where, index | (recent & 3) << 4);
   addContext(load<u32>(at - 3), load<u32>(at + 1));
-  const set: u32 = 1024 + recent;
+  const set: u32 = 2400 + recent;
   let difference: u32 = 0;
   if (isEncoding) difference = (<u32>load<u8>(newAt(0)) - old) & 0xff;
   const isSame: bool = !isSure && codeNode(difference == 0 ? 1 : 0, 0, set) != 0;
@@ -104,6 +104,6 @@ export function codeExtra(guess: u32): void {
   addContext(four, load<u16>(at - 6) | 1 << 16);
   addContext(guess, four >>> 24 | 1 << 16);
   addContext(guess, 3 << 16);
-  const byte: u32 = codeByte(load<u8>(at), 1152 + (guess == 256 ? 0 : 1));
+  const byte: u32 = codeByte(load<u8>(at), 2500 + (guess == 256 ? 0 : 1));
   put(byte, 0);
 }

@@ -3,6 +3,9 @@
 // reference to the same target that was seen before.
 import { TARGET_BYTES, TARGETS, TARGETS_AT } from './delta-coder-memory';
 import {
+  baseExtra,
+  baseKind,
+  basesHere,
   hasAddresses,
   mapAddress,
   newAddress,
@@ -21,6 +24,14 @@ export const MODE_CODE: u32 = 1;
 export const MODE_WORDS_64: u32 = 2;
 export const MODE_WORDS_32: u32 = 3;
 export const MODE_BASE: u32 = 4;
+/** Kinds of bases; KIND_OFFSETS is all else. As as-core/src/delta-addresses.ts has them. */
+const KIND_MIXED: u32 = 1;
+const KIND_RECORDS: u32 = 2;
+const KIND_SYMBOLS: u32 = 3;
+const KIND_COMPANY: u32 = 4;
+const KIND_MIXED_COMPANY: u32 = 5;
+/** Bytes of a symbol, and of a relocation. */
+const RECORD_BYTES: u64 = 24;
 /** Longest plain piece. */
 const PLAIN_BYTES_MAX: u32 = 8;
 
@@ -34,6 +45,10 @@ export let isAddress: bool = false;
 export let predicted: u64 = 0;
 export let mapped: u64 = 0;
 export let unchanged: u64 = 0;
+/** The same counted from the three bases behind this one; the old value when there are none. */
+export let companion: u64 = 0;
+export let secondCompanion: u64 = 0;
+export let thirdCompanion: u64 = 0;
 /** Old target, from what its new place is counted, and how often it was seen at the same new place. */
 export let target: u64 = 0;
 export let origin: u64 = 0;
@@ -41,9 +56,16 @@ export let trust: u32 = 0;
 /** Segment of the map that the target lies in. */
 export let targetSegment: u32 = 0;
 
+/** Which word of a record of 24 bytes it may be, or which kind of instruction it belongs to. */
+export let wordColumn: u32 = 0;
+
+/** The memory of a fresh instance is 0 already. */
+let isUsed: bool = false;
+
 /** Forgets all targets. */
 export function beginTargets(): void {
-  memory.fill(TARGETS_AT, 0, TARGETS * TARGET_BYTES);
+  if (isUsed) memory.fill(TARGETS_AT, 0, TARGETS * TARGET_BYTES);
+  isUsed = true;
 }
 
 // @ts-ignore: decorator
@@ -73,16 +95,25 @@ export function learnTarget(address: u64): void {
   store<u32>(at, 1, 8);
 }
 
+// @ts-ignore: decorator
+@inline
+function unchangedOf(address: u64, oldFrom: u64, mask: u64): u64 {
+  return (address - oldFrom) & mask;
+}
+
 /** A value whose old target is `address`; it is stored as the distance from `oldFrom`, and will be from `newFrom`. */
 function setAddress(address: u64, oldFrom: u64, newFrom: u64, mask: u64): bool {
   const region: u32 = regionOf(address);
   if (region == NO_REGION) return false;
   isAddress = true;
+  companion = unchangedOf(address, oldFrom, mask);
+  secondCompanion = companion;
+  thirdCompanion = companion;
   target = address;
   origin = newFrom;
   mapped = (mapAddress(address, region) - newFrom) & mask;
   targetSegment = segment;
-  unchanged = (address - oldFrom) & mask;
+  unchanged = companion;
   const key: u32 = keyOf(address);
   const at: usize = targetAt(key);
   if (load<u32>(at) == key) {
@@ -126,6 +157,9 @@ function setPlainWord(at: usize, bytes: u32): void {
   unchanged = bytes == 8 ? load<u64>(at) : <u64>load<u32>(at);
   predicted = unchanged;
   mapped = unchanged;
+  companion = unchanged;
+  secondCompanion = unchanged;
+  thirdCompanion = unchanged;
   trust = 0;
   target = unchanged;
   targetSegment = 0;
@@ -144,8 +178,8 @@ export function nextToken(mode: u32, old: u32, fresh: u32, left: u32): void {
     nextOfCode(at, old, fresh, left);
     return;
   }
-  const width: u32 = mode == MODE_WORDS_64 ? 8 : 4;
   const from: u64 = oldAddress(old);
+  const width: u32 = wordBytes(at, mode, from, left);
   const ahead: u32 = (0 - <u32>from) & (width - 1);
   if (ahead != 0 || left < width) {
     tokenBytes = min<u32>(ahead != 0 ? ahead : left, left);
@@ -153,7 +187,31 @@ export function nextToken(mode: u32, old: u32, fresh: u32, left: u32): void {
   }
   isValue = true;
   tokenBytes = width;
+  wordColumn = <u32>(from >> 2) % 12;
   if (!setWord(at, mode, from, fresh)) setPlainWord(at, width);
+}
+
+// @ts-ignore: decorator
+@inline
+function isMixed(kind: u32): bool {
+  return kind == KIND_MIXED || kind == KIND_MIXED_COMPANY;
+}
+
+/** How wide the word at `at` is. */
+function wordBytes(at: usize, mode: u32, from: u64, left: u32): u32 {
+  if (mode == MODE_WORDS_64) return 8;
+  if (mode == MODE_WORDS_32) return 4;
+  const kind: u32 = baseKind(mode - MODE_BASE);
+  if (kind == KIND_SYMBOLS) return fieldOf(mode, from) < 8 ? 4 : 8;
+  const isWide: bool = isMixed(kind) && (<u32>from & 7) == 0 && left >= 8;
+  return isWide && regionOf(load<u64>(at)) != NO_REGION ? 8 : 4;
+}
+
+/** Where in its symbol a word is. */
+// @ts-ignore: decorator
+@inline
+function fieldOf(mode: u32, from: u64): u32 {
+  return <u32>((from - baseExtra(mode - MODE_BASE)) % RECORD_BYTES);
 }
 
 function setWord(at: usize, mode: u32, from: u64, fresh: u32): bool {
@@ -162,13 +220,50 @@ function setWord(at: usize, mode: u32, from: u64, fresh: u32): bool {
     return setAddress(from + <u64><i64>load<i32>(at), from, newAddress(fresh), 0xffffffff);
   }
   const index: u32 = mode - MODE_BASE;
-  return setAddress(oldBase(index) + <u64>load<u32>(at), oldBase(index), newBase(index), 0xffffffff);
+  const kind: u32 = baseKind(index);
+  if (tokenBytes == 8) {
+    return (isMixed(kind) || fieldOf(mode, from) == 8) && setAddress(load<u64>(at), 0, 0, u64.MAX_VALUE);
+  }
+  if (kind == KIND_SYMBOLS && fieldOf(mode, from) != 0) return false;
+  if (kind == KIND_RECORDS) return setRecord(load<u32>(at), oldBase(index), newBase(index));
+  const value: u64 = load<u32>(at);
+  const isKnown: bool = setAddress(oldBase(index) + value, oldBase(index), newBase(index), 0xffffffff);
+  const hasCompany: bool = kind >= KIND_COMPANY && index + 3 < basesHere;
+  if (!isKnown || !hasCompany) return isKnown;
+  companion = movedFrom(index + 1, value);
+  secondCompanion = movedFrom(index + 2, value);
+  thirdCompanion = movedFrom(index + 3, value);
+  return true;
+}
+
+/** A value counted from base `index`, by the map. */
+function movedFrom(index: u32, value: u64): u64 {
+  const address: u64 = oldBase(index) + value;
+  const region: u32 = regionOf(address);
+  return region == NO_REGION ? value : (mapAddress(address, region) - newBase(index)) & 0xffffffff;
+}
+
+/** Number `index` of the records from `oldFrom` on. */
+function setRecord(index: u32, oldFrom: u64, newFrom: u64): bool {
+  const address: u64 = oldFrom + <u64>index * RECORD_BYTES;
+  if (!setAddress(address, oldFrom, newFrom, u64.MAX_VALUE)) return false;
+  mapped = (mapped / RECORD_BYTES) & 0xffffffff;
+  predicted = mapped;
+  unchanged = index;
+  companion = index;
+  secondCompanion = index;
+  thirdCompanion = index;
+  trust = 0;
+  isAddress = false;
+  return true;
 }
 
 function nextOfCode(at: usize, old: u32, fresh: u32, left: u32): void {
   if (left >= 4 && isOpcodeBefore(at) && setRelative(at, old, fresh)) {
     isValue = true;
     tokenBytes = 4;
+    const last: u32 = load<u8>(at - 1);
+    wordColumn = last == 0xe8 ? 0 : last == 0xe9 ? 1 : (last & 0xf0) == 0x80 ? 2 : 3;
     return;
   }
   const most: u32 = min<u32>(left, PLAIN_BYTES_MAX);

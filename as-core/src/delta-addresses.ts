@@ -1,5 +1,7 @@
 /** Addresses that a patch may be coded with: what the headers of ELF files say. They make patches smaller, nothing else. */
 
+import type { Copy } from './delta-copy.ts';
+
 /** Bytes of a side that a program header maps. Regions are sorted by place and do not overlap; those of a file follow each other. */
 export interface AddressRegion {
   /** Number of the file, from 0 on, in the order of places. */
@@ -13,12 +15,28 @@ export interface AddressRegion {
   readonly memoryBytes: bigint;
 }
 
+/**
+ * What is counted from a base: bytes; bytes, in the midst of 64-bit addresses; symbols; the names of symbols, in a table of
+ * symbols; bytes from this base or from one of the three behind it; the same in the midst of 64-bit addresses.
+ */
+export const BaseKind = {
+  offsets: 0,
+  mixed: 1,
+  records: 2,
+  symbols: 3,
+  company: 4,
+  mixedCompany: 5,
+} as const;
+
 /** What 32-bit offsets are counted from in an old file, and in the new one that was made of it. */
 export interface AddressBase {
+  readonly kind: (typeof BaseKind)[keyof typeof BaseKind];
   readonly oldFile: number;
   readonly newFile: number;
   readonly oldAddress: bigint;
   readonly newAddress: bigint;
+  /** Of `symbols`: where in 24 bytes the old table begins. */
+  readonly extra: number;
 }
 
 /** All that is known of the addresses of both sides. */
@@ -26,6 +44,8 @@ export interface AddressTables {
   readonly oldRegions: readonly AddressRegion[];
   readonly newRegions: readonly AddressRegion[];
   readonly bases: readonly AddressBase[];
+  /** The copy list, with better copies of tables, for use in its place. */
+  readonly copies?: readonly Copy[];
 }
 
 /** Nothing is known. */

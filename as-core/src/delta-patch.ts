@@ -29,7 +29,7 @@ const BEYOND_BYTES = 2048;
 const COPY_BYTES = 12;
 const SPAN_BYTES = 8;
 const REGION_BYTES = 32;
-const BASE_BYTES = 24;
+const BASE_BYTES = 32;
 
 /** A range of the new bytes. */
 export interface Span {
@@ -64,7 +64,7 @@ export function encodePatch(module: WebAssembly.Module, input: PatchInput): Uint
   if (old.length > SIDE_BYTES_MAX || fresh.length > SIDE_BYTES_MAX) {
     throw new RangeError(`Cannot ${ACTION}: sides of ${old.length} and ${fresh.length} bytes`);
   }
-  checkCopies(input.copies, old.length, fresh.length);
+  checkCopies(addresses.copies ?? input.copies, old.length, fresh.length);
   const spans = (input.spans ?? [{ offset: 0, length: fresh.length }]).filter(
     ({ length }) => length > 0,
   );
@@ -75,7 +75,7 @@ export function encodePatch(module: WebAssembly.Module, input: PatchInput): Uint
   const instance = new PatchInstance(module, (offset, target) =>
     target.set(old.subarray(offset, offset + target.length)),
   );
-  const copies = longest(input.copies);
+  const copies = longest(addresses.copies ?? input.copies);
   writeRecords(instance, { copies, spans, addresses });
   const status = instance.exports.beginEncoder(
     old.length,
@@ -218,11 +218,16 @@ function writeRegions(view: DataView, pointer: number, regions: readonly Address
 }
 
 function writeBases(view: DataView, pointer: number, bases: readonly AddressBase[]): void {
-  for (const [index, { oldAddress, newAddress, oldFile, newFile }] of bases.entries()) {
+  for (const [
+    index,
+    { oldAddress, newAddress, oldFile, newFile, kind, extra },
+  ] of bases.entries()) {
     const at = pointer + index * BASE_BYTES;
     view.setBigUint64(at, oldAddress, true);
     view.setBigUint64(at + 8, newAddress, true);
     view.setUint32(at + 16, oldFile, true);
     view.setUint32(at + 20, newFile, true);
+    view.setUint32(at + 24, kind, true);
+    view.setUint32(at + 28, extra, true);
   }
 }

@@ -1,5 +1,6 @@
 /** Deltas that are right: what they make, in how much memory, and after a cut. */
 import assert from 'node:assert/strict';
+import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
 import { PLAN_BYTES_MAX, RUN_BYTES_MAX } from '@keelos/proto/delta.ts';
 import {
   apply,
@@ -113,6 +114,33 @@ describe('applying a delta', function () {
     assert.equal(written.ends.root, bundle.target.tail?.manifest.root.size);
   });
 
+  it('fails with the first run that fails, also when a later one has failed before', async () => {
+    const right = await packHere();
+    let calls = 0;
+    const packer: Packer = {
+      lanes: 3,
+      pack: async (blocks, level) => {
+        calls += 1;
+        // The canary, then runs of which each fails sooner than the one before.
+        if (calls === 1) return right.pack(blocks, level);
+        const call = calls;
+        for (let turns = 20 - 3 * call; turns > 0; turns--) await new Promise(setImmediate);
+        throw new Error(`run ${call}`);
+      },
+    };
+    const uki = noise(5000, 1);
+    const sample = await sampleOf(
+      await bundleOf({ version: '1.0.0', entries: [file('/a', program(4_000_000, 1))], uki }),
+      await bundleOf({
+        version: '1.0.1',
+        entries: [file('/a', shifted(program(4_000_000, 1)))],
+        uki,
+      }),
+    );
+    await assert.rejects(apply(sample.delta, sample, { packer }), /run 2/);
+    assert.ok(calls > 3);
+  });
+
   it('stops when it is told to, and says why', async () => {
     const stop = new AbortController();
     const reason = new Error('enough');
@@ -123,6 +151,11 @@ describe('applying a delta', function () {
     await assert.rejects(applying, reason);
   });
 });
+
+/** The same with a byte in front: all blocks change, and little is new. */
+function shifted(bytes: Buffer): Buffer {
+  return Buffer.concat([Buffer.from('x'), bytes.subarray(0, -1)]);
+}
 
 describe('applying a delta after a cut', function () {
   this.timeout(TIMEOUT_MS);

@@ -73,6 +73,16 @@ describe('keel-image delta', function () {
     assert.ok(targetFile.subarray(0, all.length).equals(all));
   });
 
+  it('makes what keel-image inspect explains', async () => {
+    const out = at('inspected.kdelta');
+    const { deltaBytes } = await makeDelta({ oldPath: at('old'), newPath: at('new'), out });
+    const args = [MAIN, 'inspect', out, '-o', 'json'];
+    const { stdout } = await exec(process.execPath, args);
+    const facts = JSON.parse(stdout);
+    assert.equal(facts.kind, 'delta');
+    assert.deepEqual([facts.from, facts.to, facts.deltaBytes], ['1.0.0', '1.0.1', deltaBytes]);
+  });
+
   it('makes the same bytes each time', async () => {
     const report = async (name: string) =>
       (await makeDelta({ oldPath: at('old'), newPath: at('new'), out: at(name) })).sha256;

@@ -38,6 +38,13 @@ describe('pieces that are like nothing in the source', () => {
       BLOCK,
       true,
     ],
+    [
+      'of which a third of the bytes changed',
+      program(BLOCK, 2),
+      [{ newOffset: 0, oldOffset: 0, length: BLOCK }],
+      9000,
+      true,
+    ],
     ['that are new and almost nothing', Buffer.alloc(BLOCK, 7), [], 9000, false],
     [
       'that are packed smaller than any patch',

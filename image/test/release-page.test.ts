@@ -144,7 +144,7 @@ describe('the page of the update server: in Chromium, without scripts', function
     assert.deepEqual(requests, [`${server.url}/`]);
     const complaints = browser.complaints.filter((text) => !text.includes('favicon.ico'));
     assert.deepEqual(complaints, []);
-    const policy = (await ask(`${server.url}/`)).headers['content-security-policy'] ?? '';
+    const policy = String((await ask(`${server.url}/`)).headers['content-security-policy']);
     assert.match(policy, /^default-src 'none'; style-src 'sha256-/);
   });
 

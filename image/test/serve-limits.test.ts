@@ -85,7 +85,7 @@ describe('keel-image serve: limits', function () {
   });
 
   it('ends who takes a bundle too slowly, while others get it', async () => {
-    const test = await start({ blockMs: 400 });
+    const test = await start({ blockMs: 2_000 });
     const slow = await Promise.all(Array.from({ length: 10 }, () => connect(test)));
     for (const { socket } of slow) {
       socket.pause();

@@ -1,4 +1,4 @@
-/** `keel-image inspect`: what a disk image, root, kernel image or bundle is. */
+/** `keel-image inspect`: what a disk image, root, kernel image, bundle or delta is. */
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { KeelError } from '@keelos/proto/errors.ts';
@@ -8,6 +8,7 @@ import { Command, Option } from 'commander';
 import { parsePe } from '../core/pe.ts';
 import { readUki } from '../core/uki.ts';
 import { hasFooter, readTail } from '../sys/bundle-file.ts';
+import { hasDeltaFooter, openDelta } from '../sys/delta-on-disk.ts';
 import { imageFileKind, readTable } from '../sys/image-file.ts';
 import { findRoot, squashfsFacts } from '../sys/root-image.ts';
 
@@ -16,6 +17,7 @@ Examples:
   $ keel-image inspect dist/0.1.0/disk.img
   $ keel-image inspect dist/0.1.0/keel.efi
   $ keel-image inspect dist/keelos-0.1.0-x86_64.squashfs
+  $ keel-image inspect dist/keelos-0.1.0-0.2.0-x86_64.kdelta
   $ keel-image inspect dist/0.1.0/keel.efi -o json | jq -r .commandLine`;
 
 const EFI_BYTES_MAX = 256 * 1024 * 1024;
@@ -73,6 +75,13 @@ async function inspectBundle(file: FileHandle): Promise<Record<string, unknown>>
   return { kind: 'bundle', ...facts, bundleBytes, manifestSha256, root, uki, signatures };
 }
 
+async function inspectDelta(file: FileHandle): Promise<Record<string, unknown>> {
+  const { manifest, signatures } = await openDelta(file);
+  const { format: _, ...facts } = manifest;
+  const deltaBytes = (await file.stat()).size;
+  return { kind: 'delta', deltaBytes, ...facts, signatures };
+}
+
 async function inspect(path: string): Promise<Record<string, unknown>> {
   const file = await open(path, 'r');
   try {
@@ -83,9 +92,10 @@ async function inspect(path: string): Promise<Record<string, unknown>> {
     if (kind === 'squashfs') {
       return { kind, ...(await squashfsFacts(file, await findRoot(file))) };
     }
+    if (await hasDeltaFooter(file)) return await inspectDelta(file);
     throw new KeelError(
       'E_IMAGE_INVALID',
-      `Cannot inspect ${path}: neither a raw disk image, a SquashFS nor an EFI program`,
+      `Cannot inspect ${path}: neither a raw disk image, a SquashFS, an EFI program nor a delta`,
     );
   } finally {
     await file.close();
@@ -117,8 +127,8 @@ function flat(item: unknown): string {
 /** The command. */
 export function inspectCommand(): Command {
   return new Command('inspect')
-    .description('Say what a disk image, root.squashfs, kernel image or bundle is made of.')
-    .argument('<file>', 'disk image, root.squashfs, .efi file or bundle')
+    .description('Say what a disk image, root.squashfs, kernel image, bundle or delta is made of.')
+    .argument('<file>', 'disk image, root.squashfs, .efi file, bundle or delta')
     .addOption(
       new Option('-o, --output <format>', 'form of the output')
         .choices(['table', 'json'])

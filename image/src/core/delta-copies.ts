@@ -12,11 +12,11 @@ const CODER_GAIN = 0.8;
 /** unless that has hardly made them smaller: then they are noise for the coder too. */
 const NOISE_SHARE = 0.95;
 /**
- * A block that copies make less than a quarter of is new: decoding it takes far longer than copying its packed bytes, so it
- * must become less than half as large.
+ * A block of which more than a quarter of the bytes changed takes long to decode, so its patch must be less than half as
+ * large as its packed bytes, which are copied in no time.
  */
-const NEW_SHARE = 0.25;
-const NEW_GAIN_MIN = 2;
+const CHANGED_SHARE_MAX = 0.25;
+const CHANGED_GAIN_MIN = 2;
 /** Decoded in no time. */
 const SMALL_BYTES = 8192;
 
@@ -46,15 +46,16 @@ export function unlikePieces(
     const end = start + piece.unpackedBytes;
     while (first < copies.length && endOf(copies[first]) <= start) first += 1;
     const residual = Buffer.from(sides.patched.subarray(start, end));
-    let copiedBytes = 0;
     for (let index = first; (copies[index]?.newOffset ?? end) < end; index++) {
       const copy = copies[index];
       if (copy === undefined) break;
-      copiedBytes += subtract(residual, { copy, start, old: sides.old });
+      subtract(residual, { copy, start, old: sides.old });
     }
-    const { length } = residual;
-    const isNew = piece.kind === 'data' && length > SMALL_BYTES && copiedBytes < length * NEW_SHARE;
-    const cost = codedBytes(residual) * (isNew ? NEW_GAIN_MIN : 1);
+    const isSlow =
+      piece.kind === 'data' &&
+      residual.length > SMALL_BYTES &&
+      changedBytes(residual) > residual.length * CHANGED_SHARE_MAX;
+    const cost = codedBytes(residual) * (isSlow ? CHANGED_GAIN_MIN : 1);
     if (cost >= piece.packedBytes) unlike.add(piece);
   }
   return unlike;
@@ -70,18 +71,23 @@ function endOf(copy: Copy | undefined): number {
   return copy === undefined ? 0 : copy.newOffset + copy.length;
 }
 
-/** Leaves of the bytes from `start` on what differs from what a copy brings, and says how many it brings. */
+/** Leaves of the bytes from `start` on what differs from what a copy brings. */
 function subtract(
   residual: Buffer,
   { copy, start, old }: { readonly copy: Copy; readonly start: number; readonly old: Uint8Array },
-): number {
+): void {
   const from = Math.max(copy.newOffset, start) - start;
   const to = Math.min(copy.newOffset + copy.length, start + residual.length) - start;
   const shift = copy.oldOffset - copy.newOffset + start;
   for (let at = from; at < to; at++) {
     residual[at] = (residual[at] ?? 0) - (old[at + shift] ?? 0);
   }
-  return to - from;
+}
+
+function changedBytes(residual: Uint8Array): number {
+  let count = 0;
+  for (const byte of residual) if (byte !== 0) count += 1;
+  return count;
 }
 
 /** A stretch that stays, and where it begins afterwards. */

@@ -1,6 +1,11 @@
 /** What a delta between two sides holds: what changed is found, and coded. */
 import { UKI_PIECE_BYTES } from '@keelos/as-core/delta-apply.ts';
-import { compileLayout, layoutOf, withRawBehind } from '@keelos/as-core/delta-layout.ts';
+import {
+  compileLayout,
+  layoutOf,
+  type Piece,
+  withRawBehind,
+} from '@keelos/as-core/delta-layout.ts';
 import { canaryOf, type Packer } from '@keelos/as-core/delta-pack.ts';
 import { UnpackedSource } from '@keelos/as-core/delta-source.ts';
 import { CoreError } from '@keelos/as-core/status.ts';
@@ -20,7 +25,7 @@ import type { DeltaProgress, DeltaStep } from '../core/delta-report.ts';
 import { literalBytes, type PatchedPiece, patchedPieces, planSteps } from '../core/delta-steps.ts';
 import type { DeltaInput } from '../sys/delta-input.ts';
 import { codeBytes, matchBytes } from './delta-coding.ts';
-import { type MadeFrames, type UnpackedPiece, unmadePieces } from './delta-encode.ts';
+import { checkEncoder, type MadeFrames, type UnpackedPiece } from './delta-encode.ts';
 import { bytesSource } from './delta-prove.ts';
 
 /** What it is made of, and with. */
@@ -88,25 +93,48 @@ export async function contentsOf(making: Making): Promise<DeltaContents> {
 }
 
 /** Drafts of all pieces, and the coded patch of those that are patched. */
-async function drafted(making: Making, sides: Sides & { readonly level: number }) {
+async function drafted(
+  making: Making,
+  sides: Sides & { readonly level: number },
+): Promise<CodedDrafts> {
   const { packer, frames, signal } = making;
   const { from, to, level } = sides;
   const first = draftPieces(from, to);
-  const contents = patchedPieces(first).map(({ piece }): UnpackedPiece => {
+  const pieces = patchedPieces(first).map(({ piece }): UnpackedPiece => {
     return { piece, content: contentOf(to, piece) };
   });
-  const unmade = await unmadePieces(contents, {
-    ...{ target: to, level, packer, frames },
-    signal,
-    onProgress: progressOf(making, 'read'),
-  });
-  const possible = withLiterals(first, (piece) => unmade.has(piece));
-  const old = allOf(from);
-  const { drafts, copies } = await matched(making, { from, to, old, drafts: possible });
+  const check = await checkEncoder(pieces, { target: to, level, packer, frames });
+  progressOf(making, 'read')(1);
   signal?.throwIfAborted();
+  const old = allOf(from);
+  const coding = async (unmade: ReadonlySet<Piece>) => {
+    const drafts = withLiterals(first, (piece) => unmade.has(piece));
+    return coded(making, { from, to, old, drafts });
+  };
+  if (!check.isLikely) return coding(await check.unmade);
+  // Most likely the encoder makes all, so the patch is coded while the workers look whether it does.
+  const likely = await coding(new Set());
+  const unmade = await check.unmade;
+  const isWrong = likely.drafts.some(({ piece, how }) => how.kind === 'patch' && unmade.has(piece));
+  return isWrong ? coding(unmade) : likely;
+}
+
+/** What became of the drafts. */
+interface CodedDrafts {
+  readonly drafts: readonly Draft[];
+  readonly patch: Uint8Array;
+  readonly patchedBytes: number;
+}
+
+async function coded(
+  making: Making,
+  of: Sides & { readonly old: Uint8Array; readonly drafts: readonly Draft[] },
+): Promise<CodedDrafts> {
+  const { drafts, copies } = await matched(making, of);
+  making.signal?.throwIfAborted();
   const kept = patchedPieces(drafts);
   const patch = await codeBytes({
-    ...{ old, fresh: allOf(to), copies },
+    ...{ old: of.old, fresh: allOf(of.to), copies },
     spans: spansOf(kept.map(({ piece }) => piece)),
     onProgress: progressOf(making, 'code'),
   });
@@ -148,7 +176,7 @@ function allOf({ unpacked }: OpenSide): Uint8Array {
   return bytes;
 }
 
-function contentOf(side: OpenSide, piece: Draft['piece']): Uint8Array {
+function contentOf(side: OpenSide, piece: Piece): Uint8Array {
   const content = new Uint8Array(piece.unpackedBytes);
   side.unpacked.read(piece.unpackedPlace, content);
   return content;

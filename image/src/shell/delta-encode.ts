@@ -7,8 +7,6 @@ import type { CoreWorkers } from '@keelos/as-core/workers.ts';
 import type { Side } from '../core/delta-draft.ts';
 import { packedBytes } from '../core/delta-draft.ts';
 
-/** Unpacked bytes that go to a worker together. */
-const BATCH_BYTES = 2 ** 20;
 /** So many of the first pieces are tried before the rest: another encoder shows at once. */
 const SAMPLE_PIECES = 16;
 
@@ -57,58 +55,61 @@ export function packWith(workers: CoreWorkers): Packer {
   };
 }
 
-/** How {@link unmadePieces} works. */
+/** How {@link checkEncoder} works. */
 export interface EncodeOptions {
   readonly target: Side;
   readonly level: number;
   readonly packer: Packer;
   readonly frames: MadeFrames;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: (fraction: number) => void;
 }
 
-/** The pieces that the encoder does not make to the bytes that they have. */
-export async function unmadePieces(
+/** What the encoder makes of pieces. */
+export interface EncoderCheck {
+  /** Whether it made some of the first ones as they are: most likely it makes all. */
+  readonly isLikely: boolean;
+  /** The pieces that it does not make to the bytes that they have. */
+  readonly unmade: Promise<ReadonlySet<Piece>>;
+}
+
+/**
+ * Tries a few pieces, and begins with the rest: one job for each worker, so that they go on while this thread is busy.
+ */
+export async function checkEncoder(
   pieces: readonly UnpackedPiece[],
   options: EncodeOptions,
-): Promise<Set<Piece>> {
+): Promise<EncoderCheck> {
   const packed = pieces.filter(({ piece }) => piece.kind !== 'raw');
   const sample = packed.filter(({ piece }) => piece.kind === 'data').slice(0, SAMPLE_PIECES);
-  const unmade = new Set<Piece>();
-  await judge(sample, { ...options, onProgress: () => undefined }, unmade);
-  if (sample.length > 0 && unmade.size === sample.length) {
-    return new Set(packed.map(({ piece }) => piece));
+  const known = await unmadeOf(sample, options);
+  if (sample.length > 0 && known.length === sample.length) {
+    const all = new Set(packed.map(({ piece }) => piece));
+    return { isLikely: false, unmade: Promise.resolve(all) };
   }
   const tried = new Set(sample);
   const rest = packed.filter((each) => !tried.has(each));
-  await judge(rest, options, unmade);
-  return unmade;
+  const shares = sharesOf(rest, options.packer.lanes);
+  const judging = Promise.all(shares.map((share) => unmadeOf(share, options)));
+  const unmade = judging.then((found) => new Set([...known, ...found.flat()]));
+  // Whoever has failed before does not wait for it any more.
+  unmade.catch(() => undefined);
+  return { isLikely: true, unmade };
 }
 
-async function judge(
+async function unmadeOf(
   pieces: readonly UnpackedPiece[],
-  options: EncodeOptions,
-  unmade: Set<Piece>,
-): Promise<void> {
-  const batches = batchesOf(pieces);
-  const waiting = batches.values();
-  let done = 0;
-  const loop = async () => {
-    // The loops share the iterator: each batch is one loop's.
-    for (const batch of waiting) {
-      options.signal?.throwIfAborted();
-      const contents = batch.map(({ content }) => content);
-      const frames = await options.packer.pack(contents, options.level);
-      for (const [index, { piece, content }] of batch.entries()) {
-        const frame = frames[index] ?? new Uint8Array(0);
-        if (isMade(options.target, piece, { content, frame })) options.frames.keep(content, frame);
-        else unmade.add(piece);
-      }
-      done += 1;
-      options.onProgress?.(done / batches.length);
-    }
-  };
-  await Promise.all(Array.from({ length: options.packer.lanes * 2 }, loop));
+  { target, level, packer, frames }: EncodeOptions,
+): Promise<Piece[]> {
+  if (pieces.length === 0) return [];
+  const made = await packer.pack(
+    pieces.map(({ content }) => content),
+    level,
+  );
+  return pieces.flatMap(({ piece, content }, index) => {
+    const frame = made[index] ?? new Uint8Array(0);
+    if (!isMade(target, piece, { content, frame })) return [piece];
+    frames.keep(content, frame);
+    return [];
+  });
 }
 
 function isMade(
@@ -120,16 +121,9 @@ function isMade(
   return packedBytes(target, piece).equals(run([content], [frame]));
 }
 
-function batchesOf(pieces: readonly UnpackedPiece[]): UnpackedPiece[][] {
-  const batches: UnpackedPiece[][] = [];
-  let bytes = BATCH_BYTES;
-  for (const each of pieces) {
-    if (bytes + each.content.length > BATCH_BYTES) {
-      batches.push([]);
-      bytes = 0;
-    }
-    batches.at(-1)?.push(each);
-    bytes += each.content.length;
-  }
-  return batches;
+/** The pieces dealt out. */
+function sharesOf(pieces: readonly UnpackedPiece[], count: number): UnpackedPiece[][] {
+  const shares = Array.from({ length: count }, (): UnpackedPiece[] => []);
+  for (const [index, piece] of pieces.entries()) shares[index % count]?.push(piece);
+  return shares;
 }

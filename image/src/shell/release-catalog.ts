@@ -46,6 +46,8 @@ export class ReleaseCatalog {
   #files = new Map<string, ServedFile>();
   /** Identity of a file on disk to what is known of it. */
   readonly #old = new Map<string, Promise<ServedFile | undefined>>();
+  /** Files that were seen to be there, with their size, since the last look. */
+  readonly #sound = new Set<ServedFile>();
   #state = '';
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
@@ -77,6 +79,7 @@ export class ReleaseCatalog {
   }
 
   async #look(): Promise<void> {
+    this.#sound.clear();
     const problems: string[] = [];
     try {
       const names = await channelNames(this.#dir);
@@ -150,10 +153,15 @@ export class ReleaseCatalog {
   async file(path: string): Promise<ServedFile | undefined> {
     const parsed = parseReleasePath(path);
     if (parsed === undefined || parsed.kind === 'channel') return undefined;
+    const listed = this.#files.get(path);
+    if (listed !== undefined && this.#sound.has(listed)) return listed;
     const facts = await stat(join(this.#dir, path), { bigint: true }).catch(() => undefined);
     if (facts?.isFile() !== true) return undefined;
-    const listed = this.#files.get(path);
-    if (listed !== undefined) return BigInt(listed.sizeBytes) === facts.size ? listed : undefined;
+    if (listed !== undefined) {
+      if (BigInt(listed.sizeBytes) !== facts.size) return undefined;
+      this.#sound.add(listed);
+      return listed;
+    }
     const identity = `${path} ${facts.ino} ${facts.size} ${facts.mtimeNs}`;
     const known = this.#old.get(identity);
     if (known !== undefined) return known;

@@ -1,13 +1,14 @@
 /** Sends answers: texts from memory, files in blocks, as fast as the client takes them and no slower than a limit. */
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { type Decision, decide, takesGzip } from '../core/http-conditions.ts';
 import { BLOCK_BYTES, type FileBlocks } from '../sys/file-blocks.ts';
 import type { ServedFile } from './release-catalog.ts';
+import type { Transfers } from './transfers.ts';
 
+/** Bytes that are handed to the system before anyone waits for the client: one write instead of many small ones. */
+const WINDOW_BYTES = 1_048_576;
 /** Below this a text is smaller than what gzip adds. */
 const GZIP_BYTES_MIN = 512;
 
@@ -78,9 +79,7 @@ export function sendText(
 /** How files are sent. */
 export interface FileSending {
   readonly blocks: FileBlocks;
-  /** In this time a client takes at least one block, or it is cut off. */
-  readonly blockMs: number;
-  readonly onSlow: () => void;
+  readonly transfers: Transfers;
 }
 
 /**
@@ -109,7 +108,8 @@ export async function sendFile(
     response.writeHead(decision.status, head).end();
     return;
   }
-  const first = await of.blocks.block(file, Math.floor(range.begin / BLOCK_BYTES));
+  const index = Math.floor(range.begin / BLOCK_BYTES);
+  const first = of.blocks.inMemory(file, index) ?? (await of.blocks.block(file, index));
   response.writeHead(decision.status, head);
   await sendBlocks(exchange, { ...of, file, ...range, first });
 }
@@ -132,43 +132,40 @@ async function sendBlocks(
     readonly first: Buffer;
   },
 ): Promise<void> {
-  const { blocks, file, begin, end } = of;
+  const { blocks, file, begin, end, transfers } = of;
   let block = of.first;
+  let windowEnd = begin + WINDOW_BYTES;
   for (let at = begin; at < end; ) {
     const index = Math.floor(at / BLOCK_BYTES);
-    if (at > begin) block = await blocks.block(file, index);
+    if (at > begin) block = blocks.inMemory(file, index) ?? (await blocks.block(file, index));
     if (response.destroyed) return;
     const piece = block.subarray(at - index * BLOCK_BYTES, end - index * BLOCK_BYTES);
     at += piece.length;
     onSent(piece.length);
-    if (at === end) response.end(piece);
-    else if (!response.write(piece) && !(await isDrained(response, of))) return;
+    transfers.progress(response);
+    if (at === end) {
+      response.end(piece);
+      return;
+    }
+    const isFull = !response.write(piece) && at >= windowEnd;
+    if (!isFull) continue;
+    if (!(await isDrained(response))) return;
+    windowEnd = at + WINDOW_BYTES;
   }
-  if (!response.writableFinished) await isDrained(response, of, 'finish');
 }
 
-/** Waits until the client has taken what was written; false when it is gone, or was too slow and is gone now. */
-async function isDrained(
-  response: ServerResponse,
-  { blockMs, onSlow }: FileSending,
-  event: 'drain' | 'finish' = 'drain',
-): Promise<boolean> {
-  if (response.destroyed) return false;
-  const done = new AbortController();
-  const { signal } = done;
-  const gone = once(response, 'close', { signal }).then(
-    () => 'gone',
-    () => 'gone',
-  );
-  const taken = once(response, event, { signal }).then(
-    () => 'taken',
-    () => 'gone',
-  );
-  const late = sleep(blockMs, 'late', { signal }).catch(() => 'gone');
-  const outcome = await Promise.race([taken, gone, late]);
-  done.abort();
-  if (outcome !== 'late') return outcome === 'taken';
-  onSlow();
-  response.destroy();
-  return false;
+/** Waits until the client has taken what was written; false when it is gone. */
+function isDrained(response: ServerResponse): Promise<boolean> {
+  if (response.destroyed) return Promise.resolve(false);
+  return new Promise((done) => {
+    const end = (isTaken: boolean) => {
+      response.removeListener('drain', onDrain);
+      response.removeListener('close', onClose);
+      done(isTaken);
+    };
+    const onDrain = (): void => end(true);
+    const onClose = (): void => end(false);
+    response.once('drain', onDrain);
+    response.once('close', onClose);
+  });
 }

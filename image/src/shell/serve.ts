@@ -11,14 +11,15 @@ import { HTTP_LIMITS, HttpServer } from '../sys/http-server.ts';
 import type { DeltaService } from './delta-service.ts';
 import type { ReleaseCatalog, ServedFile } from './release-catalog.ts';
 import { type Exchange, type ServedText, sendFile, sendText, servedText } from './send.ts';
+import { Transfers } from './transfers.ts';
 
 /** What never changes may be kept for ever. */
 const FOREVER = { 'cache-control': 'public, max-age=31536000, immutable' };
 /** A delta on demand may be made anew with other bytes; its entity tag tells. */
 const ASK_FIRST = { 'cache-control': 'public, no-cache' };
 const RETRY_SECONDS = 15;
-/** Slower than a block of 256 KiB in this time is too slow. */
-const BLOCK_MS = 60_000;
+/** Slower than 1 MiB, what is handed to the system at once, in this time is too slow. */
+const BLOCK_MS = 120_000;
 const GRACE_MS = 10_000;
 const TEXT = 'text/plain; charset=utf-8';
 
@@ -48,6 +49,7 @@ export class UpdateServer {
   readonly #options: ServeOptions;
   readonly #blocks: FileBlocks;
   readonly #counters: Counters;
+  readonly #transfers: Transfers;
   #http: HttpServer | undefined;
   #page: { readonly key: string; readonly text: ServedText } | undefined;
   readonly #channelTexts = new WeakMap<Buffer, ServedText>();
@@ -56,6 +58,10 @@ export class UpdateServer {
     this.#options = options;
     this.#blocks = new FileBlocks(options.memoryBytes);
     this.#counters = options.counters ?? new Counters();
+    this.#transfers = new Transfers({
+      blockMs: options.blockMs ?? BLOCK_MS,
+      onSlow: () => this.#counters.add('keel_serve_refused_total', 1, ['reason', 'slow']),
+    });
   }
 
   /** Starts it. @throws when the address cannot be had */
@@ -85,6 +91,7 @@ export class UpdateServer {
   /** Ends it, and lets answers end for a while. */
   async close(graceMs: number = GRACE_MS): Promise<void> {
     await Promise.all([this.#http?.close(graceMs), this.#options.deltas?.close()]);
+    this.#transfers.close();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -177,11 +184,7 @@ export class UpdateServer {
     file: ServedFile,
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
-    await sendFile(exchange, file, {
-      ...{ blocks: this.#blocks, headers },
-      blockMs: this.#options.blockMs ?? BLOCK_MS,
-      onSlow: () => this.#counters.add('keel_serve_refused_total', 1, ['reason', 'slow']),
-    });
+    await sendFile(exchange, file, { blocks: this.#blocks, transfers: this.#transfers, headers });
   }
 
   async #sendDelta(exchange: Exchange, of: Parameters<ReleaseCatalog['pair']>[0]): Promise<void> {

@@ -13,6 +13,8 @@ export interface BlockFile {
 
 interface Block {
   readonly bytes: Promise<Buffer>;
+  /** The same, once it is there. */
+  ready?: Buffer;
   readonly sizeBytes: number;
 }
 
@@ -37,25 +39,39 @@ export class FileBlocks {
     return this.#sizeBytes;
   }
 
+  /** A block that has been read; undefined when it has not. Nobody may change it. */
+  inMemory(file: BlockFile, index: number): Buffer | undefined {
+    const key = `${file.key}/${index}`;
+    const known = this.#blocks.get(key);
+    if (known?.ready === undefined) return undefined;
+    this.#use(key, known);
+    return known.ready;
+  }
+
+  #use(key: string, block: Block): void {
+    this.hits += 1;
+    this.#blocks.delete(key);
+    this.#blocks.set(key, block);
+  }
+
   /** A block, which nobody may change. @throws when the file cannot be read, or ends before the block does */
   async block(file: BlockFile, index: number): Promise<Buffer> {
     const key = `${file.key}/${index}`;
     const known = this.#blocks.get(key);
     if (known !== undefined) {
-      this.hits += 1;
-      this.#blocks.delete(key);
-      this.#blocks.set(key, known);
+      this.#use(key, known);
       return known.bytes;
     }
     this.misses += 1;
     const offset = index * BLOCK_BYTES;
     const sizeBytes = Math.min(BLOCK_BYTES, file.sizeBytes - offset);
-    const block = { bytes: this.#read(file, { offset, sizeBytes }), sizeBytes };
+    const block: Block = { bytes: this.#read(file, { offset, sizeBytes }), sizeBytes };
     this.#blocks.set(key, block);
     this.#sizeBytes += sizeBytes;
     this.#dropOldest();
     try {
-      return await block.bytes;
+      block.ready = await block.bytes;
+      return block.ready;
     } catch (error) {
       this.#drop(key, block);
       throw error;
