@@ -101,7 +101,8 @@ export function figureText(of: Figure): string {
 }
 
 function valueText(value: number, unit: string): string {
-  return unit === 'bytes' ? `${(value / 1_000_000).toFixed(1)} MB` : `${value} ${unit}`;
+  const isLarge = unit === 'bytes' && value >= 1_000_000;
+  return isLarge ? `${(value / 1_000_000).toFixed(1)} MB` : `${value} ${unit}`;
 }
 
 function percent(fraction: number): string {

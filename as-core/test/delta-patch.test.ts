@@ -69,14 +69,22 @@ describe('patch coder', function () {
   });
 
   it('makes only the bytes of the spans', () => {
+    const input = inputOf(
+      bytesOf(150_000, 9),
+      [
+        { from: 0, length: 90_000, extra: 70, every: 900 },
+        { from: 20_000, length: 120_000, extra: 0, every: 1100 },
+      ],
+      4,
+    );
+    const anySpans = fc.uniqueArray(fc.nat(input.new.length), { minLength: 4, maxLength: 12 });
     fc.assert(
-      fc.property(anyInput, fc.array(fc.nat(70_000), { maxLength: 8 }), (input, cuts) => {
+      fc.property(anySpans, (borders) => {
+        borders.sort((a, b) => a - b);
         const spans: Span[] = [];
-        let place = 0;
-        for (const [index, cut] of cuts.entries()) {
-          const length = Math.min(cut, input.new.length - place);
-          if (index % 2 === 0) spans.push({ offset: place, length });
-          place += length;
+        for (let index = 1; index < borders.length; index += 2) {
+          const [offset = 0, end = 0] = borders.slice(index - 1, index + 1);
+          spans.push({ offset, length: end - offset });
         }
         const wanted = Buffer.concat(
           spans.map(({ offset, length }) => input.new.subarray(offset, offset + length)),
@@ -84,7 +92,7 @@ describe('patch coder', function () {
         const stream = encodePatch(module, { ...input, spans });
         assert.deepEqual(decode(stream, wanted.length, input), new Uint8Array(wanted));
       }),
-      { numRuns: 15 },
+      { numRuns: 12 },
     );
   });
 

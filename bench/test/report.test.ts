@@ -61,6 +61,15 @@ describe('report', () => {
     assert.deepEqual([compared.value, compared.rivalValue, compared.ratio], [6, 2, 0.3333]);
     assert.equal(compared.runs, 3);
     assert.equal(compared.spread, 0.5);
+    const bytes = { bench: 'delta', name: 'bytes', unit: 'bytes', better: 'lower' } as const;
+    assert.match(
+      figureText(figure({ ...bytes, values: [40_541] })),
+      /^delta\/bytes: 40541 bytes \(/,
+    );
+    assert.match(
+      figureText(figure({ ...bytes, values: [92_192_768] })),
+      /^delta\/bytes: 92\.2 MB \(/,
+    );
     assert.match(figureText(compared), /^boot\/x: 6 s; empty init: 2 s; 0\.3333 times as good/);
   });
 });

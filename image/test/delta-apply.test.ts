@@ -1,6 +1,8 @@
 /** Deltas that are right: what they make, in how much memory, and after a cut. */
 import assert from 'node:assert/strict';
 import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
+import { ZstdEncoder } from '@keelos/as-core/zstd.ts';
+import { layoutSquashfs, planSquashfs } from '@keelos/image/core/squashfs-writer.ts';
 import { PLAN_BYTES_MAX, RUN_BYTES_MAX } from '@keelos/proto/delta.ts';
 import {
   apply,
@@ -15,9 +17,10 @@ import {
   sampleOf,
   Written,
 } from './delta-samples.ts';
-import { image } from './squashfs-oracle.ts';
+import { image, OPTIONS } from './squashfs-oracle.ts';
 
 const TIMEOUT_MS = 120_000;
+const encoder = await ZstdEncoder.create();
 
 describe('applying a delta', function () {
   this.timeout(TIMEOUT_MS);
@@ -60,8 +63,8 @@ describe('applying a delta', function () {
       image([file('/a', program(300_001, 1))], { ...options, blockBytes: 65_536 }),
     ],
     'runs that are as long as they may be': () => [
-      image([file('/a', program(1_500_000, 1))], { ...options, blockBytes: 1_048_576 }),
-      image([file('/a', program(1_500_000, 2))], { ...options, blockBytes: 1_048_576 }),
+      image([file('/a', program(1_100_000, 1))], { ...options, blockBytes: 1_048_576 }),
+      image([file('/a', program(1_100_000, 2))], { ...options, blockBytes: 1_048_576 }),
     ],
     'many small files': () => [
       image(
@@ -72,6 +75,14 @@ describe('applying a delta', function () {
         Array.from({ length: 300 }, (_, at) => file(`/${at}`, program(301 + at, at))),
         options,
       ),
+    ],
+    'blocks of which the encoder makes only some': () => [
+      image([file('/a', program(100_000, 1))], options),
+      packedOtherwise(shifted(program(100_000, 1)), (index) => index % 3 === 0),
+    ],
+    'blocks that another encoder made': () => [
+      image([file('/a', program(100_000, 1))], options),
+      packedOtherwise(shifted(program(100_000, 1)), () => true),
     ],
     'fragments, and an export table': () => [
       image(newEntries(), { ...options, fragments: 'tails', isExportable: true }),
@@ -86,6 +97,21 @@ describe('applying a delta', function () {
       assert.ok(sample.contents.parts.plan.length <= PLAN_BYTES_MAX);
     });
   }
+
+  it('carries the blocks that the encoder does not make, and no others', async () => {
+    const old = image([file('/a', program(100_000, 1))], options);
+    const some = packedOtherwise(shifted(program(100_000, 1)), (index) => index % 3 === 0);
+    const all = packedOtherwise(shifted(program(100_000, 1)), () => true);
+    const reports = [];
+    for (const target of [some, all]) {
+      const sample = await sampleOf(old, target);
+      reports.push((await apply(sample.delta, sample)).report);
+    }
+    const [first, second] = reports;
+    assert.ok((first?.packedBytes ?? 0) > (first?.literalBytes ?? 0));
+    assert.ok((first?.literalBytes ?? 0) > 0);
+    assert.ok((second?.literalBytes ?? 0) > 10 * (second?.packedBytes ?? 0));
+  });
 
   it('is never larger than the changed packed blocks, 1 % and its manifest', async () => {
     const sample = await sampleOf(
@@ -151,6 +177,17 @@ describe('applying a delta', function () {
     await assert.rejects(applying, reason);
   });
 });
+
+/** An image that says level 3, and some blocks of which have another. */
+function packedOtherwise(contents: Buffer, isOther: (index: number) => boolean): Buffer {
+  const options = { ...OPTIONS, blockBytes: 4096, fragments: 'none', level: 3 } as const;
+  const plan = planSquashfs([file('/a', contents)], options);
+  const packed = plan.data.pieces.map((piece, index) =>
+    encoder.encode(piece, isOther(index) ? 19 : options.level),
+  );
+  const compress = (bytes: Uint8Array) => encoder.encode(bytes, options.level);
+  return layoutSquashfs(plan, { packed, compress });
+}
 
 /** The same with a byte in front: all blocks change, and little is new. */
 function shifted(bytes: Buffer): Buffer {

@@ -200,6 +200,15 @@ describe('keel-image serve', function () {
     assert.equal((await ask(url('healthz'))).status, 200);
   });
 
+  it('says that nothing has been published', async () => {
+    const empty = await startServer(await mkdtemp(join(folder, 'empty-')));
+    const health = await ask(`${empty.server.url}/healthz`);
+    assert.equal(health.status, 503);
+    assert.match(health.body.toString(), /has no channel/);
+    assert.equal((await ask(`${empty.server.url}/`)).status, 200);
+    await empty.server.close(0);
+  });
+
   it('gives no bundle that has another size than is signed', async () => {
     await truncate(join(folder, bundlePath({ version: '1.2.0', arch })), 1_000);
     assert.equal((await ask(bundleUrl('1.2.0'))).status, 404);

@@ -3,9 +3,10 @@ import { resolve } from 'node:path';
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import type { Release } from '@keelos/proto/channel.ts';
 import { bundlePath, DELTAS_MAX } from '@keelos/proto/channel.ts';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { collected } from '../core/collected.ts';
 import { type Published, publish } from '../shell/publish.ts';
+import { wholeNumber } from '../shell/whole-number-option.ts';
 import { makeDeltaInProcess } from '../sys/delta-process.ts';
 import { readTrust } from '../sys/key-files.ts';
 
@@ -33,14 +34,6 @@ interface PublishCommandOptions {
   readonly deltas: number;
   readonly withdraw: readonly string[];
   readonly json?: boolean;
-}
-
-function wholeNumber(limits: { readonly min: number; readonly max: number }) {
-  return (text: string): number => {
-    const value = /^\d{1,4}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= limits.min && value <= limits.max) return value;
-    throw new InvalidArgumentError(`Expected a number from ${limits.min} to ${limits.max}.`);
-  };
 }
 
 function linesOf({ bundle, deltas, ...release }: Release): string[] {

@@ -3,11 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { ensureTools } from '../../../scripts/lib/apt.mjs';
 import { useProductOf } from '../../../scripts/lib/cache.mjs';
 import type { Vm } from '../shell/vm.ts';
 import { startVm } from '../shell/vm.ts';
+import { wholeNumber } from '../shell/whole-number-option.ts';
 import { VM_TOOLS } from '../sys/vm-files.ts';
 
 const EXAMPLES = `
@@ -31,16 +32,6 @@ interface RunOptions {
   readonly dir?: string;
   readonly writeDisk?: boolean;
   readonly onceHealthy?: boolean;
-}
-
-function integer(limits: { readonly min: number; readonly max: number }) {
-  return (text: string): number => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(value >= limits.min && value <= limits.max)) {
-      throw new InvalidArgumentError(`Expected a number from ${limits.min} to ${limits.max}.`);
-    }
-    return value;
-  };
 }
 
 /** Copies the console to stdout until the machine is off. */
@@ -135,9 +126,9 @@ export function runCommand(): Command {
   return new Command('run')
     .description('Run a node from a disk image in QEMU, with its console here.')
     .argument('<disk>', 'raw disk image, as keel-image build makes it')
-    .option('--memory <MiB>', 'memory', integer({ min: MEMORY_MIB_MIN, max: 1_048_576 }), 1024)
-    .option('--cpus <count>', 'processors', integer({ min: 1, max: 64 }), 2)
-    .option('--port <port>', 'port of the API on 127.0.0.1', integer({ min: 1, max: 65_535 }))
+    .option('--memory <MiB>', 'memory', wholeNumber({ min: MEMORY_MIB_MIN, max: 1_048_576 }), 1024)
+    .option('--cpus <count>', 'processors', wholeNumber({ min: 1, max: 64 }), 2)
+    .option('--port <port>', 'port of the API on 127.0.0.1', wholeNumber({ min: 1, max: 65_535 }))
     .option('--dir <dir>', 'keep disk, console log and firmware variables in this folder')
     .option('--write-disk', 'write to the disk image itself')
     .option('--once-healthy', 'power off when the node answers; exit with 1 when it does not')

@@ -1,12 +1,14 @@
 /** `keel-image serve`: the update server. */
 import { once } from 'node:events';
 import { join, resolve } from 'node:path';
+import { KeelError } from '@keelos/proto/errors.ts';
 import { Command, InvalidArgumentError } from 'commander';
 import { collected } from '../core/collected.ts';
 import { Counters } from '../core/serve-metrics.ts';
 import { DeltaService } from '../shell/delta-service.ts';
 import { ReleaseCatalog } from '../shell/release-catalog.ts';
 import { UpdateServer } from '../shell/serve.ts';
+import { wholeNumber } from '../shell/whole-number-option.ts';
 import { makeDeltaInProcess } from '../sys/delta-process.ts';
 import { DeltaStore } from '../sys/delta-store.ts';
 
@@ -38,14 +40,6 @@ interface ServeCommandOptions {
   readonly deltaCacheSize: number;
   readonly deltaKey: readonly string[];
   readonly accessLog: boolean;
-}
-
-function wholeNumber(limits: { readonly min: number; readonly max: number }) {
-  return (text: string): number => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= limits.min && value <= limits.max) return value;
-    throw new InvalidArgumentError(`Expected a number from ${limits.min} to ${limits.max}.`);
-  };
 }
 
 function listenAddress(text: string): { host: string; port: number } {
@@ -88,7 +82,7 @@ async function deltaParts(options: ServeCommandOptions, counters: Counters) {
 async function run(options: ServeCommandOptions): Promise<void> {
   const { tlsCert, tlsKey, listen, publicUrl } = options;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw new InvalidArgumentError('--tls-cert and --tls-key belong together.');
+    throw new KeelError('E_USAGE', 'Cannot serve: --tls-cert and --tls-key belong together');
   }
   const catalog = new ReleaseCatalog(resolve(options.dir), Date.now);
   await catalog.refresh();

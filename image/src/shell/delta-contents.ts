@@ -1,5 +1,6 @@
 /** What a delta between two sides holds: what changed is found, and coded. */
 import { UKI_PIECE_BYTES } from '@keelos/as-core/delta-apply.ts';
+import type { Copy } from '@keelos/as-core/delta-copy.ts';
 import {
   compileLayout,
   layoutOf,
@@ -27,6 +28,8 @@ import type { DeltaInput } from '../sys/delta-input.ts';
 import { codeBytes, matchBytes } from './delta-coding.ts';
 import { checkEncoder, type MadeFrames, type UnpackedPiece } from './delta-encode.ts';
 import { bytesSource } from './delta-prove.ts';
+
+const NONE: ReadonlySet<Piece> = new Set();
 
 /** What it is made of, and with. */
 export interface Making {
@@ -107,16 +110,14 @@ async function drafted(
   progressOf(making, 'read')(1);
   signal?.throwIfAborted();
   const old = allOf(from);
-  const coding = async (unmade: ReadonlySet<Piece>) => {
-    const drafts = withLiterals(first, (piece) => unmade.has(piece));
-    return coded(making, { from, to, old, drafts });
-  };
-  if (!check.isLikely) return coding(await check.unmade);
+  const unlikely = check.isLikely ? NONE : await check.unmade;
+  const drafts = withLiterals(first, (piece) => unlikely.has(piece));
+  const match = await matched(making, { from, to, old, drafts });
   // Most likely the encoder makes all, so the patch is coded while the workers look whether it does.
-  const likely = await coding(new Set());
+  const likely = await coded(making, { from, to, old, match, unmade: NONE });
   const unmade = await check.unmade;
   const isWrong = likely.drafts.some(({ piece, how }) => how.kind === 'patch' && unmade.has(piece));
-  return isWrong ? coding(unmade) : likely;
+  return isWrong ? coded(making, { from, to, old, match, unmade }) : likely;
 }
 
 /** What became of the drafts. */
@@ -126,15 +127,28 @@ interface CodedDrafts {
   readonly patchedBytes: number;
 }
 
+/** Codes what is patched, when some of it cannot be because the encoder does not make it. */
 async function coded(
   making: Making,
-  of: Sides & { readonly old: Uint8Array; readonly drafts: readonly Draft[] },
+  of: Sides & {
+    readonly old: Uint8Array;
+    readonly match: Match;
+    readonly unmade: ReadonlySet<Piece>;
+  },
 ): Promise<CodedDrafts> {
-  const { drafts, copies } = await matched(making, of);
   making.signal?.throwIfAborted();
+  const { from, to, old, match, unmade } = of;
+  const drafts = withLiterals(match.drafts, (piece) => unmade.has(piece));
   const kept = patchedPieces(drafts);
+  const starts = new Map(match.pieces.map(({ piece, start }) => [piece, start]));
+  const stretches = kept.map(({ piece }) => ({
+    start: starts.get(piece) ?? 0,
+    length: piece.unpackedBytes,
+    newStart: piece.unpackedPlace,
+  }));
   const patch = await codeBytes({
-    ...{ old: of.old, fresh: allOf(of.to), copies },
+    ...{ old, fresh: allOf(to) },
+    copies: joinedCopies(keptCopies(match.copies, stretches), pieceCopies(from.layout, drafts)),
     spans: spansOf(kept.map(({ piece }) => piece)),
     onProgress: progressOf(making, 'code'),
   });
@@ -146,28 +160,30 @@ async function coded(
   return { drafts: carried, patch: new Uint8Array(0), patchedBytes: 0 };
 }
 
-/** Copies for all that is patched, once what is like nothing in the source has become literals. */
+/** What may be patched, and its copies. */
+interface Match {
+  /** What is like nothing in the source has become literals. */
+  readonly drafts: readonly Draft[];
+  /** What was matched, one behind the other: places of the copies are those here. */
+  readonly pieces: readonly PatchedPiece[];
+  readonly copies: readonly Copy[];
+}
+
 async function matched(
   { maxMemoryBytes, onProgress }: Making,
   of: Sides & { readonly old: Uint8Array; readonly drafts: readonly Draft[] },
-) {
+): Promise<Match> {
   const { from, to, old } = of;
   const pieces = patchedPieces(of.drafts);
   const patched = contentsOfPieces(to, pieces);
   const held = from.packed.length + to.packed.length + old.length + to.unpacked.sizeBytes;
-  const found = await matchBytes({
+  const copies = await matchBytes({
     ...{ old, fresh: patched },
     maxMemoryBytes: maxMemoryBytes - held - patched.length,
   });
   onProgress?.({ step: 'match', fraction: 1 });
-  const unlike = unlikePieces({ old, patched }, { copies: found, pieces });
-  const drafts = withLiterals(of.drafts, (piece) => unlike.has(piece));
-  const stretches = pieces.flatMap(({ piece, start }) => {
-    if (unlike.has(piece)) return [];
-    return [{ start, length: piece.unpackedBytes, newStart: piece.unpackedPlace }];
-  });
-  const copies = joinedCopies(keptCopies(found, stretches), pieceCopies(from.layout, drafts));
-  return { drafts, copies };
+  const unlike = unlikePieces({ old, patched }, { copies, pieces });
+  return { drafts: withLiterals(of.drafts, (piece) => unlike.has(piece)), pieces, copies };
 }
 
 function allOf({ unpacked }: OpenSide): Uint8Array {

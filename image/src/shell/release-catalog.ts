@@ -48,7 +48,7 @@ export class ReleaseCatalog {
   readonly #old = new Map<string, Promise<ServedFile | undefined>>();
   /** Files that were seen to be there, with their size, since the last look. */
   readonly #sound = new Set<ServedFile>();
-  #state = '';
+  #state: string | undefined;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
   #looking: Promise<void> | undefined;
   #problems: readonly string[] = [];
@@ -96,7 +96,7 @@ export class ReleaseCatalog {
       if (names.length === 0) problems.push(`${this.#dir} has no channel`);
       this.#channels = channels;
       this.#files = this.#filesOf(channels);
-      this.#state = problems.length === 0 ? state : '';
+      this.#state = problems.length === 0 ? state : undefined;
     } catch (error) {
       problems.push(error instanceof Error ? error.message : String(error));
     }

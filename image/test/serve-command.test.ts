@@ -1,0 +1,101 @@
+/** keel-image publish and serve as programs: options, how they start and end. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { ServedDirectory } from './served-directory.ts';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const START_MS = 60_000;
+
+/** Waits for the line that says where it listens. */
+function listening(child: ChildProcess): Promise<string> {
+  let said = '';
+  return new Promise((done, fail) => {
+    const timer = setTimeout(() => fail(new Error(`it does not serve: ${said}`)), START_MS);
+    child.stderr?.setEncoding('utf8').on('data', (piece: string) => {
+      said += piece;
+      const url = /at (http\S+)\n/.exec(said)?.[1];
+      if (url === undefined) return;
+      clearTimeout(timer);
+      done(url);
+    });
+  });
+}
+
+describe('keel-image serve and publish, as programs', function () {
+  this.timeout(120_000);
+
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'keel-serve-command-'));
+    await new ServedDirectory(folder).publish([{ version: '1.0.0' }], { bundleBytes: 10_000 });
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8' });
+
+  it('have help with examples, and exit code 2 for a wrong command line', () => {
+    for (const command of ['publish', 'serve']) {
+      const { status, stdout } = run(command, '--help');
+      assert.equal(status, 0);
+      assert.match(stdout, /Examples:\n {2}\$ keel-image/);
+    }
+    const dir = ['--dir', folder];
+    const wrong = [
+      ...[['publish'], ['serve'], ['publish', ...dir], ['serve', ...dir, '--listen', '8080']],
+      ...[
+        ['serve', ...dir, '--listen', 'x:70000'],
+        ['serve', ...dir, '--connections', '1'],
+      ],
+      ...[
+        ['serve', ...dir, '--tls-cert', 'x'],
+        ['serve', ...dir, '--public-url', 'ftp://x'],
+      ],
+      ['publish', ...dir, '--key', 'x', '--expires-in-days', '91'],
+    ];
+    for (const args of wrong) {
+      const { status, stderr } = run(...args);
+      assert.equal(status, 2, args.join(' '));
+      assert.notEqual(stderr, '', args.join(' '));
+    }
+  });
+
+  it('serve until they are told to end, and write a line for each answer', async () => {
+    const args = [
+      'serve',
+      '--dir',
+      folder,
+      '--listen',
+      '[::1]:0',
+      '--public-url',
+      'https://u.example/',
+    ];
+    const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const lines = text(child.stdout);
+    const url = await listening(child);
+    assert.match(url, /^http:\/\/\[::1\]:\d+$/);
+    const page = await (await fetch(url)).text();
+    assert.match(page, /osctl update --source https:\/\/u\.example\/releases\/1\.0\.0\//);
+    child.kill('SIGHUP');
+    assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    const ended = new Promise((done) => child.once('exit', done));
+    child.kill('SIGTERM');
+    assert.equal(await ended, 0);
+    const log = (await lines)
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      log.map(({ target, status }) => [target, status]),
+      [
+        ['/', 200],
+        ['/healthz', 200],
+      ],
+    );
+  });
+});
