@@ -27,7 +27,8 @@ const LONGEST_FIRST = [
   'image-run',
   'node',
 ];
-const STAGE_TIMEOUT_MS = 10 * 60_000;
+/** Half of it is what the unit tests of the largest packages take on a slow machine, two at a time. */
+const STAGE_TIMEOUT_MS = 20 * 60_000;
 /** What runs too long gets SIGTERM, and SIGKILL this much later. */
 const GRACE_MS = 10_000;
 /** Of a test on a node that names no limit of its own: every step of it crosses an emulated machine. */
