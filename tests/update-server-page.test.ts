@@ -8,13 +8,13 @@ import { bundlePath, channelPath, deltaPath } from '@keelos/proto/channel.ts';
 import { parseChannelFile } from '@keelos/proto/channel-text.ts';
 import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
+import { listening } from '../image/test/listening.ts';
 import { sampleReleases } from '../image/test/release-samples.ts';
 import { findCommand } from '../scripts/lib/apt.mjs';
 import { readPages } from './docs/pages.ts';
 
 const PAGE = 'docs/platform-installation/update-server.md';
 const SELF = 'tests/update-server-page.test.ts';
-const START_MS = 60_000;
 /** What the working folder must not show: commands write there, or it is only in the way. */
 const NOT_LINKED = new Set(['.git', '.vm', 'dist', 'keys', 'releases']);
 const arch = 'x86_64';
@@ -55,17 +55,7 @@ describe(`the commands of ${PAGE}`, function () {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     server = child;
-    let said = '';
-    return new Promise((done, fail) => {
-      const timer = setTimeout(() => fail(new Error(`it does not serve: ${said}`)), START_MS);
-      child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-        said += piece;
-        const url = /serving \S+ at (\S+)\n/.exec(said)?.[1];
-        if (url === undefined) return;
-        clearTimeout(timer);
-        done(url);
-      });
-    });
+    return listening(child.stderr);
   }
 
   it('publish, renew, withdraw and serve', async () => {

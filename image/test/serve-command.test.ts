@@ -1,30 +1,15 @@
 /** keel-image publish and serve as programs: options, how they start and end. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { listening } from './listening.ts';
 import { ServedDirectory } from './served-directory.ts';
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
-const START_MS = 60_000;
-
-/** Waits for the line that says where it listens. */
-function listening(child: ChildProcess): Promise<string> {
-  let said = '';
-  return new Promise((done, fail) => {
-    const timer = setTimeout(() => fail(new Error(`it does not serve: ${said}`)), START_MS);
-    child.stderr?.setEncoding('utf8').on('data', (piece: string) => {
-      said += piece;
-      const url = /at (http\S+)\n/.exec(said)?.[1];
-      if (url === undefined) return;
-      clearTimeout(timer);
-      done(url);
-    });
-  });
-}
 
 describe('keel-image serve and publish, as programs', function () {
   this.timeout(120_000);
@@ -77,7 +62,7 @@ describe('keel-image serve and publish, as programs', function () {
     ];
     const child = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
     const lines = text(child.stdout);
-    const url = await listening(child);
+    const url = await listening(child.stderr);
     assert.match(url, /^http:\/\/\[::1\]:\d+$/);
     const page = await (await fetch(url)).text();
     assert.match(page, /osctl update --source https:\/\/u\.example\/releases\/1\.0\.0\//);

@@ -69,17 +69,25 @@ export function keyIdOf(publicKey: Uint8Array): string {
   return createHash('sha256').update(publicKey).digest('hex').slice(0, KEY_ID_DIGITS);
 }
 
-/** The footer. */
-export function encodeFooter(places: {
+/** What a footer leads to, in bytes. */
+export interface FooterPlaces {
   readonly manifestOffset: number;
   readonly manifestBytes: number;
   readonly signaturesBytes: number;
-}): Buffer {
+}
+
+const BUNDLE_FOOTER = { magic: FOOTER_MAGIC, version: BUNDLE_FORMAT_VERSION };
+
+/** The footer of a bundle, or of a format of the same footer under another name. */
+export function encodeFooter(
+  places: FooterPlaces,
+  { magic, version }: { readonly magic: string; readonly version: number } = BUNDLE_FOOTER,
+): Buffer {
   const { manifestOffset, manifestBytes, signaturesBytes } = places;
   const footer = Buffer.alloc(FOOTER_BYTES);
   const bundleBytes = manifestOffset + manifestBytes + signaturesBytes + FOOTER_BYTES;
-  footer.write(FOOTER_MAGIC, FOOTER_FIELDS.magic, 'latin1');
-  footer.writeUInt32LE(BUNDLE_FORMAT_VERSION, FOOTER_FIELDS.version);
+  footer.write(magic, FOOTER_FIELDS.magic, 'latin1');
+  footer.writeUInt32LE(version, FOOTER_FIELDS.version);
   footer.writeBigUInt64LE(BigInt(bundleBytes), FOOTER_FIELDS.bundleBytes);
   footer.writeBigUInt64LE(BigInt(manifestOffset), FOOTER_FIELDS.manifestOffset);
   footer.writeUInt32LE(manifestBytes, FOOTER_FIELDS.manifestBytes);

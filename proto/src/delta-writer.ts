@@ -1,7 +1,11 @@
 /** Writes the plan of a delta, and what stands behind its parts. Equal values give equal bytes. Pure. */
-import { crc32 } from 'node:zlib';
-import { type BundleSignature, FOOTER_BYTES } from './bundle.ts';
-import { canonicalJson, encodeSignatures, FOOTER_FIELDS } from './bundle-writer.ts';
+import type { BundleSignature } from './bundle.ts';
+import {
+  canonicalJson,
+  encodeFooter,
+  encodeSignatures,
+  type FooterPlaces,
+} from './bundle-writer.ts';
 import {
   DELTA_FORMAT_VERSION,
   DELTA_MAGIC,
@@ -35,22 +39,8 @@ export function encodeDeltaTail(
 }
 
 /** The footer: the fields of a bundle's, under another name. */
-export function encodeDeltaFooter(places: {
-  readonly manifestOffset: number;
-  readonly manifestBytes: number;
-  readonly signaturesBytes: number;
-}): Buffer {
-  const { manifestOffset, manifestBytes, signaturesBytes } = places;
-  const footer = Buffer.alloc(FOOTER_BYTES);
-  const deltaBytes = manifestOffset + manifestBytes + signaturesBytes + FOOTER_BYTES;
-  footer.write(DELTA_MAGIC, FOOTER_FIELDS.magic, 'latin1');
-  footer.writeUInt32LE(DELTA_FORMAT_VERSION, FOOTER_FIELDS.version);
-  footer.writeBigUInt64LE(BigInt(deltaBytes), FOOTER_FIELDS.bundleBytes);
-  footer.writeBigUInt64LE(BigInt(manifestOffset), FOOTER_FIELDS.manifestOffset);
-  footer.writeUInt32LE(manifestBytes, FOOTER_FIELDS.manifestBytes);
-  footer.writeUInt32LE(signaturesBytes, FOOTER_FIELDS.signaturesBytes);
-  footer.writeUInt32LE(crc32(footer.subarray(0, FOOTER_FIELDS.checksum)), FOOTER_FIELDS.checksum);
-  return footer;
+export function encodeDeltaFooter(places: FooterPlaces): Buffer {
+  return encodeFooter(places, { magic: DELTA_MAGIC, version: DELTA_FORMAT_VERSION });
 }
 
 /** A varint: 7 bits a byte, the lowest first. @throws RangeError for what is no whole number from 0 */
