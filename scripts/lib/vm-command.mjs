@@ -1,13 +1,11 @@
 // What `npm run vm` does, on the pinned Node.
 
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
+import { followConsole } from '../../image/src/shell/console-watch.ts';
 import { attach } from '../../image/src/shell/vm.ts';
 import { readRecord, resetNode, startNode, stopNode, vmDir } from './local-node.mjs';
 
 const ANNOUNCE_TIMEOUT_MS = 240_000;
-const FOLLOW_POLL_MS = 200;
 
 const say = (/** @type {string} */ line) => void process.stderr.write(`${line}\n`);
 const print = (/** @type {string} */ line) => void process.stdout.write(`${line}\n`);
@@ -67,22 +65,9 @@ const COMMANDS = {
       say('The node does not run. Start it with: npm run vm -- start');
       return (await readRecord()) === undefined ? 6 : 3;
     }
-    let at = vm.consoleOffset;
-    for (;;) {
-      const isRunning = await vm.isRunning();
-      const end = await vm.consoleEnd();
-      if (end > at) {
-        for await (const chunk of createReadStream(vm.consoleLog, { start: at, end: end - 1 })) {
-          process.stdout.write(chunk);
-        }
-        at = end;
-      } else if (isRunning) {
-        await delay(FOLLOW_POLL_MS);
-      } else {
-        say('\nThe node does not run any more.');
-        return 0;
-      }
-    }
+    await followConsole(vm, (bytes) => process.stdout.write(bytes));
+    say('\nThe node does not run any more.');
+    return 0;
   },
 };
 

@@ -71,12 +71,16 @@ describe('keel-image run', function () {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const ended = once(program, 'exit');
+    // Then the assertion below tells what the console showed, which a time-out of the test would not.
+    const tooLate = setTimeout(() => program.kill('SIGTERM'), TestNode.bootTimeoutMs);
     let text = '';
     for await (const chunk of program.stdout.setEncoding('utf8')) {
       text += chunk;
       if (parseAnnouncement(text) === undefined || program.killed) continue;
       program.kill('SIGTERM');
     }
+    clearTimeout(tooLate);
+    assert.ok(parseAnnouncement(text) !== undefined, text.slice(-2000));
     assert.deepEqual(await ended, [0, null]);
     assert.match(text, /reboot: Power down/);
     for (const name of ['disk.qcow2', 'console.log', 'firmware-vars.fd']) {

@@ -64,7 +64,8 @@ export async function createAgent(ports: AgentPorts, options: AgentOptions): Pro
     hostname,
     version: release.get('VERSION_ID') ?? '',
   });
-  markBoot(ports, 'api-ready');
+  // After the announcement: what PID 1 says on the console next must not fall between its lines.
+  services.announced.then(() => markBoot(ports, 'api-ready'));
   return {
     port: listener.port,
     fingerprint: identity.fingerprint,

@@ -1,4 +1,5 @@
 /** Everything that starts once the port is open: services, time, the announcement on the console. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { announcementLines } from '@keelos/proto/console.ts';
 import { TOKEN_LIFETIME_MS } from './core/enrolment.ts';
 import type { Limits } from './core/limits.data.ts';
@@ -19,6 +20,7 @@ import { RestartWatch } from './shell/restart-watch.ts';
 import { Scheduler } from './shell/scheduler.ts';
 import type { ServerIdentity } from './shell/server-identity.ts';
 import { TimeSync } from './shell/time-sync.ts';
+import { awaitEvidence } from './shell/trial-evidence.ts';
 import type { Trust } from './shell/trust.ts';
 import { UpdateEngine } from './shell/update-engine.ts';
 import { updatePorts } from './shell/update-node.ts';
@@ -39,6 +41,8 @@ export interface Beginnings {
 
 /** What {@link startServices} started. */
 export interface RunningServices {
+  /** Settles when the announcement is on the console, or cannot be. */
+  readonly announced: Promise<void>;
   /** Takes no new calls; those that run may end. */
   drain(): void;
   close(): Promise<void>;
@@ -55,6 +59,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const outside = new OutsideChecks(ports);
   const bootState = new BootState(ports);
   const bootLadder = new BootLadder(ports);
+  const ending = new AbortController();
   const health = new HealthRunner({
     ports,
     identity,
@@ -65,6 +70,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
     outside,
     bootState,
     ladder: new LadderWatch(bootLadder, ports.clock),
+    bootTold: bootTold(ports, ending.signal),
   });
   const updates = startUpdates(beginnings, { configuration, health, bootState, bootLadder });
   const { engine, scheduler } = updates;
@@ -84,11 +90,13 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   restarts.start();
   updates.begin();
   // A console that takes nothing must not hold up who calls.
-  announce(beginnings, configuration).catch((cause: unknown) => {
+  const announced = announce(beginnings, configuration).catch((cause: unknown) => {
     ports.log(`announcement not written: ${String(cause)}`);
   });
   return {
+    announced,
     drain() {
+      ending.abort();
       updates.drain();
       timeSync.close();
       outside.close();
@@ -100,6 +108,13 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
       await engine.close();
     },
   };
+}
+
+/** Settles when PID 1 has done what checks read about; within a bounded time, and when `signal` is aborted. */
+async function bootTold(ports: AgentPorts, signal: AbortSignal): Promise<void> {
+  // The committer waits for the same, and says when it never comes.
+  const silent = { files: ports.files, log: () => {} };
+  await awaitEvidence(silent, (ms) => sleep(ms, undefined, { signal, ref: false })).catch(() => {});
 }
 
 interface UpdateParts {

@@ -4,6 +4,7 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '@keelos/proto/gen/grpc/health/v1/health_pb.js';
 import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
+import { SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { CRASH_WINDOW_MS } from '@keelos/ts-agent/core/restart-history.ts';
 import { WRITE_TEST_MS } from '@keelos/ts-agent/shell/write-test.ts';
@@ -11,12 +12,14 @@ import {
   check,
   collect,
   enrolledNode,
+  FakeWorld,
   failureCode,
   Openings,
   ROOT_HASH,
   TestClient,
 } from './agent-fixture.ts';
 import { bootEsp } from './boot-disk.ts';
+import { makeCertificate } from './openssl-certificates.ts';
 
 describe('health', () => {
   const openings = new Openings();
@@ -206,6 +209,29 @@ describe('health', () => {
     assert.equal(found.state, HealthState.FAILING);
     assert.match(found.message, /agent \(3 restarts/);
     assert.equal((await check(again, 'init')).state, HealthState.FAILING, 'and when asked again');
+  });
+
+  it('is not asked before PID 1 has mounted what is looked at', async () => {
+    const world = new FakeWorld();
+    const steps = [{ name: 'init-started', monotonicUs: 1_500_000 }];
+    const variables = [...world.variables.variables];
+    world.variables.variables.clear();
+    world.boot({ steps });
+    const agent = openings.add(await world.start());
+    const client = openings.add(new TestClient(agent, makeCertificate()));
+    await client.enrol(world.token);
+    let isAnswered = false;
+    const asked = client.call(HealthService, 'getHealth', {}).finally(() => {
+      isAnswered = true;
+    });
+    // Calls that came later are answered meanwhile.
+    for (let call = 0; call < 3; call += 1) await client.call(SystemService, 'getVersion', {});
+    assert.equal(isAnswered, false);
+    for (const [name, value] of variables) world.variables.variables.set(name, value);
+    world.boot({});
+    const { checks } = await asked;
+    const notWell = checks.filter(({ state }) => state !== HealthState.HEALTHY);
+    assert.deepEqual(notWell, []);
   });
 
   it('the disk is written at most once a minute as long as it works', async () => {

@@ -2,10 +2,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Command } from 'commander';
 import { ensureTools } from '../../../scripts/lib/apt.mjs';
 import { useProductOf } from '../../../scripts/lib/cache.mjs';
+import { followConsole } from '../shell/console-watch.ts';
 import type { Vm } from '../shell/vm.ts';
 import { startVm } from '../shell/vm.ts';
 import { wholeNumber } from '../shell/whole-number-option.ts';
@@ -20,7 +20,6 @@ Examples:
   $ keel-image run dist/0.1.0/disk.img --memory 2048 --port 50051 --dir /var/tmp/node1
   $ keel-image run dist/0.1.0/disk.img --once-healthy`;
 
-const POLL_MS = 100;
 const HEALTHY_TIMEOUT_MS = 300_000;
 const POWER_OFF_TIMEOUT_MS = 60_000;
 const MEMORY_MIB_MIN = 256;
@@ -32,20 +31,6 @@ interface RunOptions {
   readonly dir?: string;
   readonly writeDisk?: boolean;
   readonly onceHealthy?: boolean;
-}
-
-/** Copies the console to stdout until the machine is off. */
-async function showConsole(vm: Vm): Promise<void> {
-  let offset = vm.consoleOffset;
-  for (;;) {
-    const running = await vm.isRunning();
-    const text = await vm.consoleText(offset);
-    const end = await vm.consoleEnd();
-    if (text !== '') process.stdout.write(text);
-    offset = Math.max(offset, end);
-    if (!running) return;
-    await delay(POLL_MS);
-  }
 }
 
 /** First request: the power button. Second, or when the node does not go down in time: the plug. */
@@ -112,7 +97,7 @@ async function run(disk: string, options: RunOptions): Promise<void> {
   process.stderr.write(`keel-image: API at ${vm.endpoint} (${vm.accelerator}), files in ${dir}\n`);
   const release = stopOnSignals(vm);
   try {
-    const shown = showConsole(vm);
+    const shown = followConsole(vm, (bytes) => process.stdout.write(bytes));
     if (options.onceHealthy === true) await untilHealthy(vm);
     await shown;
   } finally {

@@ -1,9 +1,11 @@
-/** Waits for what a machine prints on its console. */
+/** Waits for what a machine prints on its console, or passes all of it on. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import { KeelError } from '@keelos/proto/errors.ts';
 
 const POLL_MS = 100;
+/** Bytes of the console that are passed on at once. */
+const PART_BYTES_MAX = 1_048_576;
 /** Characters of the console that an error message quotes. */
 const QUOTED_CHARACTERS = 2000;
 
@@ -57,5 +59,33 @@ export async function watchConsole<T>(
       throw new KeelError('E_TIMEOUT', message.join('\n'));
     }
     await delay(POLL_MS, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+/** As much of a machine as {@link followConsole} needs. */
+export interface FollowedMachine {
+  readonly consoleOffset: number;
+  isRunning(): Promise<boolean>;
+  consoleBytes(from: number, bytesMax: number): Promise<Buffer>;
+}
+
+/** Passes on every byte that a machine prints from its start on, until it is off. */
+export async function followConsole(
+  vm: FollowedMachine,
+  write: (bytes: Buffer) => void,
+): Promise<void> {
+  let offset = vm.consoleOffset;
+  for (;;) {
+    // In this order, as above. And on by what was read: the log has grown since.
+    const running = await vm.isRunning();
+    const bytes = await vm.consoleBytes(offset, PART_BYTES_MAX);
+    if (bytes.length > 0) {
+      write(bytes);
+      offset += bytes.length;
+    } else if (running) {
+      await delay(POLL_MS);
+    } else {
+      return;
+    }
   }
 }

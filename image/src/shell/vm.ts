@@ -26,6 +26,7 @@ import {
   FIRMWARE_CODE,
   fileSize,
   makeEmptyFile,
+  readFrom,
   readState,
   readTail,
   removeSocket,
@@ -114,6 +115,11 @@ export class Vm {
   /** The QEMU command, to repeat by hand in {@link dir}. */
   get commandLine(): string {
     return shellQuoted(this.#state.command);
+  }
+
+  /** A part of the console log, as long as it is there. */
+  consoleBytes(from: number, bytesMax: number): Promise<Buffer> {
+    return readFrom(this.consoleLog, from, bytesMax);
   }
 
   /** Offset in the console log at which this start begins. */

@@ -137,18 +137,27 @@ export async function fileSize(path: string): Promise<number> {
   );
 }
 
-/** What a file has behind `offset`, as text. Bytes that are no UTF-8 become U+FFFD. */
-export async function readTail(path: string, offset: number): Promise<string> {
+/** What a file has behind `offset`, at most `bytesMax`. A file that is not there has nothing. */
+export async function readFrom(
+  path: string,
+  offset: number,
+  bytesMax = Number.POSITIVE_INFINITY,
+): Promise<Buffer> {
   const file = await open(path, 'r').catch(() => undefined);
-  if (file === undefined) return '';
+  if (file === undefined) return Buffer.alloc(0);
   try {
     const { size } = await file.stat();
-    const buffer = Buffer.alloc(Math.max(0, size - offset));
+    const buffer = Buffer.alloc(Math.min(bytesMax, Math.max(0, size - offset)));
     const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
-    return buffer.toString('utf8', 0, bytesRead);
+    return buffer.subarray(0, bytesRead);
   } finally {
     await file.close();
   }
+}
+
+/** {@link readFrom} as text. Bytes that are no UTF-8 become U+FFFD. */
+export async function readTail(path: string, offset: number): Promise<string> {
+  return (await readFrom(path, offset)).toString('utf8');
 }
 
 /** Makes a file of no bytes. @throws when there is one */

@@ -48,6 +48,8 @@ export interface HealthSubjects {
   readonly bootState: Pick<BootState, 'counting'>;
   readonly ladder: Pick<LadderWatch, 'facts'>;
   readonly outside: OutsideChecks;
+  /** Settles, within a bounded time, when PID 1 has done the steps that checks read about. */
+  readonly bootTold: Promise<void>;
 }
 
 type Check = (subjects: HealthSubjects) => Promise<Verdict> | Verdict;
@@ -85,7 +87,10 @@ export class HealthRunner {
     this.#checkMs = checkMs;
   }
 
-  /** Results of every check, at most a second old. Takes at most as long as one check may. */
+  /**
+   * Results of every check, at most a second old. Takes at most as long as one check may; while the node still boots,
+   * until {@link HealthSubjects.bootTold} before that: what is not there yet is not failing.
+   */
   results(): Promise<readonly CheckResult[]> {
     const ageMs = this.#subjects.ports.clock.monotonicMs() - this.#endedAtMs;
     if (this.#last === undefined || ageMs >= RESULT_LIFETIME_MS) {
@@ -99,6 +104,7 @@ export class HealthRunner {
   }
 
   async #run(): Promise<readonly CheckResult[]> {
+    await this.#subjects.bootTold;
     const verdicts = await Promise.all(
       [...CHECKS, ...this.#subjects.outside.checks()].map(
         async ([name, check]) => [name, await this.#verdict(name, check)] as const,
