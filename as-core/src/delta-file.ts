@@ -1,11 +1,6 @@
 /** A delta in a file: its manifest, the end of the target's bundle that it carries, and its parts. */
 import { createHash } from 'node:crypto';
-import {
-  type BundleSignature,
-  type BundleTail,
-  FOOTER_BYTES,
-  TAIL_BYTES_MAX,
-} from '@keelos/proto/bundle.ts';
+import { type BundleSignature, type BundleTail, TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import { encodeFooter } from '@keelos/proto/bundle-writer.ts';
 import type { DeltaManifest, DeltaPart, DeltaPartName, PlanStep } from '@keelos/proto/delta.ts';
 import { DELTA_PARTS } from '@keelos/proto/delta.ts';
@@ -71,6 +66,19 @@ export class DeltaFile {
     return bytes;
   }
 
+  /** Last bytes of the target's bundle: what stands in it behind the kernel image. */
+  targetEnd(): Buffer {
+    const [manifest, signatures] = [
+      this.readPart('targetManifest'),
+      this.readPart('targetSignatures'),
+    ];
+    const { dataBytes, ukiBytes } = this.manifest.target;
+    const manifestOffset = dataBytes + treeShape(dataBytes / BLOCK_BYTES).sizeBytes + ukiBytes;
+    const places = { manifestOffset, manifestBytes: manifest.length };
+    const footer = encodeFooter({ ...places, signaturesBytes: signatures.length });
+    return Buffer.concat([manifest, signatures, footer]);
+  }
+
   /** Reads in a part. @throws RangeError for a place outside of it */
   readIn(name: DeltaPartName, offset: number, target: Uint8Array): void {
     const part = this.manifest.parts[name];
@@ -113,19 +121,11 @@ export class DeltaFile {
   #readTarget(reader: BundleReader): BundleTail | undefined {
     const { dataBytes, rootHash, ukiBytes, ukiSha256 } = this.manifest.target;
     if (rootHash === '') return undefined;
-    const [manifest, signatures] = [
-      this.readPart('targetManifest'),
-      this.readPart('targetSignatures'),
-    ];
-    const manifestOffset = dataBytes + treeShape(dataBytes / BLOCK_BYTES).sizeBytes + ukiBytes;
-    const places = { manifestOffset, manifestBytes: manifest.length };
-    const footer = encodeFooter({ ...places, signaturesBytes: signatures.length });
-    const sizeBytes = manifestOffset + manifest.length + signatures.length + FOOTER_BYTES;
+    const written = this.targetEnd();
+    const sizeBytes =
+      dataBytes + treeShape(dataBytes / BLOCK_BYTES).sizeBytes + ukiBytes + written.length;
     const end = Buffer.alloc(Math.min(sizeBytes, TAIL_BYTES_MAX));
-    Buffer.concat([manifest, signatures, footer]).copy(
-      end,
-      end.length - (sizeBytes - manifestOffset),
-    );
+    written.copy(end, end.length - written.length);
     const tail = reader.readTail(end, sizeBytes);
     const { root, uki, version } = tail.manifest;
     const isSame =

@@ -14,6 +14,8 @@ export const UPDATE_PATHS = {
   failedRoots: `${UPDATE_DIR}/failed-roots.rec`,
   schedules: `${UPDATE_DIR}/schedules.rec`,
   epoch: `${UPDATE_DIR}/epoch.rec`,
+  /** The delta that is being applied, as it was fetched; no record. */
+  delta: `${UPDATE_DIR}/fetched.kdelta`,
   /** Written by PID 1 when it gives up on a trial: plain text, one line. */
   trialGivenUp: `${UPDATE_DIR}/trial-given-up.txt`,
   /** Last lines of kernel log and agent in a trial, kept by PID 1 while it runs: plain text. */

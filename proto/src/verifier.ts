@@ -15,6 +15,9 @@ export const VERIFIER_REQUEST_BYTES_MAX = 1024 * 1024;
 /** Bound on a line of the answer: 64 bad blocks, each with the names of all files that share it. */
 export const VERIFIER_LINE_BYTES_MAX = 8 * 1024 * 1024;
 
+/** Descriptor for bytes, where a request asks for some. */
+export const VERIFIER_BYTES_FD = 3;
+
 /** How the process is started. */
 export interface VerifierProgram {
   readonly executable: string;
@@ -32,8 +35,49 @@ export interface ImagePlace {
   readonly rootHash: string;
 }
 
+/** Where the release lies that a delta is applied to. */
+export interface DeltaSourcePlace {
+  /** Device of the running root, which dm-verity checks as it is read. */
+  readonly rootDevice: string;
+  readonly rootHash: string;
+  /** Bytes of the root's data, without its hash tree. */
+  readonly dataBytes: number;
+  /** Device of the kernel image, and where on it its bytes lie, in order. */
+  readonly kernelDevice: string;
+  readonly kernelExtents: readonly {
+    readonly offsetBytes: number;
+    readonly lengthBytes: number;
+  }[];
+}
+
+/** An apply. */
+export interface DeltaApplication {
+  /** File with the delta. */
+  readonly path: string;
+  readonly source: DeltaSourcePlace;
+  /** Device that an earlier apply may have written the first `fromBytes` bytes to. */
+  readonly keptDevice: string;
+  /** The first byte of the target's bundle that is wanted; what comes before it is not said. */
+  readonly fromBytes: number;
+}
+
+/** What is known of a delta that was opened: its form and hashes are right, and this machine packs as it counts on. */
+export interface OpenedDelta {
+  readonly from: string;
+  readonly to: string;
+  /** Root hash of the release that it is applied to; empty for a plain image. */
+  readonly sourceRootHash: string;
+  /** Size of the bundle that it makes. */
+  readonly bundleBytes: number;
+  /** Last bytes of that bundle in Base64: its manifest, signatures and footer. Nothing was judged of them but the form. */
+  readonly end: string;
+}
+
 /** What is asked. */
 export type VerifierRequest =
+  | { readonly task: 'open-delta'; readonly path: string }
+  /** The bytes of root and kernel image, from `fromBytes` on, go to descriptor {@link VERIFIER_BYTES_FD}. */
+  | ({ readonly task: 'apply-delta' } & DeltaApplication)
   | {
       readonly task: 'verify-image';
       readonly place: ImagePlace;
@@ -79,6 +123,9 @@ export type VerifierAnswer<Findings = unknown> =
       readonly manifestBytes: string;
     }
   | { readonly kind: 'trust'; readonly trust: TrustFile }
+  | { readonly kind: 'delta'; readonly delta: OpenedDelta }
+  /** All bytes were given; so many of the target were found as an earlier apply had left them. */
+  | { readonly kind: 'applied'; readonly keptBytes: number }
   /** Empty, or why the API was not reached. */
   | { readonly kind: 'reached'; readonly problem: string }
   /** `code` is empty when there is none. */

@@ -12,7 +12,7 @@ import type { BundleManifest } from '@keelos/proto/bundle.ts';
 import { bundleFileName } from '@keelos/proto/bundle.ts';
 import { signManifest } from '@keelos/proto/bundle-signature.ts';
 import { encodeManifest, encodeTail } from '@keelos/proto/bundle-writer.ts';
-import { findNextNode } from '../../scripts/lib/node-image.mjs';
+import { findBuiltNode, findNextNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 import { faultyRoot } from './faulty-root.ts';
 import { forOtherProcessor, forRoot, withCommandLine } from './kernel-image-edit.ts';
@@ -112,15 +112,34 @@ export class BundleFactory {
     return made;
   }
 
+  /** The bundle of the release that test nodes begin with: what a delta to any other is made from. */
+  async beginning(): Promise<TestBundle> {
+    const image = await findBuiltNode();
+    const { version, parts, rootHash, salt } = image.manifest;
+    return this.#write('beginning', image, {
+      ...{ version, rootHash, salt, dataBytes: parts.root.dataBytes },
+      root: await readFile(image.root),
+      kernelImage: await readFile(image.uki),
+    });
+  }
+
   async #make(name: ReleaseName): Promise<TestBundle> {
-    const { version, rootHash, salt, root, dataBytes, kernelImage } = await this.parts(name);
     const variant: ReleaseVariant = RELEASE_VARIANTS[name];
-    const { buildEpochSeconds, kernelVersion, variant: flavour, trust } = this.second.manifest;
+    return this.#write(name, this.second, await this.parts(name), variant.arch);
+  }
+
+  async #write(
+    name: string,
+    image: BuiltImage,
+    { version, rootHash, salt, root, dataBytes, kernelImage }: ReleaseParts,
+    arch: BundleManifest['arch'] = 'x86_64',
+  ): Promise<TestBundle> {
+    const { buildEpochSeconds, kernelVersion, variant, trust } = image.manifest;
     const manifest: BundleManifest = {
       format: 'keelos-bundle/1',
       version,
-      arch: variant.arch ?? 'x86_64',
-      variant: flavour,
+      arch,
+      variant,
       buildEpochSeconds,
       epoch: trust.epoch,
       kernelVersion,

@@ -1,11 +1,13 @@
 /** The agent on a node: the real ports. */
 import { randomBytes } from 'node:crypto';
 import { API_PORT, NODE_PATHS } from '@keelos/proto/node-paths.ts';
+import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { VERIFIER_NAME } from '@keelos/proto/verifier.ts';
 import { createAgent } from './server.ts';
 import { bundleReader } from './sys/bundle-reader.ts';
 import { systemClock } from './sys/clock.ts';
 import { consoleWriter } from './sys/console.ts';
+import { deltaReader } from './sys/delta-reader.ts';
 import { deviceMapperTarget } from './sys/device-mapper.ts';
 import { linuxFirmwareVariables } from './sys/firmware-variables.ts';
 import { walkImage } from './sys/image-files.ts';
@@ -16,6 +18,7 @@ import { linuxKernelFiles } from './sys/kernel-files.ts';
 import { kernelLog, warnKernelLog } from './sys/kmsg.ts';
 import { linuxAddresses } from './sys/network.ts';
 import { apiReacher } from './sys/reach-api.ts';
+import { scratchFile } from './sys/scratch-file.ts';
 import { diskStateStore } from './sys/state-store.ts';
 import { udpExchange } from './sys/udp.ts';
 
@@ -47,6 +50,8 @@ export async function main(): Promise<void> {
       walkImage,
       verifyImage: imageVerifier(verifier),
       ...bundleReader(verifier),
+      ...deltaReader(verifier),
+      deltaFile: scratchFile(UPDATE_PATHS.delta),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
       // The port is open before these are needed: see server.ts.

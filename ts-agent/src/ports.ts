@@ -4,6 +4,7 @@ import type { OpenBlockDevice } from './sys/block-device.ts';
 import type { ReadBundle, ReadTrust } from './sys/bundle-reader.ts';
 import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
+import type { ApplyDelta, OpenDelta } from './sys/delta-reader.ts';
 import type { TargetOf } from './sys/device-mapper.ts';
 import type { FirmwareVariables } from './sys/firmware-variables.ts';
 import type { HttpSourceOptions } from './sys/http-source.ts';
@@ -15,6 +16,7 @@ import type { KernelLog } from './sys/kmsg.ts';
 import type { ListAddresses } from './sys/network.ts';
 import type { AskProbe, Knock } from './sys/probe.ts';
 import type { ReachApi } from './sys/reach-api.ts';
+import type { ScratchFile } from './sys/scratch-file.ts';
 import type { StateStore } from './sys/state-store.ts';
 import type { UdpExchange } from './sys/udp.ts';
 import type { UpdateSource } from './sys/update-source.ts';
@@ -33,6 +35,10 @@ export interface AgentPorts {
   readonly verifyImage: VerifyImage;
   readonly readBundle: ReadBundle;
   readonly readTrust: ReadTrust;
+  readonly openDelta: OpenDelta;
+  readonly applyDelta: ApplyDelta;
+  /** Where a delta is kept while it is applied. */
+  readonly deltaFile: ScratchFile;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
   /** Servers with bundles. */

@@ -143,7 +143,10 @@ function startUpdates(
   const committer = new Committer(touched, engine);
   const scheduler = new Scheduler(ports, {
     async start({ id, url, sha256, policy }) {
-      const source = await bundleSource({ url, caPem: '' }, { ports, configuration });
+      const source = await bundleSource(
+        { url, deltaUrl: '', caPem: '' },
+        { ports, configuration, tell: (account) => engine.progress.change(account) },
+      );
       const options = { sha256, policy, isDryRun: false, isRebootLeft: false, retryFailed: false };
       await engine.start(source, options, scheduleSubject(id));
     },

@@ -62,6 +62,21 @@ export class FakeWorld {
   imageFilesRead = 0;
   verifyImage: AgentPorts['verifyImage'] = async () => Promise.reject(new Error('no image'));
   askProbe: AgentPorts['askProbe'] = async () => 'answers';
+  openDelta: AgentPorts['openDelta'] = async () => Promise.reject(new Error('no delta'));
+  applyDelta: AgentPorts['applyDelta'] = () => assert.fail('no delta');
+  /** What was fetched of a delta, as long as it is kept. */
+  keptDelta: Buffer | undefined;
+  readonly deltaFile: AgentPorts['deltaFile'] = {
+    path: '/var/lib/keel/update/fetched.kdelta',
+    write: async (pieces) => {
+      const all: Uint8Array[] = [];
+      for await (const piece of pieces) all.push(Buffer.from(piece));
+      this.keptDelta = Buffer.concat(all);
+    },
+    remove: async () => {
+      this.keptDelta = undefined;
+    },
+  };
   httpSource: AgentPorts['httpSource'] = async () => Promise.reject(new Error('no network'));
   apiProblem = '';
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
@@ -161,6 +176,9 @@ export class FakeWorld {
       verifyImage: (...verification) => this.verifyImage(...verification),
       readBundle: readBundleTail,
       readTrust: readTrustFile,
+      openDelta: (...call) => this.openDelta(...call),
+      applyDelta: (...call) => this.applyDelta(...call),
+      deltaFile: this.deltaFile,
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       askProbe: (...call) => this.askProbe(...call),

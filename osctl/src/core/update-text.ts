@@ -85,6 +85,19 @@ export function statusText(status: UpdateStatus): string {
   return facts.length === 0 ? phaseText(status) : `${phaseText(status)}: ${facts.join(', ')}`;
 }
 
+/** What a delta has spared, or why it has not; empty when none was asked for. */
+export function deltaText(status: UpdateStatus): string {
+  const { delta, fetchedBytes, bundleBytes, fallbackReason } = status;
+  if (fallbackReason !== '') {
+    return `The full bundle is fetched instead of the delta: ${reasonOf(fallbackReason)}.`;
+  }
+  if (!delta || bundleBytes === 0n) return '';
+  const permille = Number(((bundleBytes - fetchedBytes) * 1000n) / bundleBytes);
+  const spared = permille <= 0 ? '' : ` (${(permille / 10).toFixed(1)} % less)`;
+  const fetched = `${formatBytes(fetchedBytes)} fetched instead of ${formatBytes(bundleBytes)}`;
+  return `Made of a delta: ${fetched}${spared}.`;
+}
+
 /** "completed" forms of an outcome: "committed", "rolled-back". */
 export function outcomeText({ outcome }: UpdateHistoryEntry): string {
   return enumName(UpdateOutcomeSchema, outcome);

@@ -7,7 +7,11 @@ import { judgeFit } from '@keelos/proto/bundle-fit.ts';
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { FailedRoot } from '@keelos/proto/update-record.ts';
-import { parseVerityTable, VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
+import {
+  parseVerityTable,
+  VERITY_BLOCK_BYTES,
+  type VerityTable,
+} from '@keelos/proto/verity-table.ts';
 import type { BootPicture } from './boot-state.ts';
 
 /** Room on the EFI system partition beside the kernel image: two entries, a folder that grows. */
@@ -83,6 +87,14 @@ export function kernelImageProblem(
 ): string {
   if (commandLine === undefined) return 'it is no unified kernel image with a command line';
   const table = parseVerityTable(commandLine);
+  return rootTableProblem(table, { root });
+}
+
+/** The same for the table that a command line has. */
+export function rootTableProblem(
+  table: VerityTable | undefined,
+  { root }: Pick<BundleManifest, 'root'>,
+): string {
   if (table === undefined) return 'its command line opens no root';
   if (table.rootHash !== root.rootHash) return `it starts the root ${table.rootHash}`;
   const isRight =

@@ -39,6 +39,14 @@ export interface UpdateStatus {
   /** Unix milliseconds; 0 when there was none. */
   readonly startedMs: number;
   readonly waitingFor: readonly string[];
+  /** Fetched from servers so far. */
+  readonly fetchedBytes: number;
+  /** Of the whole bundle; 0 until it is known. */
+  readonly bundleBytes: number;
+  /** The bundle is made of a delta. */
+  readonly isDelta: boolean;
+  /** Why a delta is not used that was asked for; empty: it is, or there was none. */
+  readonly fallbackReason: string;
 }
 
 /** Nothing was installed since the agent started. */
@@ -57,6 +65,10 @@ export const NO_UPDATE: UpdateStatus = {
   errorMessage: '',
   startedMs: 0,
   waitingFor: [],
+  fetchedBytes: 0,
+  bundleBytes: 0,
+  isDelta: false,
+  fallbackReason: '',
 };
 
 /** Phase of each state. */

@@ -138,6 +138,10 @@ export function statusMessage(status: UpdateStatus): MessageInitShape<typeof Upd
     bytesPerSecond: BigInt(status.bytesPerSecond),
     resumedBytes: BigInt(status.resumedBytes),
     waitingFor: [...status.waitingFor],
+    fetchedBytes: BigInt(status.fetchedBytes),
+    bundleBytes: BigInt(status.bundleBytes),
+    delta: status.isDelta,
+    fallbackReason: status.fallbackReason,
     ...(remainingMs === undefined ? {} : { remaining: durationFromMs(remainingMs) }),
     ...(startedMs === 0 ? {} : { started: timestampFromMs(startedMs) }),
   };

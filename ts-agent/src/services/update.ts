@@ -38,9 +38,12 @@ export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> 
     return subject;
   };
   return {
-    async startUpdate({ url, caPem, options }, context) {
+    async startUpdate({ url, deltaUrl, caPem, options }, context) {
       const wanted = optionsFrom(options);
-      const source = await bundleSource({ url, caPem }, { ports, configuration });
+      const source = await bundleSource(
+        { url, deltaUrl, caPem },
+        { ports, configuration, tell: (account) => engine.progress.change(account) },
+      );
       const status = await engine.start(source, wanted, tell('update', context));
       return { status: statusMessage(status) };
     },

@@ -1,5 +1,5 @@
 /** Reads the end of a bundle and decides whether it is installed. Nothing is written. */
-import type { TrustFile } from '@keelos/proto/bundle.ts';
+import type { BundleManifest, TrustFile } from '@keelos/proto/bundle.ts';
 import { TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import { judgeSignatures } from '@keelos/proto/bundle-signature.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
@@ -84,17 +84,23 @@ export async function checkBundle(
     espRoomBytes: await ports.boot.roomForKernelImage(),
     failedRoots: failedRoots(ports),
   });
+  // What is made in order has its kernel image looked at where it was placed.
+  if (bundle.isInOrder) return;
   const commandLine = await kernelCommandLine(({ offsetBytes, lengthBytes }) => {
     const end = Math.min(offsetBytes + lengthBytes, manifest.uki.size);
     const inside = Math.max(0, end - offsetBytes);
     const range = { offsetBytes: manifest.uki.offset + offsetBytes, lengthBytes: inside };
     return readPiece(source, range, signal);
   });
-  const problem = kernelImageProblem(commandLine, manifest);
+  demandOwnRoot(kernelImageProblem(commandLine, manifest), manifest);
+}
+
+/** @throws KeelError E_BUNDLE_MALFORMED when there is a problem: the kernel image would start another root */
+export function demandOwnRoot(problem: string, { version }: BundleManifest): void {
   if (problem === '') return;
   throw new KeelError(
     'E_BUNDLE_MALFORMED',
-    `Cannot install ${manifest.version}: its kernel image does not start its root: ${problem}`,
+    `Cannot install ${version}: its kernel image does not start its root: ${problem}`,
   );
 }
 
@@ -103,17 +109,24 @@ async function readEnd(
   source: UpdateSource,
   signal: AbortSignal,
 ): Promise<AcceptedBundle> {
-  const { sizeBytes } = await source.open(signal);
+  const { sizeBytes, end } = await source.open(signal);
   const lengthBytes = Math.min(sizeBytes, TAIL_BYTES_MAX);
-  const tail = await readPiece(
-    source,
-    { offsetBytes: sizeBytes - lengthBytes, lengthBytes },
-    signal,
-  );
+  const range = { offsetBytes: sizeBytes - lengthBytes, lengthBytes };
+  const tail =
+    end === undefined ? await readPiece(source, range, signal) : padded(end, lengthBytes);
   const bundle = await ports.readBundle(tail, sizeBytes, signal);
   const { uki } = bundle.manifest;
   const restBytes = sizeBytes - uki.offset - uki.size;
-  return { ...bundle, rest: tail.subarray(tail.length - restBytes) };
+  return {
+    ...bundle,
+    rest: tail.subarray(tail.length - restBytes),
+    isInOrder: end !== undefined,
+  };
+}
+
+/** With zeros before it: what stands there is not looked at. */
+function padded(end: Uint8Array, lengthBytes: number): Buffer {
+  return Buffer.concat([Buffer.alloc(Math.max(0, lengthBytes - end.length)), end]);
 }
 
 /** A short range in one piece. */

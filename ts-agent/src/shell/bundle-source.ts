@@ -1,28 +1,97 @@
-/** Bundles on servers, reached as the node's configuration says. */
+/** Bundles on servers, reached as the node's configuration says: whole, or made of a delta. */
+import type { UpdateStatus } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
+import { type DeltaPorts, DeltaSource } from './delta-source.ts';
+import { FallbackSource } from './fallback-source.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
 
+/** What is wanted. */
+export interface SourceWish {
+  /** Of the bundle; may be empty when there is a delta. */
+  readonly url: string;
+  /** Of a delta; empty: none. */
+  readonly deltaUrl: string;
+  /** Certificate authorities of the caller, PEM; they come before those of the configuration. */
+  readonly caPem: string;
+}
+
+/** What a source tells of itself. */
+export type SourceAccount = Pick<
+  UpdateStatus,
+  'fetchedBytes' | 'bundleBytes' | 'isDelta' | 'fallbackReason'
+>;
+
 /**
- * The bundle behind a URL. Certificate authorities of the caller come before those of the configuration.
+ * The bundle behind a URL, or behind that of a delta.
  *
+ * @param of.tell called with what has changed
  * @throws KeelError E_INVALID_ARGUMENT for a URL or certificates that cannot be used
  */
 export async function bundleSource(
-  { url, caPem }: { readonly url: string; readonly caPem: string },
-  {
-    ports,
-    configuration,
-  }: {
-    readonly ports: Pick<AgentPorts, 'clock' | 'httpSource'>;
+  { url, deltaUrl, caPem }: SourceWish,
+  of: {
+    readonly ports: DeltaPorts & Pick<AgentPorts, 'clock' | 'httpSource'>;
     readonly configuration: Pick<NodeConfigStore, 'config'>;
+    readonly tell: (account: Partial<SourceAccount>) => void;
   },
 ): Promise<UpdateSource> {
+  const { ports, configuration, tell } = of;
   const { proxy, noProxy = [], caPem: ownCaPem = '' } = configuration.config?.update ?? {};
-  return ports.httpSource({
-    url,
-    caPem: caPem === '' ? ownCaPem : caPem,
-    clock: ports.clock,
-    settings: { noProxy, ...(proxy === undefined ? {} : { proxy }) },
+  let fetchedBytes = 0;
+  const behind = async (place: string) => {
+    const source = await ports.httpSource({
+      url: place,
+      caPem: caPem === '' ? ownCaPem : caPem,
+      clock: ports.clock,
+      settings: { noProxy, ...(proxy === undefined ? {} : { proxy }) },
+    });
+    return counted(source, (bytes) => {
+      fetchedBytes += bytes;
+      tell({ fetchedBytes });
+    });
+  };
+  if (deltaUrl === '') return sized(await behind(url), tell);
+  const bundle = url === '' ? undefined : await behind(url);
+  const delta = new DeltaSource(await behind(deltaUrl), ports);
+  const told = sized(delta, (account) => tell({ ...account, isDelta: true }));
+  if (bundle === undefined) return told;
+  return new FallbackSource({
+    delta: told,
+    bundle: sized(bundle, tell),
+    onFallback(fallbackReason) {
+      ports.log(`the full bundle is fetched instead of the delta: ${fallbackReason}`);
+      tell({ isDelta: false, fallbackReason });
+    },
   });
+}
+
+/** Tells how many bytes have come. */
+function counted(source: UpdateSource, onBytes: (bytes: number) => void): UpdateSource {
+  return {
+    open: (signal) => source.open(signal),
+    async *read(range, signal) {
+      for await (const piece of source.read(range, signal)) {
+        onBytes(piece.length);
+        yield piece;
+      }
+    },
+    close: () => source.close(),
+  };
+}
+
+/** Tells the size of the bundle. */
+function sized(
+  source: UpdateSource,
+  tell: (account: Pick<SourceAccount, 'bundleBytes'>) => void,
+): UpdateSource {
+  return {
+    async open(signal) {
+      const facts = await source.open(signal);
+      tell({ bundleBytes: facts.sizeBytes });
+      return facts;
+    },
+    read: (range, signal) => source.read(range, signal),
+    close: () => source.close(),
+  };
 }

@@ -4,10 +4,16 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
 import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
-import { failedBefore, notCounting } from '../core/acceptance.ts';
+import { failedBefore, notCounting, rootTableProblem } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
-import { checkBundle, demandCommitted, demandSettled, runningEpoch } from './bundle-check.ts';
+import {
+  checkBundle,
+  demandCommitted,
+  demandOwnRoot,
+  demandSettled,
+  runningEpoch,
+} from './bundle-check.ts';
 import { copyRoot, exactly, hashRange, resumableBytes, slotRead, slotWrite } from './root-copy.ts';
 import { discardTrialEvidence } from './trial-evidence.ts';
 import {
@@ -243,6 +249,10 @@ export class Installer {
     };
     const { rootHash } = course.target.to;
     await this.#ports.boot.placeKernelImage({ rootHash, sizeBytes, sha256, bytes: checked() });
+    if (bundleOf(course).isInOrder) {
+      const table = await this.#ports.facts.rootTable(rootHash);
+      demandOwnRoot(rootTableProblem(table, manifest), manifest);
+    }
     if (wholeSha256 === '' || bundleHash === undefined) return;
     demandWhole(bundleHash.update(rest).digest('hex'), wholeSha256);
   }

@@ -26,6 +26,8 @@ export type RootTable = Pick<VerityTable, 'dataBlocks' | 'hashStartBlock' | 'sal
 export interface AcceptedBundle extends BundleTail {
   /** Everything behind the kernel image. */
   readonly rest: Uint8Array;
+  /** Its source makes it from front to back: see `end` of SourceFacts. */
+  readonly isInOrder: boolean;
 }
 
 /** What is wanted. */

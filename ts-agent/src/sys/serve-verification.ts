@@ -5,8 +5,9 @@ import { BundleReader } from '@keelos/as-core/bundle.ts';
 import { compileModule } from '@keelos/as-core/load.ts';
 import { DIGEST_BYTES, VerityHasher } from '@keelos/as-core/verity-hasher.ts';
 import type { VerifierAnswer, VerifierRequest } from '@keelos/proto/verifier.ts';
-import { VERIFIER_REQUEST_BYTES_MAX } from '@keelos/proto/verifier.ts';
+import { VERIFIER_BYTES_FD, VERIFIER_REQUEST_BYTES_MAX } from '@keelos/proto/verifier.ts';
 import type { ImageFindings } from '../core/slot-contents.ts';
+import { applyDeltaHere, openDeltaHere } from './apply-delta-here.ts';
 import { reachApi } from './reach-api.ts';
 import { verifyImageHere } from './verify-here.ts';
 
@@ -56,9 +57,16 @@ async function answer(request: VerifierRequest): Promise<Answer> {
     const reader = await BundleReader.create();
     return { kind: 'trust', trust: reader.readTrust(Buffer.from(request.bytes, 'base64')) };
   }
+  const onProgress = (doneBytes: number) => say({ kind: 'progress', doneBytes });
+  if (request.task === 'open-delta') {
+    return { kind: 'delta', delta: await openDeltaHere(request.path) };
+  }
+  if (request.task === 'apply-delta') {
+    const say = (bytes: Uint8Array) => writeFully(VERIFIER_BYTES_FD, bytes);
+    return { kind: 'applied', ...(await applyDeltaHere(request, { say, onProgress })) };
+  }
   if (request.task === 'verify-image') {
     const { place, withFileSystem } = request;
-    const onProgress = (doneBytes: number) => say({ kind: 'progress', doneBytes });
     return {
       kind: 'findings',
       findings: await verifyImageHere(place, { withFileSystem, onProgress }),
@@ -94,6 +102,9 @@ function readRequest(): string {
 
 /** Whole lines, at once: the thread is busy with other things than writing later. */
 function say(line: Answer): void {
-  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
-  for (let done = 0; done < bytes.length; ) done += writeSync(STDOUT, bytes, done);
+  writeFully(STDOUT, Buffer.from(`${JSON.stringify(line)}\n`));
+}
+
+function writeFully(descriptor: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
 }

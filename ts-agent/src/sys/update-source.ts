@@ -5,6 +5,11 @@ export interface SourceFacts {
   readonly sizeBytes: number;
   /** For messages: URL without its query and credentials, or the file's name. */
   readonly name: string;
+  /**
+   * What stands behind the kernel image, where the source has it at once and everything else only in order: then no more
+   * is read than is installed, and once.
+   */
+  readonly end?: Uint8Array;
 }
 
 /** The port. */

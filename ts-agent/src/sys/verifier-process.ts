@@ -27,10 +27,11 @@ export interface Asking extends VerifierOptions {
   readonly onProgress?: (doneBytes: number) => void;
 }
 
-type Answer = VerifierAnswer<ImageFindings>;
+/** What it says, with the agent's findings. */
+export type Answer = VerifierAnswer<ImageFindings>;
 
 /** What became of a process. */
-type Outcome =
+export type Outcome =
   | { readonly kind: 'answer'; readonly answer: Answer }
   | { readonly kind: 'ended'; readonly how: string; readonly isSignal: boolean };
 
@@ -64,7 +65,8 @@ export async function askVerifier(request: VerifierRequest, asking: Asking): Pro
   return outcome.answer;
 }
 
-function errorOf({ code, message }: Extract<Answer, { kind: 'error' }>): Error {
+/** The error that an answer tells of. */
+export function errorOf({ code, message }: Extract<Answer, { kind: 'error' }>): Error {
   if (isErrorCode(code)) return new KeelError(code, message);
   const error = new Error(message);
   return code === '' ? error : Object.assign(error, { code });
@@ -75,45 +77,89 @@ interface Attempt extends VerifierOptions {
   readonly progress: (doneBytes: number) => void;
 }
 
-/** One process, from its start to its end: when this settles it is gone. */
-async function attempt(
+/** A process that was started, and got its request. */
+export interface StartedVerifier {
+  readonly child: ChildProcess;
+  /** How it ended, once it is gone and everything it said has been read. */
+  readonly closed: Promise<[number | null, NodeJS.Signals | null]>;
+  /** Ends it if need be, and waits until it is gone. */
+  end(): Promise<void>;
+}
+
+/**
+ * Starts a process. When `signal` is aborted it is ended.
+ *
+ * @param of.withBytes it has descriptor VERIFIER_BYTES_FD, which somebody must read
+ */
+export function startVerifier(
   request: VerifierRequest,
-  { program, signal, progress, timeoutMs = VERIFY_MS_MAX }: Attempt,
-): Promise<Outcome> {
+  of: {
+    readonly program: VerifierProgram;
+    readonly signal: AbortSignal;
+    readonly timeoutMs: number;
+    readonly withBytes: boolean;
+  },
+): StartedVerifier {
+  const { program, signal, timeoutMs, withBytes } = of;
   signal.throwIfAborted();
   const child = spawn(program.executable, program.args, {
     argv0: program.argv0,
     cwd: '/',
     // Its complaints are the agent's.
-    stdio: ['pipe', 'pipe', 'inherit'],
+    stdio: ['pipe', 'pipe', 'inherit', ...(withBytes ? (['pipe'] as const) : [])],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
-  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
-  // Whoever awaits it below is told; until then nobody is.
+  const closed = once(child, 'close') as StartedVerifier['closed'];
+  // Whoever awaits it is told; until then nobody is.
   closed.catch(() => undefined);
   const stop = () => child.kill('SIGKILL');
   signal.addEventListener('abort', stop, { once: true });
+  // It may end without reading: how it ended tells more.
+  child.stdin?.on('error', () => undefined);
+  child.stdin?.end(JSON.stringify(request));
+  return {
+    child,
+    closed,
+    async end() {
+      signal.removeEventListener('abort', stop);
+      child.kill('SIGKILL');
+      await closed.catch(() => undefined);
+    },
+  };
+}
+
+/** What a process that is gone came to: its last answer, or how it ended without one. */
+export async function outcomeOf(
+  { child, closed }: StartedVerifier,
+  of: { readonly answer: Answer | undefined; readonly timeoutMs: number },
+): Promise<Outcome> {
+  const [code, by] = await closed;
+  const { answer, timeoutMs } = of;
+  if (answer !== undefined && code === 0) return { kind: 'answer', answer };
+  const isLate = child.killed;
+  const how = isLate ? `no verdict in ${timeoutMs / 1000} s` : (by ?? `exit ${code}`);
+  return { kind: 'ended', how, isSignal: by !== null && !isLate };
+}
+
+/** One process, from its start to its end: when this settles it is gone. */
+async function attempt(
+  request: VerifierRequest,
+  { program, signal, progress, timeoutMs = VERIFY_MS_MAX }: Attempt,
+): Promise<Outcome> {
+  const started = startVerifier(request, { program, signal, timeoutMs, withBytes: false });
   try {
-    // It may end without reading: how it ended tells more.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(JSON.stringify(request));
-    const answer = await lastAnswer(child, progress);
-    const [code, by] = await closed;
+    const answer = await lastAnswer(started.child, progress);
+    await started.closed;
     signal.throwIfAborted();
-    if (answer !== undefined && code === 0) return { kind: 'answer', answer };
-    const isLate = child.killed;
-    const how = isLate ? `no verdict in ${timeoutMs / 1000} s` : (by ?? `exit ${code}`);
-    return { kind: 'ended', how, isSignal: by !== null && !isLate };
+    return await outcomeOf(started, { answer, timeoutMs });
   } finally {
-    signal.removeEventListener('abort', stop);
-    child.kill('SIGKILL');
-    await closed.catch(() => undefined);
+    await started.end();
   }
 }
 
 /** Reads what it says until it says no more. @throws Error when it says what it should not */
-async function lastAnswer(
+export async function lastAnswer(
   { stdout }: ChildProcess,
   progress: (doneBytes: number) => void,
 ): Promise<Answer | undefined> {
