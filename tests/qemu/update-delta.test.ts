@@ -6,12 +6,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ExitCode } from '@keelos/proto/error-codes.ts';
 import { UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { runProgram } from '@keelos/tests/program.ts';
-import { CHECKOUT, keepEvidence } from '@keelos/tests/test-node.ts';
+import { makeDelta } from '@keelos/tests/bundle-factory.ts';
+import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { assertWell, slotsOf } from '@keelos/tests/update-view.ts';
-
-const PROGRAM = join(CHECKOUT, 'image/bin/keel-image.mjs');
 
 describe('a node that is updated by deltas', function () {
   this.timeout(2 * UPDATE_TIMEOUT_MS);
@@ -23,11 +21,8 @@ describe('a node that is updated by deltas', function () {
   before(async () => {
     lab = await UpdateLab.open('update-delta');
     first = lab.node.image.rootHash;
-    const [old, target] = [await lab.factory.beginning(), await lab.factory.bundle('good')];
     delta = join(lab.factory.dir, 'beginning-good.kdelta');
-    const args = [PROGRAM, 'delta', old.path, target.path, delta];
-    const made = await runProgram(process.execPath, args, { timeoutMs: UPDATE_TIMEOUT_MS });
-    assert.equal(made.exitCode, 0, made.stderr);
+    await makeDelta([await lab.factory.beginning(), await lab.factory.bundle('good')], delta);
   });
   afterEach(async function () {
     await keepEvidence(lab?.node, this.currentTest);

@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { cp, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { deltaFileName } from '@keelos/proto/delta.ts';
+import { makeDelta } from '@keelos/tests/bundle-factory.ts';
 import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT, keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
@@ -18,6 +20,7 @@ const SELF = 'tests/qemu/update-page.test.ts';
 /** What the page calls the new release, and where it says that its bundle is. */
 const SHOWN_VERSION = '0.2.0';
 const SHOWN_ORIGIN = 'https://updates.example.com/';
+const SHOWN_DELTA = { from: '0.1.0', arch: 'x86_64' };
 /** What the working folder must not show: commands write there, or it is only in the way. */
 const NOT_LINKED = new Set(['.git', '.vm', 'dist', 'keys', 'trust.json']);
 
@@ -49,6 +52,9 @@ describe(`the commands of ${PAGE}`, () => {
     const shown = bundle.fileName.replace(/^good-/, '');
     await cp(bundle.path, join(work, 'dist', shown));
     const url = lab.server.add(join(work, 'dist', shown));
+    const delta = join(work, 'dist', deltaFileName({ ...SHOWN_DELTA, to: version }));
+    await makeDelta([await lab.factory.beginning(), bundle], delta);
+    lab.server.add(delta);
     urlFolder = url.slice(0, -basename(url).length);
   });
   afterEach(async function () {

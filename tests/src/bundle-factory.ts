@@ -2,6 +2,7 @@
  * Makes signed bundles for tests, out of one second build of the image: see release-variants.data.ts. A bundle takes a
  * second or two, a build takes a minute.
  */
+import assert from 'node:assert/strict';
 import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -16,16 +17,20 @@ import { findBuiltNode, findNextNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 import { faultyRoot } from './faulty-root.ts';
 import { forOtherProcessor, forRoot, withCommandLine } from './kernel-image-edit.ts';
+import { runProgram } from './program.ts';
 import {
   RELEASE_VARIANTS,
   type ReleaseName,
   type ReleaseVariant,
 } from './release-variants.data.ts';
+import { CHECKOUT } from './test-node.ts';
 
 /** Time of the file system in a SquashFS superblock. */
 const SQUASHFS_TIME_AT = 8;
 const SQUASHFS_USED_AT = 40;
 const BLOCK_BYTES = 4096;
+/** With its proof, beside two emulated machines. */
+const DELTA_TIMEOUT_MS = 600_000;
 
 /** A release as its parts, to be put on a disk by hand. */
 export interface ReleaseParts {
@@ -159,6 +164,16 @@ export class BundleFactory {
   async close(): Promise<void> {
     await rm(this.dir, { recursive: true, force: true });
   }
+}
+
+/** The delta from one bundle to another in the file `path`, by `keel-image delta`. */
+export async function makeDelta(
+  [from, to]: readonly [TestBundle, TestBundle],
+  path: string,
+): Promise<void> {
+  const args = [join(CHECKOUT, 'image/bin/keel-image.mjs'), 'delta', from.path, to.path, path];
+  const made = await runProgram(process.execPath, args, { timeoutMs: DELTA_TIMEOUT_MS });
+  assert.equal(made.exitCode, 0, made.stderr);
 }
 
 function sha256(bytes: Uint8Array): string {
