@@ -41,6 +41,13 @@ describe('what osctl update is asked for', () => {
       [[...SOURCE, '--min-healthy', '86401'], /at most 86400 s/],
       [['--source', 'http://h/a', '--source-ca', 'ca.pem'], /the source is not https/],
       [['--source', './b.squashfs', '--source-ca', 'ca.pem'], /the source is not https/],
+      [['--source', './d.kdelta', '--delta'], /Cannot use --delta with a file/],
+      [[...SOURCE, '--fallback'], /Cannot use --fallback: the source is no delta/],
+      [[...SOURCE, '--full-image-url', 'http://h/a'], /Cannot use --full-image-url: the source is/],
+      [[...SOURCE, '--delta', '--fallback'], /belong together/],
+      [[...SOURCE, '--delta', '--full-image-url', 'http://h/a'], /belong together/],
+      [[...SOURCE, '--delta', '--fallback', '--full-image-url', './b'], /it is no URL/],
+      [['--watch', '--delta'], /--delta with --watch/],
     ];
     for (const [args, expected] of table) {
       const ran = await run(...args);

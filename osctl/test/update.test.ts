@@ -276,6 +276,33 @@ describe('osctl update from a URL', () => {
     assert.equal((armed.requests[1] as StartUpdateRequest).options?.noReboot, true);
   });
 
+  it('asks for a delta, with what to fall back to, and says what was fetched', async () => {
+    const made = { delta: true, fetchedBytes: 40_960n, bundleBytes: 50n * 1_048_576n };
+    const { requests } = await given({
+      watchUpdate: watchNothing,
+      startUpdate: () => ({ status: updateState(UpdatePhase.ARMED, made) }),
+    });
+    const ran = await run('--source', 'http://h/d.kdelta', '--delta');
+    assert.equal(ran.exitCode, 0, ran.err);
+    assert.match(
+      ran.err,
+      /Made of a delta: 40\.0 KiB fetched instead of 50\.0 MiB \(99\.9 % less\)\./,
+    );
+    const asked = requests[1] as StartUpdateRequest;
+    assert.deepEqual([asked.url, asked.deltaUrl], ['', 'http://h/d.kdelta']);
+    await stop();
+    const fallbackReason = 'Cannot apply delta from 0.1.0: it is for another';
+    const fallen = await given({
+      watchUpdate: watchNothing,
+      startUpdate: () => ({ status: updateState(UpdatePhase.ARMED, { fallbackReason }) }),
+    });
+    const full = ['--fallback', '--full-image-url', 'http://h/b.squashfs'];
+    const second = await run('--source', 'http://h/d.kdelta', '--delta', ...full);
+    assert.match(second.err, /The full bundle is fetched instead of the delta: Cannot apply delta/);
+    const both = fallen.requests[1] as StartUpdateRequest;
+    assert.deepEqual([both.url, both.deltaUrl], ['http://h/b.squashfs', 'http://h/d.kdelta']);
+  });
+
   it('sends the certificate authorities of --source-ca', async () => {
     const { requests } = await given({
       watchUpdate: watchNothing,
@@ -333,7 +360,7 @@ describe('osctl update from a URL', () => {
     assert.deepEqual(Object.keys(lines[0]), [
       ...['id', 'phase', 'version', 'rootHash', 'slot', 'doneBytes', 'totalBytes'],
       ...['bytesPerSecond', 'remainingSeconds', 'errorCode', 'errorMessage', 'started'],
-      ...['waitingFor', 'resumedBytes'],
+      ...['waitingFor', 'resumedBytes', 'fetchedBytes', 'bundleBytes', 'delta', 'fallbackReason'],
     ]);
     assert.equal(lines[2].remainingSeconds, 1);
   });
