@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaApplication } from '@keelos/proto/verifier.ts';
+import { deltaBeside } from '@keelos/ts-agent/core/release-url.ts';
 import { bundleSource, type SourceAccount } from '@keelos/ts-agent/shell/bundle-source.ts';
 import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import { testKernelImage, testRoot } from './slot-disk.ts';
@@ -26,6 +27,7 @@ class DeltaLab {
     isDelta: false,
     fallbackReason: '',
   };
+  readonly urls: string[] = [];
   readonly sources: MemorySource[] = [];
   sourceRootHash: string;
   /** Called before each piece that is made. */
@@ -38,7 +40,8 @@ class DeltaLab {
     const { world } = this.node;
     this.sourceRootHash = testRoot(1, 130).rootHash;
     world.httpSource = async ({ url }) => {
-      const bytes = url === DELTA_URL ? DELTA : this.served;
+      this.urls.push(url);
+      const bytes = url.endsWith('.kdelta') ? DELTA : this.served;
       const source = new MemorySource(bytes instanceof KeelError ? DELTA : bytes);
       if (bytes instanceof KeelError) source.open = () => Promise.reject(bytes);
       this.sources.push(source);
@@ -65,11 +68,12 @@ class DeltaLab {
     }
   }
 
-  source(url: string): Promise<UpdateSource> {
+  /** @param deltaUrl empty: whatever the node finds beside the bundle */
+  source(url: string, deltaUrl = DELTA_URL): Promise<UpdateSource> {
     const tell = (change: Partial<SourceAccount>) => void Object.assign(this.account, change);
     const configuration = { config: undefined };
     return bundleSource(
-      { url, deltaUrl: DELTA_URL, caPem: '' },
+      { url, deltaUrl, caPem: '' },
       { ports: this.node.world.ports(), configuration, tell },
     );
   }
@@ -190,6 +194,29 @@ describe('an update by a delta', function () {
     gone.served = new KeelError('E_SOURCE_REFUSED', 'Cannot fetch: 404');
     await assert.rejects(gone.install(BUNDLE_URL), fails('E_SOURCE_REFUSED'));
     gone.assertClean();
+  });
+
+  it('finds the delta beside a bundle in a release directory by itself', async () => {
+    const lab = new DeltaLab();
+    const place = 'https://u.example/keelos/releases/0.2.0';
+    const bundleUrl = `${place}/keelos-0.2.0-x86_64.squashfs`;
+    const source = await lab.source(bundleUrl, '');
+    await lab.node.engine.install(source, REBOOT_LEFT, WHO);
+    assert.ok(lab.slot().equals(lab.bundle.root.bytes));
+    assert.deepEqual(lab.urls, [bundleUrl, `${place}/keelos-0.1.0-0.2.0-x86_64.kdelta`]);
+    assert.equal(lab.account.isDelta, true);
+    lab.assertClean();
+
+    const table: [string, string, string | undefined][] = [
+      [`${bundleUrl}?token=a`, '0.1.0', `${place}/keelos-0.1.0-0.2.0-x86_64.kdelta?token=a`],
+      [bundleUrl, '0.2.0', undefined],
+      [bundleUrl, '.hidden', undefined],
+      [bundleUrl, '', undefined],
+      ['https://u.example/keelos-0.2.0-x86_64.squashfs', '0.1.0', undefined],
+      ['https://u.example/releases/0.2.0/keelos-0.3.0-x86_64.squashfs', '0.1.0', undefined],
+      ['not a URL', '0.1.0', undefined],
+    ];
+    for (const [url, from, expected] of table) assert.equal(deltaBeside(url, from), expected);
   });
 
   it('refuses a kernel image that starts another root, once it is in its place', async () => {

@@ -1,16 +1,18 @@
 /** Bundles on servers, reached as the node's configuration says: whole, or made of a delta. */
+import { deltaBeside } from '../core/release-url.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import { type DeltaPorts, DeltaSource } from './delta-source.ts';
 import { FallbackSource } from './fallback-source.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
+import { osRelease } from './node-facts.ts';
 
 /** What is wanted. */
 export interface SourceWish {
   /** Of the bundle; may be empty when there is a delta. */
   readonly url: string;
-  /** Of a delta; empty: none. */
+  /** Of a delta; empty: the one beside a bundle that lies in a release directory, if there is one. */
   readonly deltaUrl: string;
   /** Certificate authorities of the caller, PEM; they come before those of the configuration. */
   readonly caPem: string;
@@ -23,7 +25,7 @@ export type SourceAccount = Pick<
 >;
 
 /**
- * The bundle behind a URL, or behind that of a delta.
+ * The bundle behind a URL, or behind that of a delta. Of a bundle in a release directory the delta is tried first.
  *
  * @param of.tell called with what has changed
  * @throws KeelError E_INVALID_ARGUMENT for a URL or certificates that cannot be used
@@ -51,9 +53,11 @@ export async function bundleSource(
       tell({ fetchedBytes });
     });
   };
-  if (deltaUrl === '') return sized(await behind(url), tell);
+  const version = (await osRelease(ports.files)).get('VERSION_ID') ?? '';
+  const deltaPlace = deltaUrl === '' ? deltaBeside(url, version) : deltaUrl;
+  if (deltaPlace === undefined) return sized(await behind(url), tell);
   const bundle = url === '' ? undefined : await behind(url);
-  const delta = new DeltaSource(await behind(deltaUrl), ports);
+  const delta = new DeltaSource(await behind(deltaPlace), ports);
   const told = sized(delta, (account) => tell({ ...account, isDelta: true }));
   if (bundle === undefined) return told;
   return new FallbackSource({
