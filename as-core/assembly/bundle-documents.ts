@@ -145,9 +145,29 @@ export let signatureCount: u32 = 0;
 
 /** Reads the list of signatures, into the cells behind those of the manifest. */
 export function readSignatures(start: u32, length: u32): i32 {
-  signatureCount = 0;
   openDocument(start, length);
   key('signatures', 0);
+  readSignatureList();
+  endObject('signatures');
+  return closeDocument();
+}
+
+const CHANNEL_KEYS: string = 'signatures signed';
+
+/**
+ * Reads the metadata of a channel up to what is signed: its signatures, as above. The cursor then stands at the first byte
+ * that is signed. Nothing behind it is looked at.
+ */
+export function readChannelHead(length: u32): i32 {
+  openDocument(0, length);
+  key(CHANNEL_KEYS, 0);
+  readSignatureList();
+  key(CHANNEL_KEYS, 1);
+  return status;
+}
+
+function readSignatureList(): void {
+  signatureCount = 0;
   expect(0x5b);
   while (status == STATUS_OK && peek() != 0x5d) {
     const cell: u32 = MANIFEST_CELLS + signatureCount * SIGNATURE_CELLS;
@@ -165,8 +185,6 @@ export function readSignatures(start: u32, length: u32): i32 {
     signatureCount += 1;
   }
   expect(0x5d);
-  endObject('signatures');
-  return closeDocument();
 }
 
 const TRUST_KEYS: string = 'epoch format keys threshold';

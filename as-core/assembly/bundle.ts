@@ -1,5 +1,5 @@
 // Reader of bundles (proto/src/bundle.ts): the footer, the manifest and the signatures from the last bytes of a bundle,
-// and the trust file of an image. Every reading returns a status; `faultPart` and `faultAt` then say where. No call
+// the trust file of an image, and the signatures before the metadata of a channel. Every reading returns a status; `faultPart` and `faultAt` then say where. No call
 // allocates or throws, and each begins anew.
 //
 //   input  81,984      the caller writes the end of a bundle, or a trust file, here
@@ -8,6 +8,7 @@ import { manifestBytes, manifestOffset, readFooter, signaturesBytes } from './bu
 import {
   keyCount,
   MANIFEST_CELLS,
+  readChannelHead as readHead,
   readManifest,
   readSignatures,
   readTrust as readTrustFile,
@@ -22,8 +23,9 @@ const PART_FOOTER: u32 = 1;
 const PART_MANIFEST: u32 = 2;
 const PART_SIGNATURES: u32 = 3;
 const PART_TRUST: u32 = 4;
+const PART_CHANNEL: u32 = 5;
 
-/** Part that the last refusal is about: 1 footer, 2 manifest, 3 signatures, 4 trust file. */
+/** Part that the last refusal is about: 1 footer, 2 manifest, 3 signatures, 4 trust file, 5 metadata of a channel. */
 let part: u32 = 0;
 /** Where in `input` it begins. */
 let partStart: u32 = 0;
@@ -50,6 +52,18 @@ export function readTrust(length: u32): i32 {
   partStart = 0;
   if (length > INPUT_BYTES_MAX) return STATUS_OUT_OF_RANGE;
   return length > TRUST_BYTES_MAX ? STATUS_BUNDLE_PART_TOO_LARGE : readTrustFile(length);
+}
+
+/** Reads the signatures of the metadata of a channel, of which `length` bytes are there from its first on. */
+export function readChannelHead(length: u32): i32 {
+  part = PART_CHANNEL;
+  partStart = 0;
+  return length > INPUT_BYTES_MAX ? STATUS_OUT_OF_RANGE : readHead(length);
+}
+
+/** Where the bytes begin that the signatures are over. */
+export function signedStart(): u32 {
+  return at;
 }
 
 /** Where the caller writes. */

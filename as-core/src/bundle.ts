@@ -13,6 +13,8 @@ import type {
 } from '@keelos/proto/bundle.ts';
 import { TRUST_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import { keyIdOf } from '@keelos/proto/bundle-writer.ts';
+import type { SignedBytes } from '@keelos/proto/channel.ts';
+import { CHANNEL_BYTES_MAX } from '@keelos/proto/channel.ts';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { compileModule } from './load.ts';
 import { CoreError, expectOk, Status } from './status.ts';
@@ -21,6 +23,8 @@ interface Exports {
   readonly memory: WebAssembly.Memory;
   readTail(length: number, size: bigint): number;
   readTrust(length: number): number;
+  readChannelHead(length: number): number;
+  signedStart(): number;
   inputPointer(): number;
   inputBytesMax(): number;
   cellsPointer(): number;
@@ -35,7 +39,7 @@ interface Exports {
 }
 
 /** What `faultPart` answers; the footer has no places of its own. */
-const PARTS = ['', '', 'manifest', 'signatures', 'trust file'];
+const PARTS = ['', '', 'manifest', 'signatures', 'trust file', 'file'];
 const CELL_BYTES = 8;
 const SIGNATURE_CELLS = 2;
 const TRUSTED_KEY_CELLS = 4;
@@ -46,6 +50,16 @@ const CODES: ReadonlyMap<number, ErrorCode> = new Map([
   [Status.bundleTrailing, 'E_BUNDLE_OVERSIZE'],
   [Status.bundlePartTooLarge, 'E_BUNDLE_OVERSIZE'],
 ]);
+
+const TRUST_ACTION = 'read trust file';
+const CHANNEL_ACTION = 'read metadata of a channel';
+/** Actions whose every refusal is one error. */
+const CODES_OF_ACTIONS: ReadonlyMap<string, ErrorCode> = new Map([
+  [TRUST_ACTION, 'E_IMAGE_INVALID'],
+  [CHANNEL_ACTION, 'E_CHANNEL_MALFORMED'],
+]);
+/** "}" */
+const CLOSING_BRACE = 0x7d;
 
 /** Reads as many bundles and trust files as wanted, one after the other. */
 export class BundleReader {
@@ -87,11 +101,11 @@ export class BundleReader {
       const reason = `${bytes.length} bytes, at most ${TRUST_BYTES_MAX}`;
       throw new KeelError('E_IMAGE_INVALID', `Cannot read trust file: ${reason}`);
     }
-    this.#run('read trust file', bytes, (exports) => exports.readTrust(bytes.length));
+    this.#run(TRUST_ACTION, bytes, (exports) => exports.readTrust(bytes.length));
     const keys = this.#keys();
     const strange = keys.find(({ id, publicKey }) => keyIdOf(Buffer.from(publicKey, 'hex')) !== id);
     if (strange !== undefined) {
-      throw errorOf(Status.bundleKeyId, 'read trust file', ` (key ${strange.id})`);
+      throw errorOf(Status.bundleKeyId, TRUST_ACTION, ` (key ${strange.id})`);
     }
     return {
       format: 'keelos-trust/1',
@@ -99,6 +113,26 @@ export class BundleReader {
       epoch: this.#number(0),
       keys,
     };
+  }
+
+  /**
+   * Takes the metadata of a channel apart, and reads nothing of what is signed: that is for whoever knows that the
+   * signatures count.
+   *
+   * @throws KeelError E_CHANNEL_MALFORMED
+   */
+  readChannelHead(bytes: Uint8Array): SignedBytes {
+    if (bytes.length > CHANNEL_BYTES_MAX) {
+      const reason = `file: ${bytes.length} bytes, at most ${CHANNEL_BYTES_MAX}`;
+      throw new KeelError('E_CHANNEL_MALFORMED', `Cannot ${CHANNEL_ACTION}: ${reason}`);
+    }
+    const head = bytes.subarray(0, this.#exports.inputBytesMax());
+    this.#run(CHANNEL_ACTION, head, (exports) => exports.readChannelHead(head.length));
+    const start = this.#exports.signedStart();
+    if (bytes.at(-1) !== CLOSING_BRACE) {
+      throw new KeelError('E_CHANNEL_MALFORMED', `Cannot ${CHANNEL_ACTION}: file: cut short`);
+    }
+    return { signedBytes: bytes.slice(start, -1), signatures: this.#signatures() };
   }
 
   #manifest(): BundleManifest {
@@ -184,10 +218,7 @@ function errorOf(status: number, action: string, place: string, given?: unknown)
     expectOk(status, `${action}${place}`);
   } catch (cause) {
     if (!(cause instanceof CoreError)) return cause as Error;
-    const code =
-      action === 'read trust file'
-        ? 'E_IMAGE_INVALID'
-        : (CODES.get(status) ?? 'E_BUNDLE_MALFORMED');
+    const code = CODES_OF_ACTIONS.get(action) ?? CODES.get(status) ?? 'E_BUNDLE_MALFORMED';
     const details = { reason: cause.code };
     return new KeelError(code, cause.message, { cause: given ?? cause, details });
   }

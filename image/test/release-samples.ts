@@ -14,6 +14,7 @@ import type { Channel } from '@keelos/proto/channel.ts';
 import { bundlePath, channelPath, deltaPath } from '@keelos/proto/channel.ts';
 import type { ChannelSeen } from '@keelos/proto/channel-judge.ts';
 import { judgeChannel } from '@keelos/proto/channel-judge.ts';
+import { parseChannelFile } from '@keelos/proto/channel-text.ts';
 import { makeSmallImage } from './small-image.ts';
 
 /** What the samples think that it is. */
@@ -92,7 +93,9 @@ export async function readerView(
 ): Promise<{ readonly channel: Channel; readonly seen: ChannelSeen }> {
   const { trust, channel: name = 'stable', nowMs = NOW_MS } = of;
   const bytes = await readFile(join(dir, channelPath(name)));
-  const verdict = judgeChannel({ bytes, channel: name, trust, nowMs, seen: of.seen });
+  const verdict = judgeChannel({
+    ...{ file: parseChannelFile(bytes), channel: name, trust, nowMs, seen: of.seen },
+  });
   for (const release of verdict.channel.releases) {
     const files = [
       { path: bundlePath(release), ...release.bundle },

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bundlePath, channelPath, deltaPath } from '@keelos/proto/channel.ts';
 import { judgeChannel } from '@keelos/proto/channel-judge.ts';
+import { parseChannelFile } from '@keelos/proto/channel-text.ts';
 import { ask } from './ask.ts';
 import { RawClient } from './raw-http.ts';
 import {
@@ -102,7 +103,8 @@ describe('keel-image serve', function () {
     assert.equal(bundle.headers['content-encoding'], undefined);
     const seen = undefined;
     const { trust } = served.key;
-    judgeChannel({ bytes: plain.body, channel: 'stable', trust, nowMs: NOW_MS, seen });
+    const file = parseChannelFile(plain.body);
+    judgeChannel({ file, channel: 'stable', trust, nowMs: NOW_MS, seen });
   });
 
   it('gives no file but those of releases, whatever the path', async () => {

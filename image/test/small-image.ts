@@ -16,6 +16,7 @@ import { writeSquashfs } from '@keelos/image/shell/squashfs.ts';
 import { fetchDebianParts, unpackDeb } from '@keelos/image/sys/debian-parts.ts';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
 import type { TrustFile } from '@keelos/proto/bundle.ts';
+import { EMPTY_TRUST } from '@keelos/proto/bundle-writer.ts';
 
 const EFI_DIR = 'usr/lib/systemd/boot/efi';
 const EPOCH_SECONDS = 1_793_491_200;
@@ -48,6 +49,7 @@ export async function makeSmallImage(
     epochSeconds: EPOCH_SECONDS,
     verity,
     trust,
+    channelTrust: EMPTY_TRUST,
     tools: {},
     substituted: [],
     table: freshTable(verity.rootHash),

@@ -122,6 +122,8 @@ export interface TrustedKey {
 
 /** Path of the trust file in an image. */
 export const TRUST_FILE = '/etc/keel/trust.json';
+/** Trust file of an image for the metadata of channels (channel.ts); its epoch says nothing. */
+export const CHANNEL_TRUST_FILE = '/etc/keel/channel-trust.json';
 
 /** File name of a bundle. */
 export function bundleFileName({

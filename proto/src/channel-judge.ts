@@ -12,9 +12,9 @@
 import { createHash } from 'node:crypto';
 import type { TrustFile } from './bundle.ts';
 import { judgeEach, judgeSigned } from './bundle-signature.ts';
-import type { Channel } from './channel.ts';
+import type { Channel, SignedBytes } from './channel.ts';
 import { CHANNEL_CONTEXT } from './channel.ts';
-import { parseChannelFile } from './channel-text.ts';
+import { parseSigned } from './channel-text.ts';
 import { KeelError } from './errors.ts';
 
 /** What is remembered of a channel between two looks. */
@@ -49,17 +49,19 @@ export interface ChannelVerdict {
  *   E_CHANNEL_REPLAYED, E_CHANNEL_EXPIRED
  */
 export function judgeChannel(of: {
-  readonly bytes: Uint8Array;
+  readonly file: SignedBytes;
   readonly channel: string;
   readonly trust: TrustFile;
   readonly nowMs: number;
   readonly seen: ChannelSeen | undefined;
 }): ChannelVerdict {
-  const { bytes, channel: name, trust, nowMs } = of;
-  const { channel, signatures, signedBytes } = parseChannelFile(bytes);
+  const { channel: name, trust, nowMs } = of;
+  const { signatures, signedBytes } = of.file;
   const tail = { manifestBytes: signedBytes, signatures };
   const signed = { tail, trust, nowMs, context: CHANNEL_CONTEXT };
   const { signers } = judgeSigned({ ...signed, subject: `metadata of channel ${name}` });
+  // Not before: until then it is anybody's text.
+  const channel = parseSigned(signedBytes);
   const keyIds = judgeEach(signed)
     .filter(({ verdict }) => verdict === 'good')
     .map(({ keyId }) => keyId);

@@ -54,6 +54,14 @@ export function parseChannelFile(bytes: Uint8Array): ChannelFile {
   return { channel, signatures, signedBytes: encodeSigned(channel) };
 }
 
+/** Reads what is signed. @throws KeelError E_CHANNEL_MALFORMED when it is not exactly what {@link encodeSigned} writes */
+export function parseSigned(bytes: Uint8Array): Channel {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  const channel = readChannel(parseJson(text));
+  if (encodeSigned(channel).toString('latin1') === text) return channel;
+  return refuse('signed', 'not in its one form (canonical JSON)');
+}
+
 function refuse(where: string, reason: string): never {
   throw new KeelError(
     'E_CHANNEL_MALFORMED',

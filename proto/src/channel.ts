@@ -69,12 +69,16 @@ export interface Channel {
   readonly releases: readonly Release[];
 }
 
-/** A file of a channel, parsed. Nothing is said of its signatures by it. */
-export interface ChannelFile {
-  readonly channel: Channel;
+/** A file of a channel, taken apart and not read: its signatures must count first. */
+export interface SignedBytes {
   /** What is signed, without {@link CHANNEL_CONTEXT}. */
   readonly signedBytes: Uint8Array;
   readonly signatures: readonly BundleSignature[];
+}
+
+/** A file of a channel, parsed. Nothing is said of its signatures by it. */
+export interface ChannelFile extends SignedBytes {
+  readonly channel: Channel;
 }
 
 /** Architectures of releases. */

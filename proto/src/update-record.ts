@@ -14,6 +14,8 @@ export const UPDATE_PATHS = {
   failedRoots: `${UPDATE_DIR}/failed-roots.rec`,
   schedules: `${UPDATE_DIR}/schedules.rec`,
   epoch: `${UPDATE_DIR}/epoch.rec`,
+  channel: `${UPDATE_DIR}/channel.rec`,
+  channelsSeen: `${UPDATE_DIR}/channels-seen.rec`,
   /** The delta that is being applied, as it was fetched; no record. */
   delta: `${UPDATE_DIR}/fetched.kdelta`,
   /** Written by PID 1 when it gives up on a trial: plain text, one line. */
@@ -34,6 +36,10 @@ export const HISTORY_RECORD: RecordKind = { kind: 'update-history', version: 1 }
 export const FAILED_ROOTS_RECORD: RecordKind = { kind: 'failed-roots', version: 1 };
 /** Payload `{ schedules: Schedule[] }`. */
 export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
+/** Payload {@link FollowedChannel}. */
+export const CHANNEL_RECORD: RecordKind = { kind: 'channel', version: 1 };
+/** Payload `{ channels: ChannelSeen[] }` (channel-judge.ts), the one that was looked at last first. */
+export const CHANNELS_SEEN_RECORD: RecordKind = { kind: 'channels-seen', version: 1 };
 /** Payload {@link EpochRecord}. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
@@ -193,4 +199,18 @@ export interface Schedule {
   readonly result: string;
   /** Unix milliseconds of the next start; 0 when there is none. */
   readonly nextMs: number;
+}
+
+/** The channel that a node follows. */
+export interface FollowedChannel {
+  /** URL of the release directory. */
+  readonly url: string;
+  readonly channel: string;
+  /** Between two looks, about: each is drawn around it. */
+  readonly everySeconds: number;
+  /** Look and tell, and install nothing. */
+  readonly isCheckOnly: boolean;
+  readonly policy: TrialPolicy;
+  /** Subject of the operator's certificate. */
+  readonly who: string;
 }

@@ -6,7 +6,7 @@
  * It is a process of its own because WebAssembly is compiled in it: a fault of the compiler, or memory that cannot be
  * had, ends a verification and neither the agent nor PID 1.
  */
-import type { BundleTail, TrustFile } from './bundle.ts';
+import type { BundleSignature, BundleTail, TrustFile } from './bundle.ts';
 
 /** Name under which `keel` is this process. */
 export const VERIFIER_NAME = 'keel-verifier';
@@ -103,6 +103,11 @@ export type VerifierRequest =
       readonly bytes: string;
     }
   | {
+      readonly task: 'read-channel-head';
+      /** The metadata of a channel in Base64. */
+      readonly bytes: string;
+    }
+  | {
       readonly task: 'reach-api';
       readonly host: string;
       readonly port: number;
@@ -123,6 +128,12 @@ export type VerifierAnswer<Findings = unknown> =
       readonly manifestBytes: string;
     }
   | { readonly kind: 'trust'; readonly trust: TrustFile }
+  /** `signed` are the bytes that the signatures are over, in Base64. */
+  | {
+      readonly kind: 'channel-head';
+      readonly signed: string;
+      readonly signatures: readonly BundleSignature[];
+    }
   | { readonly kind: 'delta'; readonly delta: OpenedDelta }
   /** All bytes were given; so many of the target were found as an earlier apply had left them. */
   | { readonly kind: 'applied'; readonly keptBytes: number }

@@ -81,7 +81,7 @@ describe('metadata of a channel: its text', () => {
     const trust = { channel: 'stable', trust: key.trust, nowMs: NOW_MS, seen: undefined };
     const isRefused = (changed: Buffer, what: string) =>
       assert.notEqual(
-        codeOf(() => judgeChannel({ ...trust, bytes: changed })),
+        codeOf(() => judgeChannel({ ...trust, file: parseChannelFile(changed) })),
         'taken',
         what,
       );
@@ -152,8 +152,8 @@ describe('metadata of a channel: what it is worth', () => {
     threshold: 2,
     keys: [...key.trust.keys, ...other.trust.keys].sort((a, b) => (a.id < b.id ? -1 : 1)),
   };
-  const file = signedChannel(sampleChannel(), [key]);
-  const base = { bytes: file, channel: 'stable', trust: key.trust, nowMs: NOW_MS };
+  const file = parseChannelFile(signedChannel(sampleChannel(), [key]));
+  const base = { file, channel: 'stable', trust: key.trust, nowMs: NOW_MS };
   const first = judgeChannel({ ...base, seen: undefined });
   const seen = (of: Partial<ChannelSeen>): ChannelSeen => ({ ...first.seen, ...of });
   const forgery = encodeChannelFile(sampleChannel(), [
@@ -189,12 +189,20 @@ describe('metadata of a channel: what it is worth', () => {
         'E_CHANNEL_REPLAYED',
       ],
       ['a stranger', { trust: other.trust }, 'E_SIGNATURE_WRONG'],
-      ['a signature that was made for a bundle', { bytes: forgery }, 'E_SIGNATURE_WRONG'],
+      [
+        'a signature that was made for a bundle',
+        { file: parseChannelFile(forgery) },
+        'E_SIGNATURE_WRONG',
+      ],
       ['one of two', { trust: both }, 'E_SIGNATURES_TOO_FEW'],
-      ['two of two', { trust: both, bytes: signedChannel(sampleChannel(), [key, other]) }, 'taken'],
+      [
+        'two of two',
+        { trust: both, file: parseChannelFile(signedChannel(sampleChannel(), [key, other])) },
+        'taken',
+      ],
       [
         'an expired key',
-        { trust: expired.trust, bytes: signedChannel(sampleChannel(), [expired]) },
+        { trust: expired.trust, file: parseChannelFile(signedChannel(sampleChannel(), [expired])) },
         'E_KEY_EXPIRED',
       ],
       ['nobody is trusted', { trust: { ...key.trust, keys: [] } }, 'E_NO_TRUST'],

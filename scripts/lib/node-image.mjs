@@ -32,8 +32,10 @@ export async function nextVersion() {
  *   own when absent
  */
 export async function buildNode(progress, options = {}) {
-  const trust = await readFile((await testKeys()).trustFile);
-  return buildImage({ version: await checkoutVersion(), trust, progress, ...options });
+  const { trustFile, channelTrustFile } = await testKeys();
+  const [trust, channelTrust] = [await readFile(trustFile), await readFile(channelTrustFile)];
+  const version = await checkoutVersion();
+  return buildImage({ version, trust, channelTrust, progress, ...options });
 }
 
 /** Folder of the next version inside that of the checkout's own, when a run of tests has built both. */

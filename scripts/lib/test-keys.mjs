@@ -10,18 +10,27 @@ import { encodeTrust } from '../../proto/src/bundle-writer.ts';
 import { cacheRoot, withLock } from './cache.mjs';
 
 const NAMES = /** @type {const} */ (['test-1', 'test-2']);
+const CHANNEL_NAME = 'test-channel';
+
+/** One signature, the first epoch. */
+const ONE = { threshold: 1, epoch: 1 };
 
 /**
  * Files of the keys: a trust file that wants one signature of two keys, in epoch 1, and the private halves. The trust
- * file is written last: while it is there, the keys are.
+ * file is written last: while it is there, the keys are. For channels there is a key and a trust file of their own.
  *
- * @returns {Promise<{ trustFile: string, keyFile: string, secondKeyFile: string }>}
+ * @returns {Promise<{ trustFile: string, keyFile: string, secondKeyFile: string, channelTrustFile: string,
+ *   channelKeyFile: string }>}
  */
 export async function testKeys() {
-  const dir = join(cacheRoot(), 'test-keys');
+  const dir = join(cacheRoot(), 'test-keys-2');
   const trustFile = join(dir, 'trust.json');
   const keyOf = (/** @type {string} */ name) => join(dir, `${name}.key`);
-  const files = { trustFile, keyFile: keyOf(NAMES[0]), secondKeyFile: keyOf(NAMES[1]) };
+  const channelTrustFile = join(dir, 'channel-trust.json');
+  const files = {
+    ...{ trustFile, keyFile: keyOf(NAMES[0]), secondKeyFile: keyOf(NAMES[1]) },
+    ...{ channelTrustFile, channelKeyFile: keyOf(CHANNEL_NAME) },
+  };
   if (existsSync(trustFile)) return files;
   await withLock(join(cacheRoot(), '.test-keys.lock'), async () => {
     if (existsSync(trustFile)) return;
@@ -29,7 +38,9 @@ export async function testKeys() {
     await rm(dir, { recursive: true, force: true });
     const keys = [];
     for (const name of NAMES) keys.push((await makeKeyFiles({ dir, name, notAfter: 0 })).key);
-    await writeTrust(trustFile, encodeTrust(makeTrust({ keys, threshold: 1, epoch: 1 })));
+    const { key } = await makeKeyFiles({ dir, name: CHANNEL_NAME, notAfter: 0 });
+    await writeTrust(channelTrustFile, encodeTrust(makeTrust({ keys: [key], ...ONE })));
+    await writeTrust(trustFile, encodeTrust(makeTrust({ keys, ...ONE })));
   });
   return files;
 }

@@ -5,6 +5,7 @@ import type { BootLadder } from './shell/boot-ladder.ts';
 import type { BootState } from './shell/boot-state.ts';
 import type { HealthRunner } from './shell/health.ts';
 import type { Listener } from './shell/listener.ts';
+import type { NodeChannel } from './shell/node-channel.ts';
 import type { NodeConfigStore } from './shell/node-config-store.ts';
 import type { OutsideChecks } from './shell/outside-checks.ts';
 import type { Scheduler } from './shell/scheduler.ts';
@@ -28,4 +29,5 @@ export interface Node {
   readonly bootLadder: BootLadder;
   readonly engine: UpdateEngine;
   readonly scheduler: Scheduler;
+  readonly channel: NodeChannel;
 }

@@ -1,7 +1,7 @@
 /** Everything that the agent touches outside itself. */
 
 import type { OpenBlockDevice } from './sys/block-device.ts';
-import type { ReadBundle, ReadTrust } from './sys/bundle-reader.ts';
+import type { ReadBundle, ReadChannelHead, ReadTrust } from './sys/bundle-reader.ts';
 import type { Clock } from './sys/clock.ts';
 import type { WriteConsole } from './sys/console.ts';
 import type { ApplyDelta, OpenDelta } from './sys/delta-reader.ts';
@@ -35,6 +35,7 @@ export interface AgentPorts {
   readonly verifyImage: VerifyImage;
   readonly readBundle: ReadBundle;
   readonly readTrust: ReadTrust;
+  readonly readChannelHead: ReadChannelHead;
   readonly openDelta: OpenDelta;
   readonly applyDelta: ApplyDelta;
   /** Where a delta is kept while it is applied. */

@@ -14,6 +14,7 @@ import { Committer } from './shell/committer.ts';
 import { HealthRunner } from './shell/health.ts';
 import { LadderWatch } from './shell/ladder-watch.ts';
 import type { Listener } from './shell/listener.ts';
+import { NodeChannel } from './shell/node-channel.ts';
 import { NodeConfigStore } from './shell/node-config-store.ts';
 import { OutsideChecks, outsideSettings } from './shell/outside-checks.ts';
 import { RestartWatch } from './shell/restart-watch.ts';
@@ -73,7 +74,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
     bootTold: bootTold(ports, ending.signal),
   });
   const updates = startUpdates(beginnings, { configuration, health, bootState, bootLadder });
-  const { engine, scheduler } = updates;
+  const { engine, scheduler, channel } = updates;
   const server = startGrpcServer({
     ...beginnings,
     configuration,
@@ -84,6 +85,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
     bootLadder,
     engine,
     scheduler,
+    channel,
   });
   timeSync.restart(configuration.config?.time.servers ?? []);
   outside.restart(outsideSettings(configuration));
@@ -120,12 +122,13 @@ async function bootTold(ports: AgentPorts, signal: AbortSignal): Promise<void> {
 interface UpdateParts {
   readonly engine: UpdateEngine;
   readonly scheduler: Scheduler;
+  readonly channel: NodeChannel;
   /** Judges the trial and the schedules: once calls are answered. */
   begin(): void;
   drain(): void;
 }
 
-/** What installs, tries and schedules. */
+/** What installs, tries, schedules and follows. */
 function startUpdates(
   { ports, identity, listener }: Beginnings,
   parts: Pick<Node, 'configuration' | 'health' | 'bootState' | 'bootLadder'>,
@@ -152,16 +155,23 @@ function startUpdates(
     },
     history: () => engine.history.entries(),
   });
+  const { arch } = touched.facts;
+  const channel = new NodeChannel({ ports, configuration, engine, arch });
   return {
     engine,
     scheduler,
+    channel,
     begin() {
       followCommitter(committer, ports.log);
       // What ran when the agent ended is judged by the history, which the committer brings in order.
-      committer.judged.then(() => scheduler.start());
+      committer.judged.then(() => {
+        scheduler.start();
+        channel.follower.start();
+      });
     },
     drain() {
       scheduler.close();
+      channel.follower.close();
       committer.close();
     },
   };

@@ -1,12 +1,11 @@
 /** An agent with fakes around it, and clients that call it over real TLS on the loopback. */
 import assert from 'node:assert/strict';
-
 import { randomBytes } from 'node:crypto';
 import type { DescService, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
 import type { CallOptions, ClientReadableStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
-import { readBundleTail, readTrustFile } from '@keelos/as-core/bundle.ts';
+import { BundleReader, readBundleTail, readTrustFile } from '@keelos/as-core/bundle.ts';
 import { SERVER_DNS_NAME } from '@keelos/proto/certificates.ts';
 import { parseAnnouncement } from '@keelos/proto/console.ts';
 import { EnrolmentService } from '@keelos/proto/gen/keel/v1/enrolment_pb.js';
@@ -176,6 +175,7 @@ export class FakeWorld {
       verifyImage: (...verification) => this.verifyImage(...verification),
       readBundle: readBundleTail,
       readTrust: readTrustFile,
+      readChannelHead: async (bytes) => (await BundleReader.create()).readChannelHead(bytes),
       openDelta: (...call) => this.openDelta(...call),
       applyDelta: (...call) => this.applyDelta(...call),
       deltaFile: this.deltaFile,

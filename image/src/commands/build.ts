@@ -20,6 +20,7 @@ interface Options {
   readonly version: string;
   readonly out?: string;
   readonly trust?: string;
+  readonly channelTrust?: string;
   readonly json?: boolean;
 }
 
@@ -40,6 +41,10 @@ export function buildCommand(): Command {
       '--trust <file>',
       'trust file with the keys whose updates it takes: keel-image keys trust',
     )
+    .option(
+      '--channel-trust <file>',
+      'trust file with the keys of the channels that it may follow: keel-image keys trust',
+    )
     .option('--json', 'one JSON object on stdout at the end')
     .addHelpText('after', EXAMPLES)
     .action(async (options: Options) => {
@@ -49,6 +54,9 @@ export function buildCommand(): Command {
         progress: createProgress(),
         ...(options.out === undefined ? {} : { out: resolve(options.out) }),
         ...(options.trust === undefined ? {} : { trust: await readFile(options.trust) }),
+        ...(options.channelTrust === undefined
+          ? {}
+          : { channelTrust: await readFile(options.channelTrust) }),
       });
       const { manifest, built } = image;
       if (options.json === true) {
@@ -64,6 +72,7 @@ export function buildCommand(): Command {
         `kernel     ${image.uki} (${mib(manifest.parts.uki.sizeBytes)})`,
         `root hash  ${image.rootHash}`,
         `trusts     ${trustText(manifest.trust)}`,
+        `channels   ${manifest.channelTrust.keys.join(', ') || 'no key: it follows none'}`,
         built ? 'built' : 'unchanged, from the cache',
       ];
       process.stdout.write(`${lines.join('\n')}\n`);

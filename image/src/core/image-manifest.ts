@@ -40,6 +40,12 @@ export interface ImageManifest {
     /** Their ids. */
     readonly keys: readonly string[];
   };
+  /** Keys whose channels it may follow. */
+  readonly channelTrust: {
+    readonly threshold: number;
+    /** Their ids. */
+    readonly keys: readonly string[];
+  };
   readonly parts: {
     readonly disk: PartFacts;
     /** Root file system with hash tree. */
@@ -78,6 +84,7 @@ export interface ManifestInput {
   readonly table: Gpt;
   readonly kernelVersion: string;
   readonly trust: TrustFile;
+  readonly channelTrust: TrustFile;
   readonly tools: Readonly<Record<string, string>>;
   readonly substituted: ImageManifest['substituted'];
   readonly parts: Readonly<Record<'root' | 'uki' | 'kernel' | 'sbom', Uint8Array>>;
@@ -104,6 +111,10 @@ export function imageManifest(input: ManifestInput): ImageManifest {
       epoch: input.trust.epoch,
       threshold: input.trust.threshold,
       keys: input.trust.keys.map(({ id }) => id),
+    },
+    channelTrust: {
+      threshold: input.channelTrust.threshold,
+      keys: input.channelTrust.keys.map(({ id }) => id),
     },
     parts: {
       disk: { sizeBytes: table.diskSectors * SECTOR_BYTES, sha256: input.disk.sha256 },

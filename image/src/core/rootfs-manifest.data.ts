@@ -3,7 +3,7 @@
  *
  * A file that is not here is not in the image.
  */
-import { TRUST_FILE } from '@keelos/proto/bundle.ts';
+import { CHANNEL_TRUST_FILE, TRUST_FILE } from '@keelos/proto/bundle.ts';
 import type { ManifestEntry } from './rootfs-manifest.ts';
 
 const LIBRARIES = '/usr/lib/x86_64-linux-gnu';
@@ -115,6 +115,14 @@ export const ROOTFS_MANIFEST: readonly ManifestEntry[] = [
     licence: 'Apache-2.0',
     reason:
       'public keys whose updates a node takes, how many must have signed, and the lowest epoch',
+  },
+  {
+    type: 'file',
+    path: CHANNEL_TRUST_FILE,
+    mode: 0o644,
+    source: { kind: 'built', component: 'channel-trust' },
+    licence: 'Apache-2.0',
+    reason: 'public keys that may say which release of a channel is the newest',
   },
   own('passwd', 'the one user: root, no password, no shell'),
   own('group', 'the one group'),

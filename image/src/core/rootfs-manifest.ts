@@ -17,7 +17,7 @@ export type FileSource =
   | { readonly kind: 'built'; readonly component: BuiltComponent };
 
 /** What the build makes itself. */
-export type BuiltComponent = 'keel' | 'os-release' | 'trust';
+export type BuiltComponent = 'keel' | 'os-release' | 'trust' | 'channel-trust';
 
 /** One thing in the root file system. Owner and group are always root. */
 export type ManifestEntry =

@@ -67,6 +67,7 @@ interface BuildContext {
   readonly version: string;
   readonly epochSeconds: number;
   readonly trust: TrustFile;
+  readonly channelTrust: TrustFile;
   readonly progress: Progress;
   readonly kernel: Kernel;
   readonly debian: DebianParts;
@@ -100,6 +101,7 @@ async function makeRoot(context: BuildContext, work: string) {
       keel: await readFile(executable.path),
       'os-release': Buffer.from(release),
       trust: encodeTrust(context.trust),
+      'channel-trust': encodeTrust(context.channelTrust),
     },
   });
   const squashfs = await progress.step(
@@ -173,6 +175,7 @@ async function buildInto(context: BuildContext): Promise<void> {
     table,
     kernelVersion: kernel.version,
     trust: context.trust,
+    channelTrust: context.channelTrust,
     tools: context.tools,
     substituted: context.debian.substituted,
     parts: { root: root.image, uki, kernel: bzImage, sbom: Buffer.from(sbom) },
@@ -188,6 +191,7 @@ async function buildInto(context: BuildContext): Promise<void> {
  *
  * @param options.out a folder that gets a copy of everything, sparse where it can be
  * @param options.trust bytes of the trust file; without them it trusts nobody
+ * @param options.channelTrust the same for channels
  * @throws KeelError E_IMAGE_INVALID when the trust file is not in its one form
  * @throws RangeError when the version is not `major.minor.patch[-suffix]`
  * @throws Error naming the step, when a tool fails
@@ -197,9 +201,12 @@ export async function buildImage(options: {
   readonly progress: Progress;
   readonly out?: string;
   readonly trust?: Uint8Array;
+  readonly channelTrust?: Uint8Array;
 }): Promise<BuiltImage> {
   const { version, progress, out } = options;
-  const trust = options.trust === undefined ? EMPTY_TRUST : await readTrustFile(options.trust);
+  const read = async (bytes?: Uint8Array) =>
+    bytes === undefined ? EMPTY_TRUST : readTrustFile(bytes);
+  const [trust, channelTrust] = [await read(options.trust), await read(options.channelTrust)];
   if (!VERSION.test(version)) {
     throw new RangeError(
       `Cannot build image: version "${version}" is not like 1.2.3 or 1.2.3-rc.1`,
@@ -212,13 +219,16 @@ export async function buildImage(options: {
   const debs = Object.entries(debian.debs).map(([name, { sha256 }]) => [name, sha256]);
   const inputs = await hashInputs({
     files: [...(await imageSources()), kernel.bzImage],
-    values: { version, epochSeconds, tools, debs, trust },
+    values: { version, epochSeconds, tools, debs, trust, channelTrust },
   });
   const { dir, built } = await product({
     name: 'image',
     inputs,
     build: (folder) =>
-      buildInto({ dir: folder, version, epochSeconds, trust, progress, kernel, debian, tools }),
+      buildInto({
+        ...{ dir: folder, version, epochSeconds, trust, channelTrust, progress, kernel, debian },
+        tools,
+      }),
   });
   if (out !== undefined) await copyOut(dir, out);
   return openImage(out ?? dir, built);

@@ -9,6 +9,7 @@ import type {
   SlotInfoSchema,
   SlotReleaseSchema,
   TrialPolicy as TrialPolicyMessage,
+  TrialPolicySchema,
   UpdateHistoryEntrySchema,
   UpdateOptions as UpdateOptionsMessage,
   UpdateStatusSchema,
@@ -83,6 +84,15 @@ export function policyFrom(message: TrialPolicyMessage | undefined): TrialPolicy
     autoRollback,
     healthTimeoutSeconds,
     minHealthySeconds,
+  };
+}
+
+/** The message for a policy. */
+export function policyMessage(policy: TrialPolicy): MessageInitShape<typeof TrialPolicySchema> {
+  return {
+    autoRollback: policy.autoRollback,
+    healthCheckTimeout: durationFromMs(policy.healthTimeoutSeconds * SECOND_MS),
+    minHealthy: durationFromMs(policy.minHealthySeconds * SECOND_MS),
   };
 }
 

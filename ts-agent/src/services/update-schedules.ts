@@ -1,7 +1,7 @@
 /** The calls of UpdateService about scheduled updates. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Duration } from '@bufbuild/protobuf/wkt';
-import { durationFromMs, durationMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
+import { durationMs, timestampFromMs, timestampMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type {
   ScheduleSchema,
@@ -15,7 +15,7 @@ import type { ScheduleRequest } from '../core/schedule-request.ts';
 import { shownUrl } from '../core/source-address.ts';
 import type { ServiceMethods } from '../shell/calls.ts';
 import type { Scheduler } from '../shell/scheduler.ts';
-import { policyFrom } from './update-messages.ts';
+import { policyFrom, policyMessage } from './update-messages.ts';
 
 type Methods = Pick<
   ServiceMethods<typeof UpdateService>,
@@ -84,10 +84,6 @@ export function scheduleMessage(schedule: Schedule): MessageInitShape<typeof Sch
     created: timestampFromMs(createdMs),
     ...(nextMs === 0 ? {} : { next: timestampFromMs(nextMs) }),
     ...(time.kind === 'at' ? {} : { window: windowMessage(time) }),
-    policy: {
-      autoRollback: policy.autoRollback,
-      healthCheckTimeout: durationFromMs(policy.healthTimeoutSeconds * 1_000),
-      minHealthy: durationFromMs(policy.minHealthySeconds * 1_000),
-    },
+    policy: policyMessage(policy),
   };
 }

@@ -1,4 +1,4 @@
-/** UpdateService: releases are installed, tried, and gone back to; schedules are in update-schedules.ts. */
+/** UpdateService: releases are installed, tried, and gone back to; schedules are in update-schedules.ts, channels in update-channel.ts. */
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
@@ -11,6 +11,7 @@ import type { CallContext, ServiceMethods } from '../shell/calls.ts';
 import { bootId } from '../shell/node-facts.ts';
 import { pushedUpdate } from '../shell/push-source.ts';
 import { resumeRecord, trialRecord } from '../shell/update-records.ts';
+import { channelMethods } from './update-channel.ts';
 import {
   bootOptionMessage,
   historyMessage,
@@ -31,15 +32,25 @@ export const SLOW_UPDATE_METHODS: readonly string[] = [
 
 /** Methods over `node`. */
 export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> {
-  const { ports, engine, scheduler, configuration } = node;
+  const { ports, engine, scheduler, configuration, channel } = node;
   const tell = (what: string, { caller }: CallContext): string => {
     const subject = subjectOfCaller(caller);
     ports.log(`${what} asked for by "${subject}"`);
     return subject;
   };
   return {
-    async startUpdate({ url, deltaUrl, caPem, options }, context) {
+    async startUpdate({ url, deltaUrl, channel: name, caPem, options }, context) {
       const wanted = optionsFrom(options);
+      if (name !== '') {
+        if (deltaUrl !== '') throw deltaOfChannel();
+        const found = await channel.look({ url, channel: name, caPem }, context.signal);
+        const { version, bundle } = found.newest.release;
+        if (found.isRunning) return { newestVersion: version };
+        const exact = { ...wanted, sha256: wanted.sha256 === '' ? bundle.sha256 : wanted.sha256 };
+        const source = await found.source();
+        const status = await engine.start(source, exact, tell(`update from ${name}`, context));
+        return { status: statusMessage(status), newestVersion: version };
+      }
       const source = await bundleSource(
         { url, deltaUrl, caPem },
         { ports, configuration, tell: (account) => engine.progress.change(account) },
@@ -82,7 +93,13 @@ export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> 
       return { entries: entries.slice(0, limit === 0 ? undefined : limit).map(historyMessage) };
     },
     ...scheduleMethods(scheduler),
+    ...channelMethods(channel.follower),
   };
+}
+
+function deltaOfChannel(): KeelError {
+  const reason = 'of a channel the node finds the delta itself';
+  return new KeelError('E_INVALID_ARGUMENT', `Cannot use delta_url: ${reason}`);
 }
 
 async function slotsAnswer({ ports, engine, bootState, bootLadder }: Node) {

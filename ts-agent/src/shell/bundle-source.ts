@@ -1,4 +1,4 @@
-/** Bundles on servers, reached as the node's configuration says: whole, or made of a delta. */
+/** Bundles on servers: whole, or made of a delta. */
 import { deltaBeside } from '../core/release-url.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import type { AgentPorts } from '../ports.ts';
@@ -7,6 +7,7 @@ import { type DeltaPorts, DeltaSource } from './delta-source.ts';
 import { FallbackSource } from './fallback-source.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
 import { osRelease } from './node-facts.ts';
+import { serverSource } from './server-source.ts';
 
 /** What is wanted. */
 export interface SourceWish {
@@ -39,15 +40,9 @@ export async function bundleSource(
   },
 ): Promise<UpdateSource> {
   const { ports, configuration, tell } = of;
-  const { proxy, noProxy = [], caPem: ownCaPem = '' } = configuration.config?.update ?? {};
   let fetchedBytes = 0;
   const behind = async (place: string) => {
-    const source = await ports.httpSource({
-      url: place,
-      caPem: caPem === '' ? ownCaPem : caPem,
-      clock: ports.clock,
-      settings: { noProxy, ...(proxy === undefined ? {} : { proxy }) },
-    });
+    const source = await serverSource(place, { ports, settings: { configuration, caPem } });
     return counted(source, (bytes) => {
       fetchedBytes += bytes;
       tell({ fetchedBytes });

@@ -1,5 +1,6 @@
 /** Reading of bundles and trust files in the process that verifies: WebAssembly is compiled there, not in the agent. */
 import type { BundleTail, TrustFile } from '@keelos/proto/bundle.ts';
+import type { SignedBytes } from '@keelos/proto/channel.ts';
 import { askVerifier, type VerifierOptions } from './verifier-process.ts';
 
 /**
@@ -20,15 +21,23 @@ export type ReadBundle = (
  */
 export type ReadTrust = (bytes: Uint8Array, signal?: AbortSignal) => Promise<TrustFile>;
 
+/**
+ * The port: takes the metadata of a channel apart. What is signed is not read.
+ *
+ * @throws KeelError E_CHANNEL_MALFORMED, E_VERIFY_ENDED
+ */
+export type ReadChannelHead = (bytes: Uint8Array, signal?: AbortSignal) => Promise<SignedBytes>;
+
 /** Time for one reading, on an emulated machine that is busy. */
 const READ_MS_MAX = 120_000;
 
 const NEVER = new AbortController().signal;
 
-/** Both ports, each call a child process. */
+/** The ports, each call a child process. */
 export function bundleReader(options: VerifierOptions): {
   readonly readBundle: ReadBundle;
   readonly readTrust: ReadTrust;
+  readonly readChannelHead: ReadChannelHead;
 } {
   const asking = { timeoutMs: READ_MS_MAX, ...options };
   return {
@@ -47,6 +56,16 @@ export function bundleReader(options: VerifierOptions): {
       );
       if (answer.kind !== 'trust') throw new Error(`The verification answered ${answer.kind}`);
       return answer.trust;
+    },
+    readChannelHead: async (bytes, signal = NEVER) => {
+      const answer = await askVerifier(
+        { task: 'read-channel-head', bytes: base64(bytes) },
+        { ...asking, signal, action: 'read channel', subject: 'reading of a channel' },
+      );
+      if (answer.kind !== 'channel-head') {
+        throw new Error(`The verification answered ${answer.kind}`);
+      }
+      return { signedBytes: Buffer.from(answer.signed, 'base64'), signatures: answer.signatures };
     },
   };
 }

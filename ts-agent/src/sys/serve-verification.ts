@@ -57,6 +57,12 @@ async function answer(request: VerifierRequest): Promise<Answer> {
     const reader = await BundleReader.create();
     return { kind: 'trust', trust: reader.readTrust(Buffer.from(request.bytes, 'base64')) };
   }
+  if (request.task === 'read-channel-head') {
+    const reader = await BundleReader.create();
+    const head = reader.readChannelHead(Buffer.from(request.bytes, 'base64'));
+    const signed = Buffer.from(head.signedBytes).toString('base64');
+    return { kind: 'channel-head', signed, signatures: head.signatures };
+  }
   const onProgress = (doneBytes: number) => say({ kind: 'progress', doneBytes });
   if (request.task === 'open-delta') {
     return { kind: 'delta', delta: await openDeltaHere(request.path) };

@@ -1,0 +1,177 @@
+/** Follows a channel: looks for a newer release from time to time, and begins to install it. */
+import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import type { FollowedChannel } from '@keelos/proto/update-record.ts';
+import { CHANNEL_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import { failedBefore } from '../core/acceptance.ts';
+import { checkedChannel, followedFrom, waitMs } from '../core/followed-channel.ts';
+import type { AgentPorts } from '../ports.ts';
+import { attempt } from './attempt.ts';
+import type { NewestRelease } from './channel-reader.ts';
+import { bootReport, rootHash } from './node-facts.ts';
+import { failedRoots, readRecord } from './update-records.ts';
+
+/** What the follower touches. */
+export type FollowerPorts = Pick<AgentPorts, 'state' | 'clock' | 'log' | 'random' | 'files'>;
+
+/** The parts of the agent that it asks. */
+export interface FollowedReleases {
+  /** @throws KeelError */
+  newest(followed: FollowedChannel, signal: AbortSignal): Promise<NewestRelease>;
+  /** Begins the install; settles once it has been accepted. @throws KeelError */
+  start(newest: NewestRelease, followed: FollowedChannel): Promise<void>;
+}
+
+/** What came of the last look. */
+export interface FollowerState {
+  /** Undefined: no channel is followed. */
+  readonly followed: FollowedChannel | undefined;
+  /** Unix milliseconds; undefined before the first look. */
+  readonly lookedMs: number | undefined;
+  readonly nextMs: number | undefined;
+  readonly result: string;
+  readonly errorCode: ErrorCode | '';
+  /** Empty until a look has seen one. */
+  readonly newestVersion: string;
+  readonly isUpToDate: boolean;
+}
+
+/** How often the clock is looked at: a look is late by at most this. */
+export const LOOK_EVERY_MS = 5_000;
+/** Time for one look: a server that answers slowly is asked again at the next one. */
+const LOOK_MS_MAX = 120_000;
+const SHARE_BYTES = 6;
+const NOTHING: Omit<FollowerState, 'followed'> = {
+  lookedMs: undefined,
+  nextMs: undefined,
+  result: '',
+  errorCode: '',
+  newestVersion: '',
+  isUpToDate: false,
+};
+const FORM = { path: UPDATE_PATHS.channel, kind: CHANNEL_RECORD, from: followedFrom };
+
+/** The follower. */
+export class ChannelFollower {
+  readonly #ports: FollowerPorts;
+  readonly #releases: FollowedReleases;
+  #state: FollowerState;
+  #nextAtMs = Number.POSITIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #stop = new AbortController();
+  #looking: Promise<void> = Promise.resolve();
+
+  constructor(ports: FollowerPorts, releases: FollowedReleases) {
+    this.#ports = ports;
+    this.#releases = releases;
+    const followed = attempt(ports.log, 'followed channel not read', () => readRecord(ports, FORM));
+    this.#state = { followed, ...NOTHING };
+  }
+
+  /** How it stands. */
+  get state(): FollowerState {
+    return this.#state;
+  }
+
+  /** Looks from now on: first within the time between two looks, so that a fleet that restarts does not ask at once. */
+  start(): void {
+    this.#plan();
+    this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** Ends it. An install that has begun goes on. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#stop.abort(new KeelError('E_CANCELLED', 'Cannot look at the channel: the agent ends'));
+  }
+
+  /**
+   * Follows another channel from now on, or none. The first look comes soon: somebody wants to see it.
+   *
+   * @throws KeelError E_INVALID_ARGUMENT, E_STATE_FULL, E_STATE_UNAVAILABLE
+   */
+  set(followed: FollowedChannel | undefined): FollowerState {
+    const { state, clock } = this.#ports;
+    if (followed === undefined) state.remove(UPDATE_PATHS.channel);
+    else {
+      const record = encodeRecord(CHANNEL_RECORD, checkedChannel(followed));
+      state.replace(UPDATE_PATHS.channel, record);
+    }
+    this.#stop.abort(new KeelError('E_CANCELLED', 'Cannot look at the channel: another is set'));
+    this.#stop = new AbortController();
+    const nextMs = followed === undefined ? undefined : clock.nowMs();
+    this.#state = { followed, ...NOTHING, nextMs };
+    this.#nextAtMs = followed === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs();
+    return this.#state;
+  }
+
+  /** Looks when it is time. Never rejects; one look at a time. */
+  look(): Promise<void> {
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { ports, state } = { ports: this.#ports, state: this.#state };
+    const { followed } = state;
+    if (followed === undefined || ports.clock.monotonicMs() < this.#nextAtMs) return;
+    if (!(await bootReport(ports.files)).clock.trusted) {
+      this.#told({ result: 'It waits: the clock of the node is not believed.' });
+      return;
+    }
+    this.#plan();
+    const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LOOK_MS_MAX)]);
+    try {
+      this.#told({ errorCode: '', ...(await this.#install(followed, signal)) });
+    } catch (cause) {
+      // Another channel was set meanwhile: what came of this one is nobody's business.
+      if (this.#state.followed !== followed) return;
+      const { code, message } = asError(cause, followed);
+      ports.log(`channel ${followed.channel}: ${code} ${message}`);
+      this.#told({ errorCode: code, result: `${message}.` });
+    }
+  }
+
+  /** Looks, and begins the install of what is newer. */
+  async #install(followed: FollowedChannel, signal: AbortSignal): Promise<Partial<FollowerState>> {
+    const newest = await this.#releases.newest(followed, signal);
+    signal.throwIfAborted();
+    const { version, rootHash: wanted } = newest.release;
+    const isUpToDate = wanted === (await rootHash(this.#ports.files));
+    const seen = { newestVersion: version, isUpToDate };
+    if (isUpToDate) return { ...seen, result: `${version} is the newest release, and runs.` };
+    const failed = failedRoots(this.#ports).find((one) => one.rootHash === wanted);
+    if (failed !== undefined) {
+      const [errorCode, reason] = failedBefore(failed);
+      return { ...seen, errorCode, result: `${version} is not installed: ${reason}.` };
+    }
+    if (followed.isCheckOnly) return { ...seen, result: `${version} can be installed.` };
+    this.#ports.log(`channel ${followed.channel}: the install of ${version} begins`);
+    await this.#releases.start(newest, followed);
+    return { ...seen, result: `The install of ${version} has begun.` };
+  }
+
+  #plan(): void {
+    const { followed } = this.#state;
+    if (followed === undefined) return;
+    const { random, clock } = this.#ports;
+    const drawn = Buffer.from(random(SHARE_BYTES)).readUIntBE(0, SHARE_BYTES);
+    const ms = waitMs(followed, drawn / 2 ** (8 * SHARE_BYTES));
+    this.#nextAtMs = clock.monotonicMs() + ms;
+    this.#state = { ...this.#state, nextMs: clock.nowMs() + ms };
+  }
+
+  #told(change: Partial<FollowerState>): void {
+    this.#state = { ...this.#state, lookedMs: this.#ports.clock.nowMs(), ...change };
+  }
+}
+
+function asError(cause: unknown, { channel }: FollowedChannel): KeelError {
+  if (cause instanceof KeelError) return cause;
+  if (cause instanceof DOMException && cause.name === 'TimeoutError') {
+    const reason = `no answer in ${LOOK_MS_MAX / 1000} s`;
+    return new KeelError('E_SOURCE_TIMEOUT', `Cannot look at channel ${channel}: ${reason}`);
+  }
+  throw cause;
+}
