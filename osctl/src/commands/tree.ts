@@ -1,6 +1,7 @@
 /** The command tree. */
 import type { Group } from '../shell/invocation.ts';
 import { applyCommand } from './apply.ts';
+import { channelCommands } from './channel.ts';
 import { completionCommand } from './completion.ts';
 import { configGroup } from './config.ts';
 import { diffCommand } from './diff.ts';
@@ -58,6 +59,11 @@ export const commandTree: Group = {
       name: 'schedule',
       summary: 'Updates that begin later',
       commands: [scheduleUpdateCommand, ...scheduleCommands],
+    },
+    {
+      name: 'channel',
+      summary: 'Releases that a node installs by itself',
+      commands: channelCommands,
     },
     {
       name: 'rollback',

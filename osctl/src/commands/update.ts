@@ -38,7 +38,7 @@ import {
   withNode,
 } from '../shell/invocation.ts';
 import { pushBundle } from '../shell/push-bundle.ts';
-import { startInstall } from '../shell/start-install.ts';
+import { type Begun, startInstall } from '../shell/start-install.ts';
 import { POLICY_OPTIONS, policyOf, RETRY_FAILED_OPTION } from '../shell/trial-policy.ts';
 import { waitForVerdict } from '../shell/trial-verdict.ts';
 import { updateProgress } from '../shell/update-progress.ts';
@@ -54,6 +54,12 @@ const OPTIONS: readonly OptionSpec[] = [
     description:
       'bundle: a URL that the node fetches, or a file of this machine that is sent to it',
     completion: 'file',
+  },
+  {
+    flags: '--channel <name>',
+    description:
+      'the newest release of this channel; --source is then the URL of its release directory, and may be left out when the node follows one',
+    completion: 'none',
   },
   {
     flags: '--delta',
@@ -122,7 +128,7 @@ function usage(message: string, hint: string): KeelError {
 function modeOf(invocation: Invocation): Mode {
   const { options } = invocation;
   const given: Mode[] = [
-    ...(options.source === undefined ? [] : (['source'] as const)),
+    ...(options.source === undefined && options.channel === undefined ? [] : (['source'] as const)),
     ...(options.watch === true ? (['watch'] as const) : []),
     ...(options.cancel === true ? (['cancel'] as const) : []),
   ];
@@ -130,7 +136,7 @@ function modeOf(invocation: Invocation): Mode {
   if (mode === undefined || more.length > 0) {
     throw usage(
       `Cannot update: ${mode === undefined ? 'there is no source' : 'only one of --source, --watch and --cancel can be meant'}`,
-      'Give --source with a URL or a file. --watch follows an update that runs, --cancel ends it.',
+      'Give --source with a URL or a file, or --channel. --watch follows an update that runs, --cancel ends it.',
     );
   }
   if (options.wait === true && options.reboot === false) {
@@ -154,7 +160,10 @@ function modeOf(invocation: Invocation): Mode {
 
 /** What is to be installed, and how. */
 interface UpdateRequest {
-  readonly source: UpdateSource;
+  /** Undefined: the directory of the channel that the node follows. */
+  readonly source: UpdateSource | undefined;
+  /** Empty: none. */
+  readonly channel: string;
   readonly options: MessageInitShape<typeof UpdateOptionsSchema>;
   readonly caPem: string;
   /** Of a delta that the source is: the bundle that is fetched when it cannot be used, empty for none. */
@@ -162,7 +171,7 @@ interface UpdateRequest {
 }
 
 /** The bundle behind a delta; undefined when the source is no delta. */
-function fallbackOf(invocation: Invocation, source: UpdateSource): string | undefined {
+function fallbackOf(invocation: Invocation, source: UpdateSource | undefined): string | undefined {
   const { options } = invocation;
   const full = textOption(invocation, 'fullImageUrl');
   const isFallback = options.fallback === true;
@@ -171,7 +180,7 @@ function fallbackOf(invocation: Invocation, source: UpdateSource): string | unde
     const vain = isFallback ? '--fallback' : '--full-image-url';
     throw usage(`Cannot use ${vain}: the source is no delta`, 'Give --delta, or leave it out.');
   }
-  if (source.kind === 'file') {
+  if (source?.kind !== 'url') {
     throw usage(
       'Cannot use --delta with a file: the node fetches a delta itself',
       'Give the URL of the delta, or the bundle without --delta.',
@@ -189,10 +198,13 @@ function fallbackOf(invocation: Invocation, source: UpdateSource): string | unde
   throw usage('Cannot use --full-image-url: it is no URL', 'Give an http:// or https:// URL.');
 }
 
-async function authorities(invocation: Invocation, source: UpdateSource): Promise<string> {
+async function authorities(
+  invocation: Invocation,
+  source: UpdateSource | undefined,
+): Promise<string> {
   const path = textOption(invocation, 'sourceCa');
   if (path === undefined) return '';
-  if (source.kind === 'file' || !/^https:/i.test(source.url)) {
+  if (source !== undefined && (source.kind === 'file' || !/^https:/i.test(source.url))) {
     throw usage('Cannot use --source-ca: the source is not https', 'Leave out --source-ca.');
   }
   return await invocation.host.terminal.readInput(path, {
@@ -201,14 +213,35 @@ async function authorities(invocation: Invocation, source: UpdateSource): Promis
   });
 }
 
+/** @throws KeelError E_USAGE when a channel is asked for with what is none of a channel */
+function demandDirectory(
+  channel: string,
+  of: { readonly options: Invocation['options']; readonly source: UpdateSource | undefined },
+): void {
+  if (channel === '') return;
+  if (of.options.delta === true) {
+    const hint = 'Leave out --delta: of a channel the node finds the delta itself.';
+    throw usage('Cannot use --delta with --channel', hint);
+  }
+  if (of.source?.kind !== 'file') return;
+  throw usage(
+    'Cannot use --channel with a file: the node fetches the channel itself',
+    'Give the URL of the release directory as --source.',
+  );
+}
+
 /** Everything that can be found wrong before the node is called. */
 async function requestOf(invocation: Invocation): Promise<UpdateRequest> {
   const { options } = invocation;
-  const source = parseSource(textOption(invocation, 'source') ?? '');
+  const channel = textOption(invocation, 'channel') ?? '';
+  const given = textOption(invocation, 'source');
+  const source = given === undefined ? undefined : parseSource(given);
+  demandDirectory(channel, { options, source });
   const sha256 = textOption(invocation, 'sha256');
   const fallbackUrl = fallbackOf(invocation, source);
   return {
     source,
+    channel,
     ...(fallbackUrl === undefined ? {} : { fallbackUrl }),
     options: {
       sha256: sha256 === undefined ? '' : parseSha256(sha256),
@@ -231,20 +264,23 @@ interface Running {
 /** Brings the bundle to the node, and returns the first state, or with a file the state once it was sent. */
 async function begin(
   { invocation, session, bound }: Running,
-  { source, options, caPem, fallbackUrl }: UpdateRequest,
+  { source, channel, options, caPem, fallbackUrl }: UpdateRequest,
   onStatus: (status: UpdateStatus) => void,
-): Promise<UpdateStatus> {
-  if (source.kind === 'file') {
+): Promise<Begun> {
+  if (source?.kind === 'file') {
     const file = await invocation.host.openBundle(source.path);
     try {
-      return await pushBundle(session, invocation, { file, options, bound, onStatus });
+      const pushed = { file, options, bound, onStatus };
+      return { status: await pushBundle(session, invocation, pushed) };
     } finally {
       await file.close();
     }
   }
   const places =
-    fallbackUrl === undefined ? { url: source.url } : { url: fallbackUrl, deltaUrl: source.url };
-  const request = { ...places, options, caPem };
+    fallbackUrl === undefined
+      ? { url: source?.url ?? '' }
+      : { url: fallbackUrl, deltaUrl: source?.url ?? '' };
+  const request = { ...places, channel, options, caPem };
   return await startInstall(session, invocation, { request, bound });
 }
 
@@ -257,7 +293,9 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
     const ending = isWaiting
       ? await session.client.call(SystemService.method.getStatus, {})
       : undefined;
-    const first = await begin(running, request, progress.tell);
+    const begun = await begin(running, request, progress.tell);
+    if ('newestVersion' in begun) return upToDate(begun.newestVersion, request.channel);
+    const { status: first } = begun;
     progress.tell(first);
     const status = hasEnded(first)
       ? first
@@ -287,6 +325,12 @@ async function runSource(running: Running, request: UpdateRequest): Promise<Outc
   } finally {
     progress.clear();
   }
+}
+
+/** There is nothing to install. */
+function upToDate(version: string, channel: string): Outcome {
+  const line = `${version} is the newest release of channel ${channel}, and runs.`;
+  return { view: { data: { channel, newestVersion: version, upToDate: true }, lines: [line] } };
 }
 
 /** What is installed, and where. */
@@ -374,6 +418,10 @@ export const updateCommand: Command = {
       command:
         'osctl update --source https://updates.example.com/keelos-0.1.0-0.2.0-x86_64.kdelta --delta --fallback --full-image-url https://updates.example.com/keelos-0.2.0-x86_64.squashfs --wait',
       does: 'The same by a delta from the release that runs, and by the bundle when it cannot be used',
+    },
+    {
+      command: 'osctl update --channel stable --source https://updates.example.com/ --wait',
+      does: 'The newest release of a channel, by a delta if there is one from the release that runs',
     },
     {
       command: 'osctl update --source ./keelos-0.2.0-x86_64.squashfs --dry-run',

@@ -6,6 +6,7 @@ import { type PlainObject, toPlain } from '../core/plain.ts';
 import { formatTime } from '../core/quantity.ts';
 import { factLines, printable, type View } from '../core/render.ts';
 import { shownUrl } from '../core/update-source.ts';
+import { policyText } from './trial-policy.ts';
 
 /** The window in words; empty when the schedule has none. */
 export function windowText({ window }: Schedule): string {
@@ -22,12 +23,6 @@ export function scheduleData(schedule: Schedule): PlainObject {
   return { ...toPlain(ScheduleSchema, schedule), url: shownUrl(schedule.url) };
 }
 
-function policyText({ policy }: Schedule): string {
-  if (policy === undefined || !policy.autoRollback) return 'committed as soon as its API answers';
-  const timeout = policy.healthCheckTimeout?.seconds;
-  return `goes back by itself${timeout === undefined ? '' : ` when it is not healthy within ${timeout} s`}`;
-}
-
 /** All about one schedule. */
 export function scheduleView(schedule: Schedule): View {
   const { created } = schedule;
@@ -39,7 +34,7 @@ export function scheduleView(schedule: Schedule): View {
       ['state', schedule.state],
       ['next start', nextText(schedule)],
       ['window', windowText(schedule)],
-      ['trial', policyText(schedule)],
+      ['trial', policyText(schedule.policy)],
       ['result', schedule.result],
       ['who', schedule.who],
       ['made', created === undefined ? '' : formatTime(timestampDate(created))],

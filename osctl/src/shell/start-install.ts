@@ -19,15 +19,19 @@ export interface StartOptions {
   readonly bound: TimeBound;
 }
 
+/** The first state, or the release of a channel that runs already. */
+export type Begun = { readonly status: UpdateStatus } | { readonly newestVersion: string };
+
 async function start(
   session: NodeSession,
   invocation: Invocation,
   { request, bound }: StartOptions,
-): Promise<UpdateStatus> {
+): Promise<Begun> {
   const client = session.reopen(Math.max(1, leftOf(bound, invocation)));
   try {
-    const { status } = await client.call(UpdateService.method.startUpdate, request);
-    if (status !== undefined) return status;
+    const { status, newestVersion } = await client.call(UpdateService.method.startUpdate, request);
+    if (status !== undefined) return { status };
+    if (newestVersion !== '') return { newestVersion };
     throw new KeelError('E_INTERNAL', 'Cannot update: the node said nothing of the install');
   } finally {
     client.close();
@@ -44,7 +48,7 @@ export async function startInstall(
   session: NodeSession,
   invocation: Invocation,
   options: StartOptions,
-): Promise<UpdateStatus> {
+): Promise<Begun> {
   const { host, signal } = invocation;
   const { bound } = options;
   const earlierId = await earlierInstall(session, invocation, bound);
@@ -57,7 +61,7 @@ export async function startInstall(
       await host.clock.sleep(INTERVAL_MS, signal);
       const state = await lookAfterLoss(session, invocation, { id: '', earlierId, bound });
       if (state === undefined) break;
-      if (state !== 'unknown') return state;
+      if (state !== 'unknown') return { status: state };
     }
     throw error;
   }

@@ -2,7 +2,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { TrialPolicySchema } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { TrialPolicy, TrialPolicySchema } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import {
   HEALTH_TIMEOUT_SECONDS,
   MIN_HEALTHY_SECONDS,
@@ -79,4 +79,11 @@ export function policyOf(invocation: Invocation): MessageInitShape<typeof TrialP
     ...(timeout === undefined ? {} : { healthCheckTimeout: durationFromMs(timeout * 1000) }),
     ...(minHealthy === undefined ? {} : { minHealthy: durationFromMs(minHealthy * 1000) }),
   };
+}
+
+/** What becomes of a release that does not prove itself, in words. */
+export function policyText(policy: TrialPolicy | undefined): string {
+  if (policy === undefined || !policy.autoRollback) return 'committed as soon as its API answers';
+  const timeout = policy.healthCheckTimeout?.seconds;
+  return `goes back by itself${timeout === undefined ? '' : ` when it is not healthy within ${timeout} s`}`;
 }
