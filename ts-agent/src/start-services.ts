@@ -7,6 +7,7 @@ import { scheduleSubject } from './core/schedule-record.ts';
 import { startGrpcServer } from './grpc-server.ts';
 import type { Node } from './node.ts';
 import type { AgentPorts } from './ports.ts';
+import { attemptAsync } from './shell/attempt.ts';
 import { BootLadder } from './shell/boot-ladder.ts';
 import { BootState } from './shell/boot-state.ts';
 import { bundleSource } from './shell/bundle-source.ts';
@@ -142,7 +143,14 @@ function startUpdates(
     bootLadder,
     apiPort: listener.port,
   });
-  const engine: UpdateEngine = new UpdateEngine(touched, () => committer.judged);
+  // No apply outlives the agent: what one has left only takes room.
+  const cleared = attemptAsync(ports.log, 'an earlier delta is left', () =>
+    ports.deltaFile.remove(),
+  );
+  const engine: UpdateEngine = new UpdateEngine(touched, async () => {
+    await cleared;
+    await committer.judged;
+  });
   const committer = new Committer(touched, engine);
   const scheduler = new Scheduler(ports, {
     async start({ id, url, sha256, policy }) {

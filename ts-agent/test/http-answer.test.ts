@@ -27,7 +27,8 @@ const SEEN: Seen = { sizeBytes: 1000, etag: '"a"', lastModified: 'Mon' };
 function told(verdict: AnswerVerdict): string {
   if (verdict.kind === 'bytes') return `to ${verdict.endBytes} of ${verdict.seen.sizeBytes}`;
   if (verdict.kind === 'redirect') return `-> ${verdict.location}`;
-  return `${verdict.code}${verdict.isWorthRetry ? ' again' : ''}`;
+  const words = [verdict.code, verdict.isWorthRetry ? 'again' : '', verdict.isBusy ? 'busy' : ''];
+  return words.filter((word) => word !== '').join(' ');
 }
 
 describe('answers to a question for a range', () => {
@@ -151,6 +152,7 @@ describe('answers to a question for a range', () => {
     ['too many requests', first, 429, {}, 'E_SOURCE_FAULT again'],
     ['a fault', first, 500, {}, 'E_SOURCE_FAULT again'],
     ['not available', later, 503, {}, 'E_SOURCE_FAULT again'],
+    ['at work on it', later, 503, { 'retry-after': '15' }, 'E_SOURCE_FAULT again busy'],
     ['no status at all', first, 0, {}, 'E_SOURCE_ANSWER'],
   ];
   for (const [name, asked, status, headers, expected] of rows) {

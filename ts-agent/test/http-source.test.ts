@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FAILURES_IN_ROW_MAX } from '@keelos/ts-agent/core/persistence.ts';
+import { BUSY_MAX, FAILURES_IN_ROW_MAX } from '@keelos/ts-agent/core/persistence.ts';
 import { REDIRECTS_MAX } from '@keelos/ts-agent/sys/http-source.ts';
 import fc from 'fast-check';
 import { Openings } from './agent-fixture.ts';
@@ -87,6 +87,12 @@ describe('bundles over HTTP', () => {
     ['no file', (_, s) => send(s, 404, {}), 'E_SOURCE_NOT_FOUND', 1],
     ['a secret file', (_, s) => send(s, 403, {}), 'E_SOURCE_REFUSED', 1],
     ['a fault', (_, s) => send(s, 500, {}), 'E_SOURCE_FAULT', 2],
+    [
+      'a file that is being made, for ever',
+      (_, s) => send(s, 503, { headers: { 'retry-after': '15' } }),
+      'E_SOURCE_FAULT',
+      BUSY_MAX,
+    ],
     [
       'a server without ranges',
       (_, s) => send(s, 200, { body: CONTENT }),

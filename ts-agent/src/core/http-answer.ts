@@ -37,6 +37,8 @@ export type AnswerVerdict =
       readonly reason: string;
       /** It may be otherwise in a while. */
       readonly isWorthRetry: boolean;
+      /** The server is at work on it, and says when to ask again. */
+      readonly isBusy: boolean;
     };
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
@@ -77,7 +79,8 @@ export function judgeAnswer(head: AnswerHead, asked: Asked): AnswerVerdict {
     return refused('E_SOURCE_NOT_FOUND', `the server answers ${status}`);
   }
   if (status >= 500 || PASSING.includes(status)) {
-    return { ...refused('E_SOURCE_FAULT', `the server answers ${status}`), isWorthRetry: true };
+    const fault = refused('E_SOURCE_FAULT', `the server answers ${status}`);
+    return { ...fault, isWorthRetry: true, isBusy: /^\d{1,4}$/.test(header(head, 'retry-after')) };
   }
   return status >= 400
     ? refused('E_SOURCE_REFUSED', `the server answers ${status}`)
@@ -87,7 +90,7 @@ export function judgeAnswer(head: AnswerHead, asked: Asked): AnswerVerdict {
 type Refusal = Extract<AnswerVerdict, { kind: 'refused' }>;
 
 function refused(code: ErrorCode, reason: string): Refusal {
-  return { kind: 'refused', code, reason, isWorthRetry: false };
+  return { kind: 'refused', code, reason, isWorthRetry: false, isBusy: false };
 }
 
 function header({ headers }: AnswerHead, name: string): string {

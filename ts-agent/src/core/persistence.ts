@@ -4,6 +4,8 @@
 export const FAILURES_IN_ROW_MAX = 12;
 /** The same for the first question, whose caller waits for the answer to a call. */
 export const FIRST_FAILURES_MAX = 2;
+/** And when the server is at work on it and says when to ask again: some minutes, when it keeps each question a while. */
+export const BUSY_MAX = 8;
 /** Failures in all: a server that gives a little each time must not go on for ever. */
 export const FAILURES_MAX = 1_000;
 /** So many bytes since the last failure make it a new beginning. An answer with fewer, before the end, is a failure. */

@@ -44,14 +44,21 @@ export interface HttpQuestion {
 /** A failure of the way to the server, or of its answer, that another try may not have. */
 export class HttpProblem extends KeelError {
   readonly isWorthRetry: boolean;
+  /** The server is at work on what was asked for, and says when to ask again (RFC 9110 section 10.2.3). */
+  readonly isBusy: boolean;
 
   constructor(
     code: KeelError['code'],
     message: string,
-    options: { readonly isWorthRetry: boolean; readonly cause?: unknown },
+    options: {
+      readonly isWorthRetry: boolean;
+      readonly isBusy?: boolean;
+      readonly cause?: unknown;
+    },
   ) {
     super(code, message, options);
     this.isWorthRetry = options.isWorthRetry;
+    this.isBusy = options.isBusy ?? false;
   }
 }
 

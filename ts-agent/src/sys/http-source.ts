@@ -11,6 +11,7 @@ import { judgeAnswer, rangeHeaders } from '../core/http-answer.ts';
 import type { Persistence } from '../core/persistence.ts';
 import {
   afterFailure,
+  BUSY_MAX,
   FAILURES_IN_ROW_MAX,
   FIRST_FAILURES_MAX,
   FRESH,
@@ -95,7 +96,9 @@ class HttpSource implements UpdateSource {
         this.#seen = verdict.seen;
         return { sizeBytes: verdict.seen.sizeBytes, name: this.#name };
       } catch (cause) {
-        const facts = { gainedBytes: 0, inRowMax: FIRST_FAILURES_MAX };
+        // Who is making a delta is given the time for it; it keeps the question open meanwhile.
+        const isBusy = cause instanceof HttpProblem && cause.isBusy;
+        const facts = { gainedBytes: 0, inRowMax: isBusy ? BUSY_MAX : FIRST_FAILURES_MAX };
         persistence = await this.#endure(cause, { persistence, ...facts }, stop);
       }
     }
@@ -178,8 +181,9 @@ class HttpSource implements UpdateSource {
       if (verdict.kind === 'bytes') return { answer, verdict };
       answer.destroy();
       if (verdict.kind === 'refused') {
-        const { code, reason, isWorthRetry } = verdict;
-        throw new HttpProblem(code, `Cannot fetch ${shownUrl(url)}: ${reason}`, { isWorthRetry });
+        const { code, reason, isWorthRetry, isBusy } = verdict;
+        const message = `Cannot fetch ${shownUrl(url)}: ${reason}`;
+        throw new HttpProblem(code, message, { isWorthRetry, isBusy });
       }
       url = redirected(url, verdict.location);
     }
