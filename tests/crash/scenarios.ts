@@ -92,7 +92,10 @@ export class Course {
   }
 
   /** Installs a release, and lets the trial run its course. */
-  async update(release: Release, of: { readonly retryFailed?: boolean } = {}): Promise<void> {
+  async update(
+    release: Release,
+    of: { readonly retryFailed?: boolean; readonly byDelta?: boolean } = {},
+  ): Promise<void> {
     this.#node.hardware.mark(`install of ${release.version}`);
     await this.session.install(release, of);
     await this.boot();
@@ -178,6 +181,10 @@ async function codeOf(install: Promise<void>): Promise<unknown> {
 export const SCENARIOS: readonly Scenario[] = [
   { name: 'the first boot', isFromTheBox: true, run: async () => undefined },
   { name: 'an update that is committed', run: (course) => course.update(course.cast.good) },
+  {
+    name: 'an update by a delta',
+    run: (course) => course.update(course.cast.good, { byDelta: true }),
+  },
   {
     name: 'an update whose trial never gets healthy',
     run: (course) => course.update(course.cast.unhealthy),

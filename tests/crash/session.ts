@@ -46,6 +46,8 @@ const bundles = BundleReader.create();
 export interface InstallWish {
   readonly retryFailed?: boolean;
   readonly isRebootLeft?: boolean;
+  /** Made of a delta: from front to back, its kernel image judged where it was placed. */
+  readonly byDelta?: boolean;
   /** Told before each piece that the server sends, with its place in the bundle. */
   readonly onPiece?: (offsetBytes: number) => void;
 }
@@ -114,10 +116,12 @@ export class Session {
 
   /** Installs a release; returns when it is armed, and the reboot asked for if wanted. @throws KeelError why it was not */
   async install(release: Release, of: InstallWish = {}): Promise<void> {
-    const { retryFailed = false, isRebootLeft = false, onPiece } = of;
+    const { retryFailed = false, isRebootLeft = false, byDelta = false, onPiece } = of;
     const sha256 = createHash('sha256').update(release.bundle).digest('hex');
     const options = { sha256, isDryRun: false, isRebootLeft, retryFailed, policy: POLICY };
-    await this.engine.install(sourceOf(release, onPiece), options, 'CN=operator');
+    const source = sourceOf(release, onPiece);
+    const wanted = byDelta ? inOrder(source, release) : source;
+    await this.engine.install(wanted, options, 'CN=operator');
     if (!isRebootLeft) await this.#untilRebootAsked();
   }
 
@@ -268,5 +272,23 @@ function sourceOf(
       }
     },
     close: async () => undefined,
+  };
+}
+
+/**
+ * The same as what a delta makes of the running release: the end of the bundle is there at once, what comes before it only
+ * from front to back.
+ */
+function inOrder(source: UpdateSource, { bundle, root, uki }: Release): UpdateSource {
+  const end = bundle.subarray(root.length + uki.length);
+  let place = -1;
+  return {
+    ...source,
+    open: async (signal) => ({ ...(await source.open(signal)), end }),
+    async *read(range, signal) {
+      if (place >= 0 && range.offsetBytes < place) throw new TypeError('read backwards');
+      place = range.offsetBytes + range.lengthBytes;
+      yield* source.read(range, signal);
+    },
   };
 }
