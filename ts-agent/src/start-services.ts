@@ -72,7 +72,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
     outside,
     bootState,
     ladder: new LadderWatch(bootLadder, ports.clock),
-    bootTold: bootTold(ports, ending.signal),
+    bootTold: bootTold(ports, { bootState, signal: ending.signal }),
   });
   const updates = startUpdates(beginnings, { configuration, health, bootState, bootLadder });
   const { engine, scheduler, channel } = updates;
@@ -113,11 +113,23 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   };
 }
 
-/** Settles when PID 1 has done what checks read about; within a bounded time, and when `signal` is aborted. */
-async function bootTold(ports: AgentPorts, signal: AbortSignal): Promise<void> {
+/** Time for the first look at the loader's counting, which reads the EFI system partition: a busy machine needs seconds. */
+const FIRST_LOOK_MS_MAX = 30_000;
+
+/**
+ * Settles when PID 1 has done what checks read about, and the one look that takes long has been taken: what it saw is
+ * remembered. Within a bounded time, and when `signal` is aborted.
+ */
+async function bootTold(
+  ports: AgentPorts,
+  of: { readonly bootState: Pick<BootState, 'counting'>; readonly signal: AbortSignal },
+): Promise<void> {
+  const wait = (ms: number) => sleep(ms, undefined, { signal: of.signal, ref: false });
   // The committer waits for the same, and says when it never comes.
   const silent = { files: ports.files, log: () => {} };
-  await awaitEvidence(silent, (ms) => sleep(ms, undefined, { signal, ref: false })).catch(() => {});
+  await awaitEvidence(silent, wait).catch(() => {});
+  const look = of.bootState.counting().catch(() => undefined);
+  await Promise.race([look, wait(FIRST_LOOK_MS_MAX).catch(() => undefined)]);
 }
 
 interface UpdateParts {
