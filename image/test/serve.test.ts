@@ -99,6 +99,12 @@ describe('keel-image serve', function () {
     assert.notEqual(packed.headers.etag, plain.headers.etag);
     assert.match(plain.headers.vary ?? '', /accept-encoding/);
     assert.equal(plain.headers['cache-control'], 'no-cache');
+    const part = await ask(url('channels/stable.json'), { headers: { range: 'bytes=1-9' } });
+    assert.equal(part.status, 206);
+    assert.ok(part.body.equals(plain.body.subarray(1, 10)));
+    assert.equal(part.headers['content-range'], `bytes 1-9/${plain.body.length}`);
+    const behind = { headers: { range: `bytes=${plain.body.length}-` } };
+    assert.equal((await ask(url('channels/stable.json'), behind)).status, 416);
     const bundle = await ask(bundleUrl('1.2.0'), gzip);
     assert.equal(bundle.headers['content-encoding'], undefined);
     const seen = undefined;

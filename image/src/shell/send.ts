@@ -37,7 +37,7 @@ export interface Exchange {
   readonly onSent: (bytes: number) => void;
 }
 
-/** Sends a text with a status; conditions are looked at when that is 200. */
+/** Sends a text with a status; conditions are looked at when that is 200, and ranges of what is sent as it is. */
 export function sendText(
   { request, response, method, onSent }: Exchange,
   text: ServedText,
@@ -55,11 +55,23 @@ export function sendText(
     ...of.headers,
   };
   if (status === 200) {
-    const entity = { etag, sizeBytes: body.length };
-    const { range: _range, ...conditions } = request.headers;
-    const decision = decide(method, conditions, entity);
+    const sizeBytes = body.length;
+    const { range, ...conditions } = request.headers;
+    // A node fetches everything in ranges; of a packed text nobody wants one.
+    const asked = packed === undefined && range !== undefined ? { range } : {};
+    const decision = decide(method, { ...conditions, ...asked }, { etag, sizeBytes });
+    if (decision.status === 206) {
+      const { first, last } = decision;
+      const part = { 'content-range': `bytes ${first}-${last}/${sizeBytes}` };
+      const piece = body.subarray(first, last + 1);
+      response.writeHead(206, { ...headers, ...part, 'content-length': piece.length });
+      onSent(piece.length);
+      response.end(piece);
+      return;
+    }
     if (decision.status !== 200) {
-      response.writeHead(decision.status, headers).end();
+      const size = decision.status === 416 ? { 'content-range': `bytes */${sizeBytes}` } : {};
+      response.writeHead(decision.status, { ...headers, ...size }).end();
       return;
     }
   }
