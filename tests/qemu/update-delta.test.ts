@@ -37,7 +37,9 @@ describe('a node that is updated by deltas', function () {
     );
   const damaged = async () => {
     const bytes = await readFile(delta);
-    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 1;
+    // In plan or patch, which lie in front.
+    const at = bytes.length >> 3;
+    bytes[at] = (bytes[at] ?? 0) ^ 1;
     const path = join(lab.factory.dir, 'damaged.kdelta');
     await writeFile(path, bytes);
     return path;
