@@ -423,11 +423,6 @@ export const updateCommand: Command = {
       command: 'osctl update --channel stable --source https://updates.example.com/ --wait',
       does: 'The newest release of a channel, by a delta if there is one from the release that runs',
     },
-    {
-      command: 'osctl update --source ./keelos-0.2.0-x86_64.squashfs --dry-run',
-      does: 'See whether the node would take it: signatures, architecture, epoch, room',
-    },
-    { command: 'osctl update --watch -o json | jq -c .', does: 'Every state as a line of JSON' },
   ],
   run: async (invocation) => {
     const mode = modeOf(invocation);
