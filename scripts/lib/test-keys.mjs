@@ -23,7 +23,7 @@ const ONE = { threshold: 1, epoch: 1 };
  *   channelKeyFile: string }>}
  */
 export async function testKeys() {
-  const dir = join(cacheRoot(), 'test-keys-2');
+  const dir = join(cacheRoot(), 'test-keys');
   const trustFile = join(dir, 'trust.json');
   const keyOf = (/** @type {string} */ name) => join(dir, `${name}.key`);
   const channelTrustFile = join(dir, 'channel-trust.json');
@@ -31,9 +31,11 @@ export async function testKeys() {
     ...{ trustFile, keyFile: keyOf(NAMES[0]), secondKeyFile: keyOf(NAMES[1]) },
     ...{ channelTrustFile, channelKeyFile: keyOf(CHANNEL_NAME) },
   };
-  if (existsSync(trustFile)) return files;
+  // A folder of before there were channels has one of the two.
+  const areThere = () => existsSync(trustFile) && existsSync(channelTrustFile);
+  if (areThere()) return files;
   await withLock(join(cacheRoot(), '.test-keys.lock'), async () => {
-    if (existsSync(trustFile)) return;
+    if (areThere()) return;
     // What an interrupted run left.
     await rm(dir, { recursive: true, force: true });
     const keys = [];

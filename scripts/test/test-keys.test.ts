@@ -43,6 +43,6 @@ describe('keys of test nodes', () => {
     await writeFile(keyFile, 'half');
     await testKeys();
     createPrivateKey(await readFile(keyFile));
-    assert.equal((await readdir(join(cache.root, 'test-keys'))).length, 5);
+    assert.equal((await readdir(join(cache.root, 'test-keys'))).length, 8);
   });
 });
