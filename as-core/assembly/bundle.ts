@@ -1,8 +1,8 @@
 // Reader of bundles (proto/src/bundle.ts): the footer, the manifest and the signatures from the last bytes of a bundle,
-// the trust file of an image, and the signatures before the metadata of a channel. Every reading returns a status; `faultPart` and `faultAt` then say where. No call
-// allocates or throws, and each begins anew.
+// the trust file of an image, and the signatures before the metadata of a channel. Every reading returns a status;
+// `faultPart` and `faultAt` then say where. No call allocates or throws, and each begins anew.
 //
-//   input  81,984      the caller writes the end of a bundle, or a trust file, here
+//   input  81,984      the caller writes the end of a bundle, a trust file, or the begin of a channel's file here
 //   cells  192 * 8     what was read
 import { manifestBytes, manifestOffset, readFooter, signaturesBytes } from './bundle-footer';
 import {

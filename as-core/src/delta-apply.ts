@@ -10,11 +10,12 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { deltaRefusal } from './delta.ts';
 import type { ByteSource, DeltaFile } from './delta-file.ts';
 import type { LayoutModules } from './delta-layout.ts';
-import { layoutOf, withRawBehind } from './delta-layout.ts';
+import { compileLayout, layoutOf, withRawBehind } from './delta-layout.ts';
 import { canaryOf, dataRun, metadataRun, type Packer } from './delta-pack.ts';
-import { PatchBytes } from './delta-patched.ts';
+import { compilePatch, PatchBytes } from './delta-patched.ts';
 import { UnpackedSource } from './delta-source.ts';
 import { DeltaTarget, type TargetPart, type WriteTarget } from './delta-target.ts';
+import { compileModule } from './load.ts';
 import { CoreError } from './status.ts';
 
 /** Bytes that are copied at a time. */
@@ -27,6 +28,16 @@ export interface ApplyModules {
   readonly layout: LayoutModules;
   readonly patch: WebAssembly.Module;
   readonly verity: WebAssembly.Module;
+}
+
+/** Compiles them. */
+export async function compileApply(): Promise<ApplyModules> {
+  const [layout, patch, verity] = await Promise.all([
+    compileLayout(),
+    compilePatch(),
+    compileModule('verity'),
+  ]);
+  return { layout, patch, verity };
 }
 
 /** What a node has: the data of its root, then its kernel image. */

@@ -9,6 +9,7 @@ import {
   type ApplyOptions,
   type ApplyReport,
   applyDelta,
+  compileApply,
   type KeptBytes,
 } from '@keelos/as-core/delta-apply.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
@@ -22,7 +23,7 @@ import {
 import type { SquashfsEntry } from '@keelos/image/core/squashfs-tree.ts';
 import { contentsOf } from '@keelos/image/shell/delta-contents.ts';
 import { MadeFrames } from '@keelos/image/shell/delta-encode.ts';
-import { bytesSource, compileApply } from '@keelos/image/shell/delta-prove.ts';
+import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
 import { type DeltaInput, readDeltaInput } from '@keelos/image/sys/delta-input.ts';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
 import type { BundleManifest } from '@keelos/proto/bundle.ts';

@@ -2,11 +2,11 @@
  * Deltas: whatever is applied ends with a refusal or with the very target. Half of the changes are of the whole file, which
  * hashes mostly stop; the others are of one part, with hashes and manifest that have followed the change.
  */
-import { type ApplyModules, applyDelta } from '@keelos/as-core/delta-apply.ts';
+import { type ApplyModules, applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
 import type { DeltaContents } from '@keelos/image/core/delta-assembly.ts';
-import { bytesSource, compileApply } from '@keelos/image/shell/delta-prove.ts';
+import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
 import type { DeltaPartName } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import {

@@ -5,9 +5,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '@keelos/image/sys/qemu-process.ts';
 import { bundleFileName } from '@keelos/proto/bundle.ts';
 import { HOST_FROM_GUEST } from '@keelos/tests/bundle-server.ts';
 import { runProgram } from '@keelos/tests/program.ts';
@@ -110,13 +110,3 @@ describe('a node and a channel', function () {
     await lab.settled();
   });
 });
-
-/** A port of the loopback that is free now. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done));
-  const address = probe.address();
-  await new Promise<void>((done) => probe.close(() => done()));
-  assert.ok(typeof address === 'object' && address !== null);
-  return address.port;
-}

@@ -1,10 +1,7 @@
 /** The proof of a delta: it is applied by the code that a node applies it with, and every byte is compared. */
-import { type ApplyModules, type ApplyReport, applyDelta } from '@keelos/as-core/delta-apply.ts';
+import { type ApplyReport, applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
-import { compileLayout } from '@keelos/as-core/delta-layout.ts';
 import type { Packer } from '@keelos/as-core/delta-pack.ts';
-import { compilePatch } from '@keelos/as-core/delta-patched.ts';
-import { compileModule } from '@keelos/as-core/load.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaInput } from '../sys/delta-input.ts';
 
@@ -16,16 +13,6 @@ export interface Proof {
   readonly packer: Packer;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((fraction: number) => void) | undefined;
-}
-
-/** Compiles what applying needs. */
-export async function compileApply(): Promise<ApplyModules> {
-  const [layout, patch, verity] = await Promise.all([
-    compileLayout(),
-    compilePatch(),
-    compileModule('verity'),
-  ]);
-  return { layout, patch, verity };
 }
 
 /** Bytes in memory, to be read at any place. */

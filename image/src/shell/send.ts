@@ -54,38 +54,37 @@ export function sendText(
     ...(status === 200 ? { etag, 'cache-control': 'no-cache' } : { 'cache-control': 'no-store' }),
     ...of.headers,
   };
-  if (status === 200) {
-    const sizeBytes = body.length;
-    const { range, ...conditions } = request.headers;
-    // A node fetches everything in ranges; of a packed text nobody wants one.
-    const asked = packed === undefined && range !== undefined ? { range } : {};
-    const decision = decide(method, { ...conditions, ...asked }, { etag, sizeBytes });
-    if (decision.status === 206) {
-      const { first, last } = decision;
-      const part = { 'content-range': `bytes ${first}-${last}/${sizeBytes}` };
-      const piece = body.subarray(first, last + 1);
-      response.writeHead(206, { ...headers, ...part, 'content-length': piece.length });
-      onSent(piece.length);
-      response.end(piece);
-      return;
-    }
-    if (decision.status !== 200) {
-      const size = decision.status === 416 ? { 'content-range': `bytes */${sizeBytes}` } : {};
-      response.writeHead(decision.status, { ...headers, ...size }).end();
-      return;
-    }
+  const sizeBytes = body.length;
+  const { range, ...conditions } = request.headers;
+  // A node fetches everything in ranges; of a packed text nobody wants one.
+  const asked = packed === undefined && range !== undefined ? { range } : {};
+  const decision: Decision | undefined =
+    status === 200 ? decide(method, { ...conditions, ...asked }, { etag, sizeBytes }) : undefined;
+  if (decision !== undefined && decision.status > 206) {
+    response.writeHead(decision.status, { ...headers, ...placeOf(decision, sizeBytes) }).end();
+    return;
   }
-  response.writeHead(status, {
+  const isPart = decision?.status === 206;
+  const piece = isPart ? body.subarray(decision.first, decision.last + 1) : body;
+  response.writeHead(isPart ? 206 : status, {
     ...headers,
-    'content-length': body.length,
+    ...(isPart ? placeOf(decision, sizeBytes) : {}),
+    'content-length': piece.length,
     ...(packed === undefined ? {} : { 'content-encoding': 'gzip' }),
   });
   if (method === 'HEAD') {
     response.end();
     return;
   }
-  onSent(body.length);
-  response.end(body);
+  onSent(piece.length);
+  response.end(piece);
+}
+
+/** What says which bytes of how many are sent, or that there are none of that place (RFC 9110 section 14.4). */
+function placeOf(decision: Decision, sizeBytes: number): Readonly<Record<string, string>> {
+  if (decision.status === 416) return { 'content-range': `bytes */${sizeBytes}` };
+  if (decision.status !== 206) return {};
+  return { 'content-range': `bytes ${decision.first}-${decision.last}/${sizeBytes}` };
 }
 
 /** How files are sent. */
@@ -111,8 +110,8 @@ export async function sendFile(
   const headers = { etag, 'accept-ranges': 'bytes', ...of.headers };
   const range = rangeOf(decision, file);
   if (range === undefined) {
-    const size = decision.status === 416 ? { 'content-range': `bytes */${file.sizeBytes}` } : {};
-    response.writeHead(decision.status, { ...headers, ...size }).end();
+    const place = placeOf(decision, file.sizeBytes);
+    response.writeHead(decision.status, { ...headers, ...place }).end();
     return;
   }
   const head = { ...headers, 'content-length': range.end - range.begin, ...range.headers };
@@ -131,7 +130,7 @@ function rangeOf(decision: Decision, { sizeBytes }: ServedFile) {
   if (decision.status === 200) return { begin: 0, end: sizeBytes, headers: type };
   if (decision.status !== 206) return undefined;
   const { first, last } = decision;
-  const headers = { ...type, 'content-range': `bytes ${first}-${last}/${sizeBytes}` };
+  const headers = { ...type, ...placeOf(decision, sizeBytes) };
   return { begin: first, end: last + 1, headers };
 }
 

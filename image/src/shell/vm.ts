@@ -132,11 +132,6 @@ export class Vm {
     return readTail(this.consoleLog, fromOffset);
   }
 
-  /** Offset behind the last byte of the console log: to wait for what is printed from now on. */
-  consoleEnd(): Promise<number> {
-    return fileSize(this.consoleLog);
-  }
-
   isRunning(): Promise<boolean> {
     return isRunning(this.#state.process);
   }

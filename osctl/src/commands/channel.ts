@@ -9,16 +9,13 @@ import {
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { formatDuration, parseDuration } from '../core/duration.ts';
+import { usage } from '../core/failure.ts';
 import { toPlain } from '../core/plain.ts';
 import { formatRelative } from '../core/quantity.ts';
 import { factLines, type View } from '../core/render.ts';
 import { parseSource } from '../core/update-source.ts';
 import { type Command, type Invocation, textOption, withNode } from '../shell/invocation.ts';
 import { POLICY_OPTIONS, policyOf, policyText } from '../shell/trial-policy.ts';
-
-function usage(message: string, hint: string): KeelError {
-  return new KeelError('E_USAGE', message, { hint });
-}
 
 function requestOf(invocation: Invocation): MessageInitShape<typeof SetChannelRequestSchema> {
   const { options } = invocation;

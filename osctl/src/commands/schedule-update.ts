@@ -7,6 +7,7 @@ import {
   UpdateService,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { parseDuration } from '../core/duration.ts';
+import { usage } from '../core/failure.ts';
 import { parseWindow } from '../core/maintenance-window.ts';
 import { parseMoment } from '../core/moment.ts';
 import { parseSha256, parseSource } from '../core/update-source.ts';
@@ -15,10 +16,6 @@ import { scheduledText, scheduleView } from '../shell/schedule-view.ts';
 import { POLICY_OPTIONS, policyOf } from '../shell/trial-policy.ts';
 
 type Request = MessageInitShape<typeof ScheduleUpdateRequestSchema>;
-
-function usage(message: string, hint: string): KeelError {
-  return new KeelError('E_USAGE', message, { hint });
-}
 
 function urlOf(invocation: Invocation): string {
   const source = parseSource(textOption(invocation, 'source') ?? '');

@@ -9,6 +9,11 @@ import {
 } from '@keelos/proto/errors.ts';
 import { type OutputFormat, printable } from './render.ts';
 
+/** A command line that cannot be meant. */
+export function usage(message: string, hint: string): KeelError {
+  return new KeelError('E_USAGE', message, { hint });
+}
+
 /** A failed call, as the gRPC library reports it. */
 export interface CallFailure {
   /** gRPC status code. */

@@ -1,8 +1,8 @@
 /** What `osctl update` is asked for: its options, which of them go together, and the request that they make. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { KeelError } from '@keelos/proto/errors.ts';
 import type { UpdateOptionsSchema } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { OptionSpec } from '../core/command-spec.ts';
+import { usage } from '../core/failure.ts';
 import { parseSha256, parseSource, type UpdateSource } from '../core/update-source.ts';
 import { type Invocation, textOption } from './invocation.ts';
 import { POLICY_OPTIONS, policyOf, RETRY_FAILED_OPTION } from './trial-policy.ts';
@@ -83,10 +83,6 @@ function givenOptions({ options }: Invocation): string[] {
     const key = name.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
     return options[key] !== undefined;
   });
-}
-
-function usage(message: string, hint: string): KeelError {
-  return new KeelError('E_USAGE', message, { hint });
 }
 
 /** Which of them. @throws KeelError E_USAGE for what cannot be meant */

@@ -62,36 +62,3 @@ export function waitMs(
 export function withSeen(all: readonly ChannelSeen[], seen: ChannelSeen): readonly ChannelSeen[] {
   return [seen, ...all.filter(({ channel }) => channel !== seen.channel)].slice(0, SEEN_MAX);
 }
-
-/** The content of a record; undefined when it is none. */
-export function followedFrom(value: unknown): FollowedChannel | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { url, channel, everySeconds, isCheckOnly, policy, who } =
-    value as Partial<FollowedChannel>;
-  const { autoRollback, healthTimeoutSeconds, minHealthySeconds } = policy ?? {};
-  const isRight =
-    typeof url === 'string' &&
-    typeof channel === 'string' &&
-    typeof everySeconds === 'number' &&
-    typeof isCheckOnly === 'boolean' &&
-    typeof who === 'string' &&
-    typeof autoRollback === 'boolean' &&
-    typeof healthTimeoutSeconds === 'number' &&
-    typeof minHealthySeconds === 'number';
-  return isRight ? (value as FollowedChannel) : undefined;
-}
-
-/** The same for what was seen. */
-export function seenFrom(value: unknown): readonly ChannelSeen[] | undefined {
-  const channels =
-    typeof value === 'object' && value !== null && 'channels' in value ? value.channels : undefined;
-  if (!Array.isArray(channels)) return undefined;
-  const isRight = channels.every(
-    (one: Partial<ChannelSeen> | null) =>
-      typeof one?.channel === 'string' &&
-      typeof one.number === 'number' &&
-      typeof one.sha256 === 'string' &&
-      Array.isArray(one.keyIds),
-  );
-  return isRight ? (channels as ChannelSeen[]) : undefined;
-}

@@ -2,9 +2,11 @@
  * Shapes of the records about updates (proto/src/update-record.ts) as they come from the disk. Unknown keys are kept:
  * a newer release may have written them.
  */
+import type { ChannelSeen } from '@keelos/proto/channel-judge.ts';
 import type {
   EpochRecord,
   FailedRoot,
+  FollowedChannel,
   HistoryEntry,
   KnownEpoch,
   ResumeRecord,
@@ -87,6 +89,21 @@ const isFailedRoot = shape({
 } satisfies Keys<FailedRoot>);
 const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 
+const isFollowed = shape({
+  url: text,
+  channel: text,
+  everySeconds: time,
+  isCheckOnly: truth,
+  policy: isPolicy,
+  who: text,
+} satisfies Keys<FollowedChannel>);
+const isSeen = shape({
+  channel: text,
+  number: time,
+  sha256: text,
+  keyIds: listOf(text),
+} satisfies Keys<ChannelSeen>);
+
 type Keys<T> = Readonly<Record<keyof T, Check>>;
 
 /** A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. */
@@ -119,6 +136,17 @@ export function epochsFrom(value: unknown): EpochRecord | undefined {
   if (!shape({ epoch: whole })(value)) return undefined;
   const { epoch, roots } = value as EpochRecord;
   return { epoch, roots: listOf(isKnownEpoch)(roots) ? roots.slice(0, KNOWN_EPOCHS_MAX) : [] };
+}
+
+/** The channel that is followed; undefined when the value has another shape. */
+export function followedFrom(value: unknown): FollowedChannel | undefined {
+  return isFollowed(value) ? (value as FollowedChannel) : undefined;
+}
+
+/** What was seen of channels, the last look first; undefined when the value has another shape. */
+export function channelsSeenFrom(value: unknown): readonly ChannelSeen[] | undefined {
+  if (!shape({ channels: listOf(isSeen) })(value)) return undefined;
+  return (value as { channels: ChannelSeen[] }).channels;
 }
 
 /** The known epochs with this one before all others, at most {@link KNOWN_EPOCHS_MAX}. */

@@ -9,7 +9,7 @@ import type { BootPicture } from '../core/boot-state.ts';
 import { kernelCommandLine } from '../core/kernel-image.ts';
 import { isTrialEntry } from '../core/trial.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
-import { exactly } from './root-copy.ts';
+import { readPiece } from './root-copy.ts';
 import type { AcceptedBundle, CourseTarget, UpdateCourse } from './update-course.ts';
 import type { InstallerPorts } from './update-ports.ts';
 import { epochFloor, failedRoots, trialRecord } from './update-records.ts';
@@ -127,21 +127,6 @@ async function readEnd(
 /** With zeros before it: what stands there is not looked at. */
 function padded(end: Uint8Array, lengthBytes: number): Buffer {
   return Buffer.concat([Buffer.alloc(Math.max(0, lengthBytes - end.length)), end]);
-}
-
-/** A short range in one piece. */
-async function readPiece(
-  source: UpdateSource,
-  range: { readonly offsetBytes: number; readonly lengthBytes: number },
-  signal: AbortSignal,
-): Promise<Buffer> {
-  if (range.lengthBytes === 0) return Buffer.alloc(0);
-  const pieces: Uint8Array[] = [];
-  for await (const piece of exactly(source.read(range, signal), range.lengthBytes)) {
-    // A source may use its memory again for the next piece.
-    pieces.push(Buffer.from(piece));
-  }
-  return Buffer.concat(pieces);
 }
 
 function targetOf(

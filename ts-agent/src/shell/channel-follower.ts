@@ -4,7 +4,9 @@ import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { FollowedChannel } from '@keelos/proto/update-record.ts';
 import { CHANNEL_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { failedBefore } from '../core/acceptance.ts';
-import { checkedChannel, followedFrom, waitMs } from '../core/followed-channel.ts';
+import { SHARE_BYTES, shareOf } from '../core/drawn-share.ts';
+import { checkedChannel, waitMs } from '../core/followed-channel.ts';
+import { followedFrom } from '../core/update-record-shapes.ts';
 import type { AgentPorts } from '../ports.ts';
 import { attempt } from './attempt.ts';
 import type { NewestRelease } from './channel-reader.ts';
@@ -40,7 +42,6 @@ export interface FollowerState {
 export const LOOK_EVERY_MS = 5_000;
 /** Time for one look: a server that answers slowly is asked again at the next one. */
 const LOOK_MS_MAX = 120_000;
-const SHARE_BYTES = 6;
 const NOTHING: Omit<FollowerState, 'followed'> = {
   lookedMs: undefined,
   nextMs: undefined,
@@ -113,10 +114,10 @@ export class ChannelFollower {
   }
 
   async #look(): Promise<void> {
-    const { ports, state } = { ports: this.#ports, state: this.#state };
-    const { followed } = state;
-    if (followed === undefined || ports.clock.monotonicMs() < this.#nextAtMs) return;
-    if (!(await bootReport(ports.files)).clock.trusted) {
+    const { files, clock, log } = this.#ports;
+    const { followed } = this.#state;
+    if (followed === undefined || clock.monotonicMs() < this.#nextAtMs) return;
+    if (!(await bootReport(files)).clock.trusted) {
       this.#told({ result: 'It waits: the clock of the node is not believed.' });
       return;
     }
@@ -128,7 +129,7 @@ export class ChannelFollower {
       // Another channel was set meanwhile: what came of this one is nobody's business.
       if (this.#state.followed !== followed) return;
       const { code, message } = asError(cause, followed);
-      ports.log(`channel ${followed.channel}: ${code} ${message}`);
+      log(`channel ${followed.channel}: ${code} ${message}`);
       this.#told({ errorCode: code, result: `${message}.` });
     }
   }
@@ -156,8 +157,7 @@ export class ChannelFollower {
     const { followed } = this.#state;
     if (followed === undefined) return;
     const { random, clock } = this.#ports;
-    const drawn = Buffer.from(random(SHARE_BYTES)).readUIntBE(0, SHARE_BYTES);
-    const ms = waitMs(followed, drawn / 2 ** (8 * SHARE_BYTES));
+    const ms = waitMs(followed, shareOf(random(SHARE_BYTES)));
     this.#nextAtMs = clock.monotonicMs() + ms;
     this.#state = { ...this.#state, nextMs: clock.nowMs() + ms };
   }

@@ -1,7 +1,7 @@
 /** Reads the metadata of a channel: signatures first, then what they say, and what was seen before is remembered. */
 
 import type { BundleManifest } from '@keelos/proto/bundle.ts';
-import { CHANNEL_TRUST_FILE, TRUST_BYTES_MAX } from '@keelos/proto/bundle.ts';
+import { CHANNEL_TRUST_FILE } from '@keelos/proto/bundle.ts';
 import {
   bundlePath,
   CHANNEL_BYTES_MAX,
@@ -13,9 +13,11 @@ import { judgeChannel } from '@keelos/proto/channel-judge.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { CHANNELS_SEEN_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
-import { seenFrom, urlInDirectory, withSeen } from '../core/followed-channel.ts';
+import { urlInDirectory, withSeen } from '../core/followed-channel.ts';
+import { channelsSeenFrom } from '../core/update-record-shapes.ts';
 import type { AgentPorts } from '../ports.ts';
-import { exactly } from './root-copy.ts';
+import { trustBytes } from './node-facts.ts';
+import { readPiece } from './root-copy.ts';
 import { type ServerSettings, serverSource } from './server-source.ts';
 import { readRecord } from './update-records.ts';
 
@@ -75,13 +77,16 @@ export async function readNewest(
   return { release, bundleUrl: urlInDirectory(url, bundlePath(release)) };
 }
 
-const SEEN_FORM = { path: UPDATE_PATHS.channelsSeen, kind: CHANNELS_SEEN_RECORD, from: seenFrom };
+const SEEN_FORM = {
+  path: UPDATE_PATHS.channelsSeen,
+  kind: CHANNELS_SEEN_RECORD,
+  from: channelsSeenFrom,
+};
 
 /** @throws KeelError E_NO_TRUST when the running image has none */
 async function channelTrust({ files }: Pick<AgentPorts, 'files'>): Promise<Uint8Array> {
-  if (await files.exists(CHANNEL_TRUST_FILE)) {
-    return files.readAt(CHANNEL_TRUST_FILE, { offsetBytes: 0, lengthBytes: TRUST_BYTES_MAX + 1 });
-  }
+  const bytes = await trustBytes(files, CHANNEL_TRUST_FILE);
+  if (bytes !== undefined) return bytes;
   throw new KeelError(
     'E_NO_TRUST',
     'Cannot read channels: the running image trusts no key for them',
@@ -103,12 +108,8 @@ async function fetched(
       const reason = `${sizeBytes} bytes, at most ${CHANNEL_BYTES_MAX}`;
       throw new KeelError('E_CHANNEL_MALFORMED', `Cannot read ${name}: ${reason}`);
     }
-    const pieces: Uint8Array[] = [];
     const range = { offsetBytes: 0, lengthBytes: sizeBytes };
-    for await (const piece of exactly(source.read(range, of.signal), sizeBytes)) {
-      pieces.push(Buffer.from(piece));
-    }
-    return Buffer.concat(pieces);
+    return await readPiece(source, range, of.signal);
   } finally {
     await source.close();
   }

@@ -3,22 +3,17 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaSourcePlace } from '@keelos/proto/verifier.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { ReadableDelta } from '../sys/delta-reader.ts';
-import type { SourceFacts, UpdateSource } from '../sys/update-source.ts';
+import type { SourceFacts, SourceRange, UpdateSource } from '../sys/update-source.ts';
 import { exactly } from './root-copy.ts';
 import { type RunningReleasePorts, runningRelease } from './running-release.ts';
 import { findSlot } from './slots.ts';
 
 /** Ports of {@link DeltaSource}. */
 export type DeltaPorts = RunningReleasePorts &
-  Pick<AgentPorts, 'openDevice' | 'openDelta' | 'applyDelta' | 'deltaFile' | 'log'>;
+  Pick<AgentPorts, 'openDelta' | 'applyDelta' | 'deltaFile' | 'log'>;
 
 /** Processes that are started for one read: one more when the first was ended by something else than its answer. */
 const STARTS_MAX = 2;
-
-interface Range {
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-}
 
 /** What is being made. */
 interface Making {
@@ -64,7 +59,7 @@ export class DeltaSource implements UpdateSource {
   }
 
   async *read(
-    { offsetBytes, lengthBytes }: Range,
+    { offsetBytes, lengthBytes }: SourceRange,
     signal: AbortSignal,
   ): AsyncGenerator<Uint8Array> {
     if (this.#opened === undefined) throw new Error('read before open');

@@ -1,11 +1,7 @@
 /** A delta, and the full bundle for when it cannot be used: from the first byte on, or from where the delta failed. */
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { SourceFacts, UpdateSource } from '../sys/update-source.ts';
-
-interface Range {
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-}
+import type { SourceFacts, SourceRange, UpdateSource } from '../sys/update-source.ts';
+import { readPiece } from './root-copy.ts';
 
 /** The source. Both must be of one release: what is read of the one goes on with the other. */
 export class FallbackSource implements UpdateSource {
@@ -36,7 +32,7 @@ export class FallbackSource implements UpdateSource {
     return this.#facts;
   }
 
-  async *read(range: Range, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(range: SourceRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     let { offsetBytes, lengthBytes } = range;
     if (!this.#isFull) {
       try {
@@ -76,12 +72,10 @@ export class FallbackSource implements UpdateSource {
     const wanted = this.#facts;
     const { sizeBytes, name } = await this.#bundle.open(signal);
     const end = wanted?.end ?? new Uint8Array(0);
-    const found: Uint8Array[] = [];
     if (sizeBytes === wanted?.sizeBytes) {
       const range = { offsetBytes: sizeBytes - end.length, lengthBytes: end.length };
-      for await (const piece of this.#bundle.read(range, signal)) found.push(Buffer.from(piece));
+      if ((await readPiece(this.#bundle, range, signal)).equals(end)) return;
     }
-    if (sizeBytes === wanted?.sizeBytes && Buffer.concat(found).equals(end)) return;
     const reason = 'it is another release than the one that the delta makes';
     throw new KeelError('E_SOURCE_CHANGED', `Cannot go on with ${name}: ${reason}`);
   }

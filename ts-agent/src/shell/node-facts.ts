@@ -1,4 +1,5 @@
 /** Facts of the machine that more than one service reports, each read when it is asked for. */
+import { TRUST_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import type { BootReport } from '@keelos/proto/init-control.ts';
 import { NODE_PATHS, PARTITION_NAMES } from '@keelos/proto/node-paths.ts';
 import { parseBootReport } from '../core/boot-report.ts';
@@ -33,6 +34,12 @@ export const machineId = (files: Files) => trimmedText(files, '/etc/machine-id')
 
 /** Id of this boot. */
 export const bootId = (files: Files) => trimmedText(files, '/proc/sys/kernel/random/boot_id');
+
+/** Bytes of a trust file of the running image, one more than it may have at most; undefined when it has none. */
+export async function trustBytes(files: Files, path: string): Promise<Uint8Array | undefined> {
+  if (!(await files.exists(path))) return undefined;
+  return files.readAt(path, { offsetBytes: 0, lengthBytes: TRUST_BYTES_MAX + 1 });
+}
 
 /** What the kernel calls the device that it mounted as root itself; there is no such file. */
 const KERNEL_ROOT = '/dev/root';

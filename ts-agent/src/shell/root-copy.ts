@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { ResumeRecord } from '@keelos/proto/update-record.ts';
 import type { BlockDevice } from '../sys/block-device.ts';
-import type { UpdateSource } from '../sys/update-source.ts';
+import type { SourceRange, UpdateSource } from '../sys/update-source.ts';
 
 /** Bytes that are written at once. Two such pieces are in memory: one is filled while the other is written. */
 export const WRITE_BYTES = 1_048_576;
@@ -124,6 +124,21 @@ export async function* exactly(
       `Cannot read bundle: it ends ${left} bytes too early`,
     );
   }
+}
+
+/** A short range in one piece. */
+export async function readPiece(
+  source: UpdateSource,
+  range: SourceRange,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  if (range.lengthBytes === 0) return Buffer.alloc(0);
+  const pieces: Uint8Array[] = [];
+  for await (const piece of exactly(source.read(range, signal), range.lengthBytes)) {
+    // A source may use its memory again for the next piece.
+    pieces.push(Buffer.from(piece));
+  }
+  return Buffer.concat(pieces);
 }
 
 /** Blocks of {@link WRITE_BYTES}, the last one shorter. A block is overwritten when the one after the next is filled. */

@@ -6,6 +6,7 @@ import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { HistoryEntry, Schedule } from '@keelos/proto/update-record.ts';
 import { SCHEDULES_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import { SHARE_BYTES, shareOf } from '../core/drawn-share.ts';
 import {
   afterClockStep,
   compareSchedules,
@@ -40,7 +41,6 @@ export const LOOK_EVERY_MS = 5_000;
 export const RETRY_MS = 120_000;
 const ID_BYTES = 4;
 const CUT_OFF = 'It was cut off at its start.';
-const SHARE_BYTES = 6;
 
 /** Reasons that may be gone in a while. */
 const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -105,8 +105,7 @@ export class Scheduler {
     }
     const { random, clock } = this.#ports;
     const id = Buffer.from(random(ID_BYTES)).toString('hex');
-    const drawn = Buffer.from(random(SHARE_BYTES)).readUIntBE(0, SHARE_BYTES);
-    const share = drawn / 2 ** (8 * SHARE_BYTES);
+    const share = shareOf(random(SHARE_BYTES));
     const schedule = scheduleFrom(request, { id, share, nowMs: clock.nowMs() });
     this.#save([...this.#schedules, schedule]);
     this.#ports.log(`update scheduled by "${schedule.who}": ${id}`);

@@ -1,14 +1,14 @@
 /** What an update touches on a real node: the narrow ports of update-ports.ts over the agent's parts. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BundleManifest } from '@keelos/proto/bundle.ts';
-import { TRUST_BYTES_MAX, TRUST_FILE } from '@keelos/proto/bundle.ts';
+import { TRUST_FILE } from '@keelos/proto/bundle.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { BootLadder } from './boot-ladder.ts';
 import type { BootState } from './boot-state.ts';
 import type { HealthRunner } from './health.ts';
 import { bootEntryRoots } from './known-roots.ts';
-import { bootId } from './node-facts.ts';
+import { bootId, trustBytes } from './node-facts.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import { setSlotGuid } from './slot-guid.ts';
 import { findSlot } from './slots.ts';
@@ -68,10 +68,7 @@ function factsOf(ports: AgentPorts): UpdateFacts {
   return {
     arch: ARCHITECTURES[process.arch] ?? 'x86_64',
     bootId: () => bootId(files),
-    async trustBytes() {
-      if (!(await files.exists(TRUST_FILE))) return undefined;
-      return files.readAt(TRUST_FILE, { offsetBytes: 0, lengthBytes: TRUST_BYTES_MAX + 1 });
-    },
+    trustBytes: () => trustBytes(files, TRUST_FILE),
     otherSlot: () => findSlot(ports, 'other'),
     async rootTable(rootHash) {
       const known = await bootEntryRoots(ports);

@@ -1,11 +1,8 @@
 /** Deltas in this process and on this thread: for `keel-verifier`, see verifier.ts. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { applyDelta } from '@keelos/as-core/delta-apply.ts';
+import { applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
 import { type ByteSource, DeltaFile } from '@keelos/as-core/delta-file.ts';
-import { compileLayout } from '@keelos/as-core/delta-layout.ts';
 import { canaryOf, type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
-import { compilePatch } from '@keelos/as-core/delta-patched.ts';
-import { compileModule } from '@keelos/as-core/load.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaApplication, DeltaSourcePlace, OpenedDelta } from '@keelos/proto/verifier.ts';
 import { packNatively } from './native-packer.ts';
@@ -65,18 +62,13 @@ export async function applyDeltaHere(
   try {
     const delta = await DeltaFile.open(wholeFile(opened(path)));
     const { manifest, target } = delta;
-    const [layout, patch, verity, packer] = await Promise.all([
-      compileLayout(),
-      compilePatch(),
-      compileModule('verity'),
-      fittingPacker(manifest),
-    ]);
+    const [modules, packer] = await Promise.all([compileApply(), fittingPacker(manifest)]);
     const kept = opened(keptDevice);
     const rootBytes = target?.manifest.uki.offset ?? manifest.target.dataBytes;
     const { keptBytes } = await applyDelta({
       delta,
       packer,
-      modules: { layout, patch, verity },
+      modules,
       source: {
         rootHash: source.rootHash,
         ...sideOf(source, { root: opened(source.rootDevice), kernel: opened(source.kernelDevice) }),

@@ -7,7 +7,6 @@ import {
   askVerifier,
   errorOf,
   lastAnswer,
-  outcomeOf,
   startVerifier,
   type VerifierOptions,
 } from './verifier-process.ts';
@@ -75,10 +74,7 @@ async function* appliedBytes(
     // Awaited below, when the last byte has come.
     answered.catch(() => undefined);
     yield* started.child.stdio[VERIFIER_BYTES_FD] as Readable;
-    const answer = await answered;
-    await started.closed;
-    signal.throwIfAborted();
-    const outcome = await outcomeOf(started, { answer, timeoutMs });
+    const outcome = await started.outcome(await answered);
     if (outcome.kind === 'ended') {
       log(`applying of a delta ended before its end: ${outcome.how}`);
       throw new KeelError(

@@ -22,7 +22,7 @@ import { parseSourceUrl, proxyFor, redirected, shownUrl } from '../core/source-a
 import type { Clock } from './clock.ts';
 import type { HttpTimes } from './http-connection.ts';
 import { askHttp, cancelled, HttpProblem, problemOf } from './http-connection.ts';
-import type { SourceFacts, UpdateSource } from './update-source.ts';
+import type { SourceFacts, SourceRange, UpdateSource } from './update-source.ts';
 
 /** Redirects that are followed for one question. */
 export const REDIRECTS_MAX = 5;
@@ -53,11 +53,6 @@ export interface HttpSourceOptions {
   readonly times?: Partial<SourceTimes>;
   /** Waits between two tries; a test need not. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
-}
-
-interface Range {
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
 }
 
 interface Answered {
@@ -104,7 +99,7 @@ class HttpSource implements UpdateSource {
     }
   }
 
-  async *read(range: Range, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *read(range: SourceRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const seen = this.#seen;
     const endBytes = range.offsetBytes + range.lengthBytes;
     if (seen === undefined) throw new Error('read before open');
@@ -160,7 +155,7 @@ class HttpSource implements UpdateSource {
   }
 
   /** Asks for a range, over redirects, and returns an answer that has bytes of it. */
-  async #ask(range: Range, signal: AbortSignal): Promise<Answered> {
+  async #ask(range: SourceRange, signal: AbortSignal): Promise<Answered> {
     const asked = { ...range, seen: this.#seen };
     const { caPem, settings } = this.#options;
     let url = this.#url;
@@ -197,7 +192,7 @@ class HttpSource implements UpdateSource {
    * Bytes of one answer, from the beginning of `range`; perhaps fewer than asked for. So few that they are no progress,
    * before the end of the range, are a failure once they are handed on: each costs a connection.
    */
-  async *#pieces(range: Range, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  async *#pieces(range: SourceRange, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const { answer, verdict } = await this.#ask(range, signal);
     const onAbort = (): void => void answer.destroy(cancelled(this.#name));
     signal.addEventListener('abort', onAbort, { once: true });

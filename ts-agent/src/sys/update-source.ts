@@ -12,6 +12,12 @@ export interface SourceFacts {
   readonly end?: Uint8Array;
 }
 
+/** A piece of a bundle. */
+export interface SourceRange {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
 /** The port. */
 export interface UpdateSource {
   /** Asks for the size. @throws KeelError any E_SOURCE_ code, E_BUNDLE_TRUNCATED for an empty file, E_CANCELLED */
@@ -22,9 +28,6 @@ export interface UpdateSource {
    *
    * @throws KeelError any E_SOURCE_ code, E_CANCELLED; of a push also E_INVALID_ARGUMENT
    */
-  read(
-    range: { readonly offsetBytes: number; readonly lengthBytes: number },
-    signal: AbortSignal,
-  ): AsyncIterable<Uint8Array>;
+  read(range: SourceRange, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
 }

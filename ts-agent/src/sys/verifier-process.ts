@@ -80,8 +80,8 @@ interface Attempt extends VerifierOptions {
 /** A process that was started, and got its request. */
 export interface StartedVerifier {
   readonly child: ChildProcess;
-  /** How it ended, once it is gone and everything it said has been read. */
-  readonly closed: Promise<[number | null, NodeJS.Signals | null]>;
+  /** Once it is gone: its last answer, or how it ended without one. @throws the signal's reason when it is aborted */
+  outcome(answer: Answer | undefined): Promise<Outcome>;
   /** Ends it if need be, and waits until it is gone. */
   end(): Promise<void>;
 }
@@ -110,7 +110,7 @@ export function startVerifier(
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
-  const closed = once(child, 'close') as StartedVerifier['closed'];
+  const closed = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
   // Whoever awaits it is told; until then nobody is.
   closed.catch(() => undefined);
   const stop = () => child.kill('SIGKILL');
@@ -120,26 +120,20 @@ export function startVerifier(
   child.stdin?.end(JSON.stringify(request));
   return {
     child,
-    closed,
+    async outcome(answer) {
+      const [code, by] = await closed;
+      signal.throwIfAborted();
+      if (answer !== undefined && code === 0) return { kind: 'answer', answer };
+      const isLate = child.killed;
+      const how = isLate ? `no verdict in ${timeoutMs / 1000} s` : (by ?? `exit ${code}`);
+      return { kind: 'ended', how, isSignal: by !== null && !isLate };
+    },
     async end() {
       signal.removeEventListener('abort', stop);
       child.kill('SIGKILL');
       await closed.catch(() => undefined);
     },
   };
-}
-
-/** What a process that is gone came to: its last answer, or how it ended without one. */
-export async function outcomeOf(
-  { child, closed }: StartedVerifier,
-  of: { readonly answer: Answer | undefined; readonly timeoutMs: number },
-): Promise<Outcome> {
-  const [code, by] = await closed;
-  const { answer, timeoutMs } = of;
-  if (answer !== undefined && code === 0) return { kind: 'answer', answer };
-  const isLate = child.killed;
-  const how = isLate ? `no verdict in ${timeoutMs / 1000} s` : (by ?? `exit ${code}`);
-  return { kind: 'ended', how, isSignal: by !== null && !isLate };
 }
 
 /** One process, from its start to its end: when this settles it is gone. */
@@ -149,10 +143,7 @@ async function attempt(
 ): Promise<Outcome> {
   const started = startVerifier(request, { program, signal, timeoutMs, withBytes: false });
   try {
-    const answer = await lastAnswer(started.child, progress);
-    await started.closed;
-    signal.throwIfAborted();
-    return await outcomeOf(started, { answer, timeoutMs });
+    return await started.outcome(await lastAnswer(started.child, progress));
   } finally {
     await started.end();
   }
