@@ -242,6 +242,20 @@ describe('a channel that is followed', () => {
     assert.equal(new ChannelFollower(ports, {} as FollowedReleases).state.followed, undefined);
   });
 
+  it('is told of no more once another is set, also while its install begins', async () => {
+    const begun = Promise.withResolvers<void>();
+    const { follower } = follow({ start: () => begun.promise });
+    follower.set(followed);
+    const look = follower.look();
+    // The install begins behind some turns of the event loop.
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((next) => setImmediate(next));
+    follower.set({ ...followed, channel: 'edge' });
+    begun.resolve();
+    await look;
+    const { result, newestVersion, lookedMs } = follower.state;
+    assert.deepEqual([result, newestVersion, lookedMs], ['', '', undefined]);
+  });
+
   it('is refused with a time, a name or a URL that cannot be', () => {
     const { follower } = follow();
     for (const change of [

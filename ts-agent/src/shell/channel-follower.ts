@@ -123,11 +123,13 @@ export class ChannelFollower {
     }
     this.#plan();
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(LOOK_MS_MAX)]);
+    // When another channel was set meanwhile, what came of this one is nobody's business.
+    const isStill = () => this.#state.followed === followed;
     try {
-      this.#told({ errorCode: '', ...(await this.#install(followed, signal)) });
+      const found = await this.#install(followed, signal);
+      if (isStill()) this.#told({ errorCode: '', ...found });
     } catch (cause) {
-      // Another channel was set meanwhile: what came of this one is nobody's business.
-      if (this.#state.followed !== followed) return;
+      if (!isStill()) return;
       const { code, message } = asError(cause, followed);
       log(`channel ${followed.channel}: ${code} ${message}`);
       this.#told({ errorCode: code, result: `${message}.` });
