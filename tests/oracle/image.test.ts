@@ -115,6 +115,7 @@ describe('the built image', () => {
       if (name !== 'image') await symlink(join(cacheRoot(), name), join(cache, name));
     }
     const out = join(folder, 'again');
+    const keys = await testKeys();
     const ended = await runProgram(
       join(copy, 'node_modules/.bin/node'),
       [
@@ -125,7 +126,9 @@ describe('the built image', () => {
         '--out',
         out,
         '--trust',
-        (await testKeys()).trustFile,
+        keys.trustFile,
+        '--channel-trust',
+        keys.channelTrustFile,
       ],
       {
         cwd: copy,
