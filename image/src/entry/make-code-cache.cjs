@@ -5,7 +5,6 @@
 
 const { readFileSync, writeFileSync } = require('node:fs');
 const Module = require('node:module');
-const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
 
 const [, , sourcePath = '', filename = '', cachePath = ''] = process.argv;
@@ -24,13 +23,9 @@ function requireForBundle(name) {
   return loaded === Module ? { ...Module, createRequire } : loaded;
 }
 
-// Whether a function has been noticed as hot depends on time, and would be in the bytes. The flag itself would too:
-// V8 refuses a cache that was made under other flags.
-setFlagsFromString('--no-sparkplug');
 const script = new Script(readFileSync(sourcePath, 'latin1'), { filename });
 const bundleModule = { exports: {} };
 script.runInThisContext()(requireForBundle, bundleModule, bundleModule.exports);
-setFlagsFromString('--sparkplug');
 writeFileSync(cachePath, script.createCachedData());
 // A part may have opened something when it was loaded; the cache is written, nothing else is wanted.
 process.exit(0);

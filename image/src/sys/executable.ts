@@ -40,10 +40,11 @@ const CORE_MODULES: readonly ModuleName[] = [
 const RANDOM_SEED = 1;
 
 /**
- * Flags of V8, for running and for making the compiled form, which belongs to one set of flags. A small young generation:
- * about 1.5 MB less in each process, and nothing here makes garbage fast.
+ * Flags of V8, for running and for making the compiled form, which belongs to one set of flags. JavaScript is interpreted:
+ * nothing here computes for long outside WebAssembly, which these flags leave alone, and the compilers would cost memory
+ * and, while a node boots, a processor. A small young generation: nothing here makes garbage fast.
  */
-const V8_FLAGS = ['--max-semi-space-size=1'];
+const V8_FLAGS = ['--max-semi-space-size=1', '--no-sparkplug', '--no-maglev', '--no-opt'];
 
 /** How `keel` behaves when it starts. */
 const SEA_CONFIG = {
