@@ -7,6 +7,8 @@
 import { type FatShape, FIRST_CLUSTER, isCluster } from './fat-shape.ts';
 
 const ENTRY_BYTES = 4;
+/** So many entries of free clusters are compared at once. */
+const FREE_STRETCH = Buffer.alloc(1024);
 const VALUE_MASK = 0x0fffffff;
 const BAD_CLUSTER = 0x0ffffff7;
 const END_OF_CHAIN = 0x0fffffff;
@@ -39,36 +41,63 @@ export function chainOf(
 /** How many clusters are free. */
 export function freeCount(table: Buffer, shape: FatShape): number {
   let count = 0;
-  for (let cluster = FIRST_CLUSTER; isCluster(shape, cluster); cluster += 1) {
-    if (tableValue(table, cluster) === 0) count += 1;
-  }
+  for (const run of freeRuns(table, shape)) count += run.count;
   return count;
 }
 
 /** Clusters that are neither free nor marked as bad. */
 export function allocated(table: Buffer, shape: FatShape): number[] {
   const found: number[] = [];
-  for (let cluster = FIRST_CLUSTER; isCluster(shape, cluster); cluster += 1) {
-    const value = tableValue(table, cluster);
-    if (value !== 0 && value !== BAD_CLUSTER) found.push(cluster);
+  let behindRun = FIRST_CLUSTER;
+  const addUpTo = (end: number) => {
+    for (let cluster = behindRun; cluster < end; cluster += 1) {
+      if (tableValue(table, cluster) !== BAD_CLUSTER) found.push(cluster);
+    }
+  };
+  for (const { first, count } of freeRuns(table, shape)) {
+    addUpTo(first);
+    behindRun = first + count;
   }
+  addUpTo(FIRST_CLUSTER + shape.clusterCount);
   return found;
 }
 
 /** `count` free clusters: one behind the other when there is such a run, else the lowest; undefined when too few. */
 export function pickFree(table: Buffer, shape: FatShape, count: number): number[] | undefined {
   const free: number[] = [];
-  let run: number[] = [];
-  for (let cluster = FIRST_CLUSTER; isCluster(shape, cluster); cluster += 1) {
-    if (tableValue(table, cluster) !== 0) {
-      run = [];
-      continue;
-    }
-    run.push(cluster);
-    if (run.length === count) return run;
-    if (free.length < count) free.push(cluster);
+  for (const run of freeRuns(table, shape)) {
+    const taken = Array.from({ length: Math.min(run.count, count) }, (_, at) => run.first + at);
+    if (taken.length === count) return taken;
+    free.push(...taken.slice(0, count - free.length));
   }
   return free.length === count ? free : undefined;
+}
+
+/** Free clusters side by side, in order. Most of a table is free, and a stretch of zeros is found by one comparison. */
+function* freeRuns(
+  table: Buffer,
+  shape: FatShape,
+): Generator<{ readonly first: number; readonly count: number }> {
+  const end = FIRST_CLUSTER + shape.clusterCount;
+  let first: number | undefined;
+  for (let cluster = FIRST_CLUSTER; cluster < end; ) {
+    const at = cluster * ENTRY_BYTES;
+    const isStretch = at + FREE_STRETCH.length <= end * ENTRY_BYTES;
+    if (isStretch && FREE_STRETCH.equals(table.subarray(at, at + FREE_STRETCH.length))) {
+      first ??= cluster;
+      cluster += FREE_STRETCH.length / ENTRY_BYTES;
+      continue;
+    }
+    const stretchEnd = Math.min(cluster + FREE_STRETCH.length / ENTRY_BYTES, end);
+    for (; cluster < stretchEnd; cluster += 1) {
+      if (tableValue(table, cluster) === 0) first ??= cluster;
+      else if (first !== undefined) {
+        yield { first, count: cluster - first };
+        first = undefined;
+      }
+    }
+  }
+  if (first !== undefined) yield { first, count: end - first };
 }
 
 /** The table with `clusters` as one chain. */
