@@ -168,7 +168,7 @@ function startUpdates(
     async start({ id, url, sha256, policy }) {
       const source = await bundleSource(
         { url, deltaUrl: '', caPem: '' },
-        { ports, configuration, tell: (account) => engine.progress.change(account) },
+        { ports, configuration, progress: engine.progress },
       );
       const options = { sha256, policy, isDryRun: false, isRebootLeft: false, retryFailed: false };
       await engine.start(source, options, scheduleSubject(id));

@@ -70,11 +70,11 @@ class DeltaLab {
 
   /** @param deltaUrl empty: whatever the node finds beside the bundle */
   source(url: string, deltaUrl = DELTA_URL): Promise<UpdateSource> {
-    const tell = (change: Partial<SourceAccount>) => void Object.assign(this.account, change);
+    const change = (account: Partial<SourceAccount>) => void Object.assign(this.account, account);
     const configuration = { config: undefined };
     return bundleSource(
       { url, deltaUrl, caPem: '' },
-      { ports: this.node.world.ports(), configuration, tell },
+      { ports: this.node.world.ports(), configuration, progress: { change, grow: change } },
     );
   }
 

@@ -1,6 +1,7 @@
 /** Copying of roots, records, the history's bounds, and the speed that is told. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { HistoryEntry, TrialRecord } from '@keelos/proto/update-record.ts';
 import {
@@ -342,5 +343,30 @@ describe('watchers of an update', () => {
     const again = watch();
     assert.equal((await again.next()).value?.phase, 'writing');
     for (const watcher of [...watchers, again]) await watcher.return(undefined);
+  });
+
+  it('hear of a thousand pieces a few times in a second, and of a new phase at once', async () => {
+    const clock = createFakeClock(0);
+    const progress = new UpdateProgress(clock);
+    progress.change({ id: 'u', phase: 'writing' });
+    const heard: string[] = [];
+    const listening = (async () => {
+      for await (const { phase, doneBytes } of progress.watch(new AbortController().signal)) {
+        heard.push(`${phase} ${doneBytes}`);
+      }
+    })();
+    await turnOfLoop();
+    for (let piece = 1; piece <= 1000; piece += 1) {
+      clock.advance(1);
+      progress.count(piece, 1000);
+      await turnOfLoop();
+    }
+    assert.equal(progress.status.doneBytes, 1000);
+    progress.change({ phase: 'verifying' });
+    await turnOfLoop();
+    progress.change({ phase: 'failed' });
+    await listening;
+    const writing = ['writing 0', 'writing 250', 'writing 500', 'writing 750', 'writing 1000'];
+    assert.deepEqual(heard, [...writing, 'verifying 1000', 'failed 1000']);
   });
 });

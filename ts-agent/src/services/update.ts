@@ -53,7 +53,7 @@ export function updateMethods(node: Node): ServiceMethods<typeof UpdateService> 
       }
       const source = await bundleSource(
         { url, deltaUrl, caPem },
-        { ports, configuration, tell: (account) => engine.progress.change(account) },
+        { ports, configuration, progress: engine.progress },
       );
       const status = await engine.start(source, wanted, tell('update', context));
       return { status: statusMessage(status) };

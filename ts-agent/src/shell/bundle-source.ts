@@ -25,10 +25,16 @@ export type SourceAccount = Pick<
   'fetchedBytes' | 'bundleBytes' | 'isDelta' | 'fallbackReason'
 >;
 
+/** Where it tells that: what changes, and what grows with every piece. */
+export interface SourceProgress {
+  change(account: Partial<SourceAccount>): void;
+  grow(account: Partial<SourceAccount>): void;
+}
+
 /**
  * The bundle behind a URL, or behind that of a delta. Of a bundle in a release directory the delta is tried first.
  *
- * @param of.tell called with what has changed
+ * @param of.progress where it tells of itself
  * @throws KeelError E_INVALID_ARGUMENT for a URL or certificates that cannot be used
  */
 export async function bundleSource(
@@ -36,31 +42,31 @@ export async function bundleSource(
   of: {
     readonly ports: DeltaPorts & Pick<AgentPorts, 'clock' | 'httpSource'>;
     readonly configuration: Pick<NodeConfigStore, 'config'>;
-    readonly tell: (account: Partial<SourceAccount>) => void;
+    readonly progress: SourceProgress;
   },
 ): Promise<UpdateSource> {
-  const { ports, configuration, tell } = of;
+  const { ports, configuration, progress } = of;
   let fetchedBytes = 0;
   const behind = async (place: string) => {
     const source = await serverSource(place, { ports, settings: { configuration, caPem } });
     return counted(source, (bytes) => {
       fetchedBytes += bytes;
-      tell({ fetchedBytes });
+      progress.grow({ fetchedBytes });
     });
   };
   const version = (await osRelease(ports.files)).get('VERSION_ID') ?? '';
   const deltaPlace = deltaUrl === '' ? deltaBeside(url, version) : deltaUrl;
-  if (deltaPlace === undefined) return sized(await behind(url), tell);
+  if (deltaPlace === undefined) return sized(await behind(url), progress);
   const bundle = url === '' ? undefined : await behind(url);
   const delta = new DeltaSource(await behind(deltaPlace), ports);
-  const told = sized(delta, (account) => tell({ ...account, isDelta: true }));
+  const told = sized(delta, progress, { isDelta: true });
   if (bundle === undefined) return told;
   return new FallbackSource({
     delta: told,
-    bundle: sized(bundle, tell),
+    bundle: sized(bundle, progress),
     onFallback(fallbackReason) {
       ports.log(`the full bundle is fetched instead of the delta: ${fallbackReason}`);
-      tell({ isDelta: false, fallbackReason });
+      progress.change({ isDelta: false, fallbackReason });
     },
   });
 }
@@ -79,15 +85,16 @@ function counted(source: UpdateSource, onBytes: (bytes: number) => void): Update
   };
 }
 
-/** Tells the size of the bundle. */
+/** Tells the size of the bundle, and `more`, once it is known. */
 function sized(
   source: UpdateSource,
-  tell: (account: Pick<SourceAccount, 'bundleBytes'>) => void,
+  progress: SourceProgress,
+  more: Partial<SourceAccount> = {},
 ): UpdateSource {
   return {
     async open(signal) {
       const facts = await source.open(signal);
-      tell({ bundleBytes: facts.sizeBytes });
+      progress.change({ bundleBytes: facts.sizeBytes, ...more });
       return facts;
     },
     read: (range, signal) => source.read(range, signal),

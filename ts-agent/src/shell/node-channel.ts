@@ -83,7 +83,7 @@ export class NodeChannel {
     const { ports, configuration, engine } = this.#parts;
     return bundleSource(
       { url: bundleUrl, deltaUrl: '', caPem },
-      { ports, configuration, tell: (account) => engine.progress.change(account) },
+      { ports, configuration, progress: engine.progress },
     );
   }
 }

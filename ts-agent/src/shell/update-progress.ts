@@ -6,6 +6,8 @@ import type { AgentPorts } from '../ports.ts';
 
 /** Watchers at the same time; each is a stream of an operator. */
 export const WATCHERS_MAX = 64;
+/** Watchers hear of numbers that grow no more often than this: every time costs a message to each of them. */
+const GROWTH_MS = 250;
 
 /** Keeps one status. A watcher that is slow misses what lies between, never the last one. */
 export class UpdateProgress {
@@ -13,6 +15,7 @@ export class UpdateProgress {
   #status: UpdateStatus = NO_UPDATE;
   #samples: readonly SpeedSample[] = [];
   #changed = Promise.withResolvers<void>();
+  #toldMs = 0;
   #watchers = 0;
 
   constructor(clock: AgentPorts['clock']) {
@@ -27,8 +30,7 @@ export class UpdateProgress {
   set(status: UpdateStatus): void {
     if (status.phase !== this.#status.phase) this.#samples = [];
     this.#status = status;
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
+    this.#tell();
   }
 
   /** Changes a part of it. */
@@ -36,11 +38,23 @@ export class UpdateProgress {
     this.set({ ...this.#status, ...part });
   }
 
+  /** Changes numbers that grow with every piece that is read or written. */
+  grow(part: Partial<UpdateStatus>): void {
+    this.#status = { ...this.#status, ...part };
+    if (this.#clock.monotonicMs() - this.#toldMs >= GROWTH_MS) this.#tell();
+  }
+
   /** Bytes of the phase that are done. */
   count(doneBytes: number, totalBytes: number): void {
     const now = { atMs: this.#clock.monotonicMs(), doneBytes, totalBytes };
     this.#samples = withSample(this.#samples, now);
-    this.change({ doneBytes, totalBytes, ...speedOf(this.#samples, now) });
+    this.grow({ doneBytes, totalBytes, ...speedOf(this.#samples, now) });
+  }
+
+  #tell(): void {
+    this.#toldMs = this.#clock.monotonicMs();
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
   }
 
   /**
@@ -68,8 +82,8 @@ export class UpdateProgress {
         const status = this.#status;
         yield status;
         if (isFinal(status) || status.id !== id) return;
-        // What changed while the watcher was busy is told at once.
-        if (this.#status === status) await Promise.race([changed, aborted.promise]);
+        // What was told while the watcher was busy is told at once.
+        await Promise.race([changed, aborted.promise]);
       }
     } finally {
       signal.removeEventListener('abort', onAbort);
