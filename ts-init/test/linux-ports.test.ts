@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { linuxBlockDevices } from '../src/sys/block-device.ts';
+import { linuxClock } from '../src/sys/clock.ts';
 import { createFakeFiles } from '../src/sys/files.fake.ts';
 import { type Files, linuxFiles } from '../src/sys/files.ts';
 import { type LineReply, serveLines } from '../src/sys/line-server.ts';
@@ -174,6 +175,22 @@ describe('system calls of Linux', () => {
   it('unmount on another thread, and report failure as such', async () => {
     assert.equal(await linuxSyscalls.unmount('/no/such/place'), false);
     await linuxSyscalls.sync();
+  });
+});
+
+describe('the clock of Linux', () => {
+  it('never calls back before the time that was asked for, whatever part of a millisecond it is', async () => {
+    const monotonicMs = () => linuxClock.monotonicUs() / 1000;
+    const early = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => {
+        const delayMs = 10 + index * 0.37;
+        const endMs = monotonicMs() + delayMs;
+        return new Promise<number>((resolve) => {
+          linuxClock.after(delayMs, () => resolve(endMs - monotonicMs()));
+        });
+      }),
+    );
+    assert.ok(Math.max(...early) <= 0, `${Math.max(...early)} ms too early`);
   });
 });
 

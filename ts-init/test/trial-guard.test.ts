@@ -237,6 +237,22 @@ describe('guarding a trial', () => {
     assert.match(machine.files.readText(trialGivenUp), /has not settled/);
   });
 
+  it('restarts it also when timers come before their time, as those of Node do by a part of a millisecond', async () => {
+    for (const settle of [false, true]) {
+      const { machine, guard, restarts } = guarded({ [UPDATE_PATHS.trial]: record });
+      const after = machine.clock.after.bind(machine.clock);
+      let early = 0;
+      machine.clock.after = (delayMs, callback) => {
+        early += 1;
+        return after(early <= 20 ? Math.max(0.01, delayMs - 0.7) : delayMs, callback);
+      };
+      guard.look();
+      if (settle) guard.settle('given-up', 'probe "shop" is red');
+      await machine.clock.advance(151_000);
+      assert.equal(restarts.length, 1);
+    }
+  });
+
   it('ends a trial whose record was left behind, once the loader tells of a committed entry', async () => {
     const { machine, guard, restarts } = guarded({ [UPDATE_PATHS.trial]: record });
     guard.look();

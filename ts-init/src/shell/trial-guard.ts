@@ -53,7 +53,8 @@ export function createTrialGuard(of: {
       // The reason must be on the disk before the disk is unmounted.
       if (effect === 'leave') keeping = keeping.then(() => of.restartMachine(reason));
     }
-    if (result.effects.length > 0) wait();
+    // A tick that came before its time changes nothing, and there must be another one.
+    if (result.effects.length > 0 || event.type === 'tick') wait();
   };
   const wait = () => {
     if (!('deadlineMs' in state)) return;

@@ -23,7 +23,9 @@ export const linuxClock: Clock = {
     return seconds * 1_000_000 + Math.floor(nanoseconds / 1000);
   },
   after(delayMs, callback) {
-    const timer = setTimeout(callback, Math.min(DELAY_MS_MAX, Math.max(0, delayMs)));
+    // Node counts whole milliseconds, of the delay as of the time at which it begins: up to one is lost.
+    const wholeMs = Math.ceil(Math.max(0, delayMs)) + 1;
+    const timer = setTimeout(callback, Math.min(DELAY_MS_MAX, wholeMs));
     return () => clearTimeout(timer);
   },
 };
