@@ -118,6 +118,31 @@ describe('the agent at its start', () => {
     assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
   });
 
+  it('a committed release whose record came back keeps its entry when it gives way later', async () => {
+    const { node, record } = await armed();
+    await node.boot();
+    assert.equal(await node.committer.run(), 'committed');
+    keepTrial(node.ports, record);
+    await rename(node, 'keel-2+9.conf', 'keel-2+0-9.conf');
+    assert.equal(await node.boot(), '0.1.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.match(
+      historyOf(node)[0] ?? '',
+      /^committed 0\.2\.0 in slot b gave way\. It has used up/,
+    );
+    assert.equal(trialRecord(node.ports), undefined);
+    assert.ok((await node.entries()).includes('keel-2+0-9.conf'));
+  });
+
+  it('an agent that was killed between the record and the entry has armed nothing', async () => {
+    const { node, record } = await armed();
+    await node.bootState.removeEntry(record.sequence);
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'settled');
+    assert.match(historyOf(node)[0] ?? '', /^failed The release was not started: it has no boot/);
+    assert.equal(trialRecord(node.ports), undefined);
+  });
+
   it('a committed release whose entry is gone is told, too', async () => {
     const { node } = await armed();
     await node.boot();

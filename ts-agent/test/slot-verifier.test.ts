@@ -8,6 +8,8 @@ import {
 } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
 import { Slot, SystemService } from '@keelos/proto/gen/keel/v1/system_pb.js';
 import { slotGuid } from '@keelos/proto/guid.ts';
+import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
+import { FatVolume } from '@keelos/ts-agent/core/fat-volume.ts';
 import type { VerifyOptions } from '@keelos/ts-agent/sys/image-verifier.ts';
 import type { FakeWorld, TestClient } from './agent-fixture.ts';
 import { collect, enrolledNode, failureCode, Openings } from './agent-fixture.ts';
@@ -113,6 +115,25 @@ describe('verification of slots', () => {
         );
       }
     }
+  });
+
+  it('the other slot also when the kernel image before its own ends too early', async () => {
+    // Images are listed by name, which begins with the root hash.
+    const roots = Array.from({ length: 30 }, (_, seed) => testRoot(100 + seed, 5));
+    const before = roots.find(({ rootHash }) => rootHash < OTHER.rootHash);
+    assert.ok(before);
+    const bootEntries = [before, OTHER];
+    const disk = { other: OTHER.bytes, otherGuid: OTHER_GUID, bootEntries };
+    const { client, world } = await node(disk);
+    const esp = deviceOf(world, '/dev/vda1');
+    const volume = await FatVolume.open(async (from, length) => esp.subarray(from, from + length));
+    const [first] = (await volume.list(ESP_KERNEL_DIR)) ?? [];
+    assert.ok(first);
+    assert.ok(first.name.includes(before.rootHash.slice(0, 16)));
+    esp.writeUInt32LE(0, volume.shape.tableOffset + first.firstCluster * 4);
+    const report = await verify(client, SlotChoice.OTHER);
+    assert.deepEqual([report.source, report.verdict], ['boot-entry', SlotVerdict.INTACT]);
+    assert.match(world.logged.join('\n'), /kernel image keel-.*a file ends before its size/);
   });
 
   it('a slot that was emptied although a kernel image names it is damaged, not empty', async () => {

@@ -60,6 +60,9 @@ describe('what a boot means for the release on trial', () => {
     [no, no, 'boot-2', OLD, 'keel-6+8-1.conf>a', ['keel-7+0-9.conf>a'], 'settled'],
     [no, no, 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
     [yes, 'open', 'boot-1', OLD, 'keel-6+9.conf>a', ['keel-7+1.conf>b'], 'armed'],
+    // The agent was killed between the record and the entry, or between taking the entry away and the record.
+    [yes, 'open', 'boot-1', OLD, 'keel-6+9.conf>a', [], 'untried'],
+    [yes, 'cancelled', 'boot-1', OLD, 'keel-6+9.conf>a', [], 'closed'],
     [yes, 'open', 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
     [yes, no, 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
     // Nothing else could be started, so the loader has taken it once more.

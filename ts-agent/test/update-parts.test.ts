@@ -1,6 +1,7 @@
 /** Copying of roots, records, the history's bounds, and the speed that is told. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { getEventListeners } from 'node:events';
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { HistoryEntry, TrialRecord } from '@keelos/proto/update-record.ts';
@@ -350,8 +351,9 @@ describe('watchers of an update', () => {
     const progress = new UpdateProgress(clock);
     progress.change({ id: 'u', phase: 'writing' });
     const heard: string[] = [];
+    const { signal } = new AbortController();
     const listening = (async () => {
-      for await (const { phase, doneBytes } of progress.watch(new AbortController().signal)) {
+      for await (const { phase, doneBytes } of progress.watch(signal)) {
         heard.push(`${phase} ${doneBytes}`);
       }
     })();
@@ -362,6 +364,7 @@ describe('watchers of an update', () => {
       await turnOfLoop();
     }
     assert.equal(progress.status.doneBytes, 1000);
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
     progress.change({ phase: 'verifying' });
     await turnOfLoop();
     progress.change({ phase: 'failed' });

@@ -65,14 +65,19 @@ const ID_DIGITS = 8;
 const NOT_STARTED =
   'The release was not started: the firmware did not start the boot loader that had to try it.';
 const NO_ENTRY =
-  'The release was not started: it has no boot entry. The power failed before it was armed, or the entry was removed.';
+  'The release was not started: it has no boot entry. The power failed or the agent ended before it was armed, or the entry was removed.';
 
 /** Judges a boot. */
 export function judgeBoot(facts: BootFacts): Standing {
   const { record } = facts;
   if (record === undefined) return judgeWithoutRecord(facts);
-  if (record.armedBootId === facts.bootId) return { kind: 'armed', record };
+  const own = facts.entries.find(({ name }) => name.sequence === record.sequence);
   const isClosed = facts.outcome !== undefined && facts.outcome !== 'open';
+  if (record.armedBootId === facts.bootId) {
+    if (own !== undefined) return { kind: 'armed', record };
+    // An agent that was killed between the record and the entry has armed nothing.
+    return isClosed ? { kind: 'closed', record } : { kind: 'untried', record, cause: NO_ENTRY };
+  }
   if (facts.running.rootHash === record.to.rootHash) {
     if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record };
     const { entry } = facts.running;
@@ -83,9 +88,8 @@ export function judgeBoot(facts: BootFacts): Standing {
     return { kind: 'trial', record, sequence: record.sequence };
   }
   if (isClosed) return { kind: 'closed', record };
-  const entry = facts.entries.find(({ name }) => name.sequence === record.sequence);
-  if (entry === undefined) return { kind: 'untried', record, cause: NO_ENTRY };
-  return isSpent(entry.name)
+  if (own === undefined) return { kind: 'untried', record, cause: NO_ENTRY };
+  return isSpent(own.name)
     ? { kind: 'failed', record }
     : { kind: 'untried', record, cause: NOT_STARTED };
 }

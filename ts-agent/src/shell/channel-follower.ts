@@ -60,7 +60,7 @@ export class ChannelFollower {
   #nextAtMs = Number.POSITIVE_INFINITY;
   #timer: NodeJS.Timeout | undefined;
   #stop = new AbortController();
-  #looking: Promise<void> = Promise.resolve();
+  #looking: Promise<void> | undefined;
 
   constructor(ports: FollowerPorts, releases: FollowedReleases) {
     this.#ports = ports;
@@ -109,7 +109,9 @@ export class ChannelFollower {
 
   /** Looks when it is time. Never rejects; one look at a time. */
   look(): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#look());
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
     return this.#looking;
   }
 
@@ -175,5 +177,6 @@ function asError(cause: unknown, { channel }: FollowedChannel): KeelError {
     const reason = `no answer in ${LOOK_MS_MAX / 1000} s`;
     return new KeelError('E_SOURCE_TIMEOUT', `Cannot look at channel ${channel}: ${reason}`);
   }
-  throw cause;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new KeelError('E_INTERNAL', `Cannot look at channel ${channel}: ${reason}`, { cause });
 }

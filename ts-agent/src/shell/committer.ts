@@ -113,7 +113,13 @@ export class Committer {
 
   async #standing({ running, entries }: BootPicture): Promise<Standing> {
     const { facts, log } = this.#ports;
-    const record = attempt(log, 'trial record', () => trialRecord(this.#ports));
+    const kept = attempt(log, 'trial record', () => trialRecord(this.#ports));
+    const known = attempt(log, 'history', () => this.#engine.history.find(kept?.id ?? ''));
+    // A committed trial is over, also when the power failed before its record went: that another release runs now says
+    // nothing of it, and its entry is that of a good release.
+    const isOver = known?.outcome === 'committed' && running.rootHash !== kept?.to.rootHash;
+    if (isOver) attempt(log, 'trial record', () => forgetTrial(this.#ports));
+    const record = isOver ? undefined : kept;
     this.#ledger.closeOrphans(record, running);
     const history = attempt(log, 'history', () => this.#engine.history.entries()) ?? [];
     const bootId = await facts.bootId();

@@ -44,6 +44,15 @@ export class DeltaSource implements UpdateSource {
    * @throws KeelError any E_SOURCE_ or E_DELTA_ code, E_STATE_FULL, E_STATE_UNAVAILABLE, E_CANCELLED
    */
   async open(signal: AbortSignal): Promise<SourceFacts> {
+    try {
+      return await this.#open(signal);
+    } catch (cause) {
+      signal.throwIfAborted();
+      throw asDeltaError(cause);
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<SourceFacts> {
     const { deltaFile, openDelta } = this.#ports;
     const release = await runningRelease(this.#ports);
     const { sizeBytes, name } = await this.#delta.open(signal);

@@ -5,6 +5,7 @@ import { FatVolume } from '../core/fat-volume.ts';
 import { kernelCommandLine } from '../core/kernel-image.ts';
 import type { KnownRoot } from '../core/slot-contents.ts';
 import type { AgentPorts } from '../ports.ts';
+import { attemptAsync } from './attempt.ts';
 import { espPartition, trimmedText } from './node-facts.ts';
 
 /** Kernel images that are looked at; a node has three at most. */
@@ -32,7 +33,9 @@ export async function bootEntryRoots(
     const entries = (await volume.list(ESP_KERNEL_DIR)) ?? [];
     const images = entries.filter(({ name, isDirectory }) => !isDirectory && /\.efi$/i.test(name));
     for (const image of images.slice(0, KERNEL_IMAGES_MAX)) {
-      const line = await kernelCommandLine((piece) => volume.readFile(image, piece));
+      const line = await attemptAsync(ports.log, `kernel image ${image.name}`, () =>
+        kernelCommandLine((piece) => volume.readFile(image, piece)),
+      );
       const table = parseVerityTable(line ?? '');
       if (table !== undefined) found.push({ table, source: 'boot-entry' });
     }

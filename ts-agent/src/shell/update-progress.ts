@@ -70,10 +70,6 @@ export class UpdateProgress {
       );
     }
     this.#watchers += 1;
-    const aborted = Promise.withResolvers<never>();
-    aborted.promise.catch(() => undefined);
-    const onAbort = () => aborted.reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
     try {
       const { id } = this.#status;
       for (;;) {
@@ -83,11 +79,23 @@ export class UpdateProgress {
         yield status;
         if (isFinal(status) || status.id !== id) return;
         // What was told while the watcher was busy is told at once.
-        await Promise.race([changed, aborted.promise]);
+        await toldOrAborted(changed, signal);
       }
     } finally {
-      signal.removeEventListener('abort', onAbort);
       this.#watchers -= 1;
     }
   }
+}
+
+/** Leaves nothing behind on `signal`: an update may take hours, and be told of ten thousand times. @throws its reason */
+function toldOrAborted(told: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    told.then(() => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+  });
 }

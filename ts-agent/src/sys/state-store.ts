@@ -135,8 +135,10 @@ export function createStateStore(calls: FileCalls): Omit<StateStore, 'probe'> {
     remove(path) {
       try {
         calls.remove(path);
+        syncDirectory(calls, dirname(path));
       } catch (cause) {
-        throw stateError('remove', path, cause);
+        // Without the directory there is nothing to remove.
+        if (codeOf(cause) !== 'ENOENT') throw stateError('remove', path, cause);
       }
     },
     setAside(path) {

@@ -121,7 +121,12 @@ export function startVerifier(
   return {
     child,
     async outcome(answer) {
-      const [code, by] = await closed;
+      const [code, by] = await closed.catch((cause: unknown) => {
+        // It was never started: no memory, no process identifier, no descriptor is left.
+        throw new KeelError('E_VERIFY_ENDED', `Cannot start ${program.argv0}: ${String(cause)}`, {
+          cause,
+        });
+      });
       signal.throwIfAborted();
       if (answer !== undefined && code === 0) return { kind: 'answer', answer };
       const isLate = child.killed;
