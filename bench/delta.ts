@@ -30,7 +30,8 @@ interface Report {
   readonly applyMs: number;
 }
 
-async function own({ older, newer, scratch }: DeltaTask): Promise<DeltaCost> {
+/** Our own delta of two files, from the report of the command that makes it. */
+export async function ownDelta({ older, newer, scratch }: DeltaTask): Promise<DeltaCost> {
   const args = [GENERATOR, 'delta', older, newer, join(scratch, 'own.kdelta'), '--json'];
   const { stdout, cpuSeconds, peakBytes } = await timed(process.execPath, args);
   const report: Report = JSON.parse(stdout);
@@ -79,7 +80,7 @@ export async function delta(options: BenchOptions): Promise<Figure[]> {
   const scratch = await mkdtemp(join(tmpdir(), 'keel-bench-'));
   try {
     const task = { ...pair, scratch: join(scratch, 'own') };
-    const mine = await runRival(own, task);
+    const mine = await runRival(ownDelta, task);
     const full = { bytes: (await stat(pair.newer)).size, seconds: 0, cpuSeconds: 0, peakBytes: 0 };
     const figures = deltaFigures(mine, 'the whole file', full);
     for (const [name, rival] of Object.entries(DELTA_RIVALS)) {

@@ -4,6 +4,7 @@ import { boot } from './boot.ts';
 import { delta } from './delta.ts';
 import { designCard } from './design-card.ts';
 import { memory } from './memory.ts';
+import { releaseDelta } from './release-delta.ts';
 import { type Figure, figureText } from './report.ts';
 import type { BenchOptions } from './rounds.ts';
 import { serve } from './serve.ts';
@@ -24,6 +25,7 @@ const BENCHES: Readonly<Record<string, (options: BenchOptions) => Promise<Figure
   delta,
   'design-card': designCard,
   memory: ({ runs }) => memory(runs),
+  'release-delta': releaseDelta,
   serve,
   sha256,
   size,
@@ -41,6 +43,7 @@ Subjects:
   delta            delta between two images, against bsdiff, xdelta3, zstd, casync and reuse of blocks
   design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
   memory           PSS of PID 1 and the agent on an idle node
+  release-delta    deltas between releases of KeelOS, and installs of one on a node, against whole bundles
   serve            ranges of a bundle from keel-image serve, against nginx
   sha256           one stream in one thread, against node:crypto, hash-wasm and @noble/hashes
   size             bytes of each part of the image

@@ -64,7 +64,7 @@ export async function findNextNode() {
 }
 
 /** @param {string} dir @returns {Promise<import('../../image/src/shell/build.ts').BuiltImage>} */
-async function openBuilt(dir) {
+export async function openBuilt(dir) {
   const path = (/** @type {keyof typeof IMAGE_FILES} */ name) => join(dir, IMAGE_FILES[name]);
   const manifest = JSON.parse(await readFile(path('manifest'), 'utf8'));
   return {

@@ -4,25 +4,20 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, mkdtemp, readdir, rm, stat, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { BUILD_TIMEOUT_MS, CheckoutCopy } from '@keelos/tests/checkout-copy.ts';
 import { PARTITION, partition, readBytes, takePartition, tool } from '@keelos/tests/disk.ts';
 import { pathWithout } from '@keelos/tests/path-without.ts';
-import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
-import { cacheRoot } from '../../scripts/lib/cache.mjs';
 import { checkoutVersion, findBuiltNode } from '../../scripts/lib/node-image.mjs';
-import { testKeys } from '../../scripts/lib/test-keys.mjs';
 
 type Image = Awaited<ReturnType<typeof findBuiltNode>>;
 
 const BLOCK_BYTES = 4096;
-const BUILD_TIMEOUT_MS = 600_000;
 /** What once made the root and its hash tree. They only judge now. */
 const OTHERS_TOOLS = ['mksquashfs', 'unsquashfs', 'veritysetup'];
-/** History and what runs here are not part of a checkout's sources. */
-const NOT_COPIED = new Set(['.git', '.vm']);
 
 async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');
@@ -100,46 +95,15 @@ describe('the built image', () => {
 
   it('another folder gives the same bytes, and needs neither squashfs-tools nor veritysetup', async function () {
     this.timeout(BUILD_TIMEOUT_MS);
-    // Hard links for what is large and only read; links between packages inside stay relative and lead to the copy.
-    const copy = join(folder, 'elsewhere', 'deeper');
-    await mkdir(copy, { recursive: true });
-    for (const name of await readdir(CHECKOUT)) {
-      if (!NOT_COPIED.has(name))
-        await tool('cp', '--archive', '--link', join(CHECKOUT, name), copy);
-    }
-    const cache = join(folder, 'cache');
-    await mkdir(cache);
-    for (const name of await readdir(cacheRoot())) {
-      // The kernel comes from the first build: another one takes half an hour. That two give the same bytes is compared
-      // by hand (`npx keel-kernel build` with two empty caches), by no test.
-      if (name !== 'image') await symlink(join(cacheRoot(), name), join(cache, name));
-    }
+    const copy = await CheckoutCopy.make(folder);
     const out = join(folder, 'again');
-    const keys = await testKeys();
-    const ended = await runProgram(
-      join(copy, 'node_modules/.bin/node'),
-      [
-        join(copy, 'image/src/main.ts'),
-        'build',
-        '--version',
-        await checkoutVersion(),
-        '--out',
-        out,
-        '--trust',
-        keys.trustFile,
-        '--channel-trust',
-        keys.channelTrustFile,
-      ],
-      {
-        cwd: copy,
-        timeoutMs: BUILD_TIMEOUT_MS,
-        env: {
-          KEEL_CACHE: cache,
-          SOURCE_DATE_EPOCH: String(image.manifest.buildEpochSeconds),
-          PATH: await pathWithout(join(folder, 'path'), OTHERS_TOOLS),
-        },
+    const ended = await copy.build(out, {
+      version: await checkoutVersion(),
+      env: {
+        SOURCE_DATE_EPOCH: String(image.manifest.buildEpochSeconds),
+        PATH: await pathWithout(join(folder, 'path'), OTHERS_TOOLS),
       },
-    );
+    });
     assert.equal(ended.exitCode, 0, ended.stderr);
     for (const name of [
       'disk.img',

@@ -119,9 +119,13 @@ export class BundleFactory {
 
   /** The bundle of the release that test nodes begin with: what a delta to any other is made from. */
   async beginning(): Promise<TestBundle> {
-    const image = await findBuiltNode();
+    return this.ofImage('beginning', await findBuiltNode());
+  }
+
+  /** The bundle of any image. */
+  async ofImage(name: string, image: BuiltImage): Promise<TestBundle> {
     const { version, parts, rootHash, salt } = image.manifest;
-    return this.#write('beginning', image, {
+    return this.#write(name, image, {
       ...{ version, rootHash, salt, dataBytes: parts.root.dataBytes },
       root: await readFile(image.root),
       kernelImage: await readFile(image.uki),
