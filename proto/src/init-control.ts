@@ -22,6 +22,9 @@ export const LOG_LINE_BYTES_MAX = 16_384;
  */
 export const EVIDENCE_STEP = 'evidence-kept';
 
+/** The supervised service that answers the API. */
+export const AGENT_NAME = 'agent';
+
 /** State of a supervised service. */
 export type ServiceState = 'waiting' | 'running' | 'backoff' | 'stopping' | 'stopped';
 
@@ -53,6 +56,8 @@ export type InitRequest =
   | { readonly op: 'reboot' | 'powerOff'; readonly reason: string }
   /** Answered first and done a moment later, so that the agent can pass the answer on before it is ended itself. */
   | { readonly op: 'restartService'; readonly service: string; readonly kill: boolean }
+  /** A service is alive. One that has to say so and does not is killed, and started anew. */
+  | { readonly op: 'keepAlive'; readonly service: string }
   | {
       readonly op: 'readLog';
       readonly service: string;

@@ -120,6 +120,8 @@ export interface TrialRecord {
   readonly armedMs: number;
   /** Boot id (/proc/sys/kernel/random/boot_id) of the system that armed it: no verdict is given in the same boot. */
   readonly armedBootId: string;
+  /** The reboot is the operator's, not the agent's. */
+  readonly isRebootLeft: boolean;
 }
 
 /** One entry of the history. */
@@ -213,4 +215,6 @@ export interface FollowedChannel {
   readonly policy: TrialPolicy;
   /** Subject of the operator's certificate. */
   readonly who: string;
+  /** Unix milliseconds: what happened before is not held against a release of the channel. */
+  readonly setMs: number;
 }

@@ -13,6 +13,7 @@ import { BootState } from './shell/boot-state.ts';
 import { bundleSource } from './shell/bundle-source.ts';
 import { Committer } from './shell/committer.ts';
 import { HealthRunner } from './shell/health.ts';
+import { KeepAlive } from './shell/keep-alive.ts';
 import { LadderWatch } from './shell/ladder-watch.ts';
 import type { Listener } from './shell/listener.ts';
 import { NodeChannel } from './shell/node-channel.ts';
@@ -59,6 +60,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const restarts = new RestartWatch(ports);
   const writeTest = new WriteTest(ports);
   const outside = new OutsideChecks(ports);
+  const keepAlive = new KeepAlive(ports);
   const bootState = new BootState(ports);
   const bootLadder = new BootLadder(ports);
   const ending = new AbortController();
@@ -91,6 +93,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   timeSync.restart(configuration.config?.time.servers ?? []);
   outside.restart(outsideSettings(configuration));
   restarts.start();
+  keepAlive.start();
   updates.begin();
   // A console that takes nothing must not hold up who calls.
   const announced = announce(beginnings, configuration).catch((cause: unknown) => {
@@ -104,6 +107,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
       timeSync.close();
       outside.close();
       restarts.close();
+      keepAlive.close();
       server.drain();
     },
     async close() {

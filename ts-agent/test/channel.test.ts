@@ -6,9 +6,11 @@ import { encodeTrust } from '@keelos/proto/bundle-writer.ts';
 import type { Channel } from '@keelos/proto/channel.ts';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { UpdatePhase, UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { HistoryEntry } from '@keelos/proto/update-record.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { ChannelFollower, type FollowedReleases } from '@keelos/ts-agent/shell/channel-follower.ts';
 import { readNewest } from '@keelos/ts-agent/shell/channel-reader.ts';
+import { openEntry } from '@keelos/ts-agent/shell/update-history.ts';
 import { rememberFailedRoot } from '@keelos/ts-agent/shell/update-records.ts';
 import {
   sampleChannel,
@@ -153,6 +155,7 @@ describe('a channel that is followed', () => {
     const { world } = node;
     const begun: string[] = [];
     const looks: number[] = [];
+    const history: HistoryEntry[] = [];
     const ports = world.ports();
     const follower = new ChannelFollower(ports, {
       newest: async () => {
@@ -160,9 +163,10 @@ describe('a channel that is followed', () => {
         return { release, bundleUrl: 'https://u.example/b' };
       },
       start: async ({ release: { version } }) => void begun.push(version),
+      history: () => history,
       ...of,
     });
-    return { world, follower, begun, looks, ports };
+    return { world, follower, begun, looks, history, ports };
   };
 
   it('is looked at soon, then about every hour, and a newer release is installed', async () => {
@@ -202,6 +206,32 @@ describe('a channel that is followed', () => {
     assert.deepEqual([...runs.begun, ...bad.begun, ...checked.begun], []);
   });
 
+  it('does not undo what an operator did, until the channel is set anew', async () => {
+    const { world, follower, begun, history } = follow();
+    follower.set(followed);
+    world.clock.advance(1_000);
+    const left = { slot: 'b', version: '0.2.0', rootHash: NEW.rootHash } as const;
+    history.push({
+      ...openEntry(
+        {
+          ...{ id: 'r1', kind: 'rollback', who: 'CN=bob', reason: '' },
+          ...{ from: left, to: { slot: 'a', version: '0.1.0', rootHash: 'ab'.repeat(32) } },
+        },
+        world.clock.nowMs(),
+      ),
+      outcome: 'committed',
+      endedMs: world.clock.nowMs(),
+    });
+    await follower.look();
+    assert.deepEqual(begun, []);
+    const told = /^0\.2\.0 is not installed: rollback r1 to 0\.1\.0 by "CN=bob" left it\. A newer/;
+    assert.match(follower.state.result, told);
+    world.clock.advance(1_000);
+    follower.set(followed);
+    await follower.look();
+    assert.deepEqual(begun, ['0.2.0']);
+  });
+
   it('waits for a clock that is believed, and tells what a look has failed for', async () => {
     const { world, follower, looks } = follow();
     world.boot({ clock: { source: 'floor', trusted: false, rtcMs: 0, problem: '' } });
@@ -229,8 +259,9 @@ describe('a channel that is followed', () => {
         return { release, bundleUrl: '' };
       },
       start: async () => undefined,
+      history: () => [],
     });
-    assert.deepEqual(again.state.followed, followed);
+    assert.deepEqual(again.state.followed, follower.state.followed);
     again.start();
     await again.look();
     assert.deepEqual(looks, []);

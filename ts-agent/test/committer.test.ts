@@ -143,6 +143,50 @@ describe('the agent at its start', () => {
     assert.equal(trialRecord(node.ports), undefined);
   });
 
+  it('an agent that was killed between the entry and the reboot: the next one asks for the reboot', async () => {
+    const { node, record } = await armed();
+    keepTrial(node.ports, { ...record, isRebootLeft: false });
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'armed');
+    assert.equal(node.isRebootAsked, true);
+    await assert.rejects(node.engine.cancel(record.id), { code: 'E_UPDATE_UNSETTLED' });
+    assert.equal(await node.boot(), '0.2.0');
+    assert.equal(await node.committer.run(), 'committed');
+  });
+
+  it('asks PID 1 again that does not take the reboot, for a bounded time', async () => {
+    const { node, record } = await armed();
+    keepTrial(node.ports, { ...record, isRebootLeft: false });
+    const { init } = node.world;
+    const asks = () => init.requests.filter(({ op }) => op === 'reboot').length;
+    init.refused = 'reboot';
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'armed');
+    const { phase, errorCode } = node.engine.status();
+    assert.deepEqual([asks(), phase, errorCode], [12, 'armed', 'E_INIT_UNREACHABLE']);
+    node.startAgent();
+    node.onWait = () => {
+      if (asks() === 15) init.refused = undefined;
+    };
+    assert.equal(await node.committer.run(), 'armed');
+    assert.deepEqual([asks(), node.engine.status().errorCode], [16, '']);
+  });
+
+  it('asks for no reboot that was left to the operator, or that was not wanted any more', async () => {
+    const { node, record } = await armed();
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'armed');
+    assert.equal(node.isRebootAsked, false);
+    keepTrial(node.ports, { ...record, isRebootLeft: false });
+    node.startAgent();
+    const { boot } = node.ports;
+    Object.assign(boot, { removeEntry: () => Promise.reject(new Error('it cannot be removed')) });
+    await assert.rejects(node.engine.cancel(''), { message: /it cannot be removed/ });
+    node.startAgent();
+    assert.equal(await node.committer.run(), 'armed');
+    assert.equal(node.isRebootAsked, false);
+  });
+
   it('a committed release whose entry is gone is told, too', async () => {
     const { node } = await armed();
     await node.boot();

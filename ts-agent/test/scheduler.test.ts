@@ -267,6 +267,32 @@ describe('scheduled updates', () => {
     assert.equal(world.started.length, 1);
   });
 
+  it('do not stay running when the disk is full as their start is refused', async () => {
+    for (const [code, state] of [
+      ['E_STATE_FULL', 'waiting'],
+      ['E_SIGNATURE_WRONG', 'failed'],
+    ] as const) {
+      const world = new World();
+      const scheduler = world.agent();
+      scheduler.add({ ...REQUEST, when: { inSeconds: 0 } });
+      world.refusal = new KeelError(code, 'Cannot start: x');
+      world.onStart = () => {
+        world.state.writeFailure = 'ENOSPC';
+      };
+      await scheduler.look();
+      await scheduler.look();
+      assert.deepEqual(stateOf(scheduler), ['running'], code);
+      world.state.writeFailure = undefined;
+      world.onStart = () => undefined;
+      await scheduler.look();
+      assert.deepEqual(stateOf(scheduler), [state], code);
+      world.refusal = undefined;
+      world.clock.advance(RETRY_MS);
+      await scheduler.look();
+      assert.equal(world.started.length, state === 'waiting' ? 1 : 0, code);
+    }
+  });
+
   it('are cancelled while they wait, and not after', async () => {
     const world = new World();
     const scheduler = world.agent();

@@ -24,6 +24,7 @@ const TRIAL: TrialRecord = {
   reason: '',
   armedMs: 1,
   armedBootId: 'b-1',
+  isRebootLeft: true,
 };
 const NOTHING = { givenUp: '', crash: '', console: '' };
 const panic = (text: string, before = '[    1.0] x') =>

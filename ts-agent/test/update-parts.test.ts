@@ -183,6 +183,7 @@ const TRIAL: TrialRecord = {
   from: RELEASE,
   to: RELEASE,
   armedBootId: 'b',
+  isRebootLeft: true,
   policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
 };
 

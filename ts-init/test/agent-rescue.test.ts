@@ -18,6 +18,8 @@ describe('an agent that never gets up', () => {
     [15, 10, false, 'restart-machine'],
     [15, 9, false, 'look-again 60000'],
     [15, 0, false, 'look-again 60000'],
+    [29.99, 0, false, 'look-again 60000'],
+    [30, 0, false, 'restart-machine'],
     [1000, 10, false, 'restart-machine'],
     [15, 10, true, 'trust'],
     [0, 0, true, 'trust'],
@@ -44,7 +46,7 @@ describe('an agent that never gets up', () => {
     await machine.clock.advance(20 * MINUTE_MS);
     assert.deepEqual(reasons, []);
     failures = 10;
-    await machine.clock.advance(20 * MINUTE_MS);
+    await machine.clock.advance(5 * MINUTE_MS);
     assert.deepEqual(reasons, ['the agent has failed 10 times and never answered']);
   });
 });

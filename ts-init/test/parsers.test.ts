@@ -13,6 +13,7 @@ describe('control requests', () => {
     { op: 'readLog', service: 'agent', follow: true, tailLines: 0 },
     { op: 'raiseClock', timeMs: 5, source: 'ntp' },
     { op: 'setHostname', hostname: 'node-1' },
+    { op: 'keepAlive', service: 'agent' },
     { op: 'markBoot', step: 'api-listening' },
     { op: 'settleTrial', outcome: 'committed', reason: '' },
     { op: 'settleTrial', outcome: 'given-up', reason: 'a probe is red' },
@@ -40,6 +41,8 @@ describe('control requests', () => {
     '{"op":"raiseClock","timeMs":5,"source":"me"}',
     '{"op":"setHostname","hostname":"A b"}',
     '{"op":"markBoot","step":"a b"}',
+    '{"op":"keepAlive"}',
+    '{"op":"keepAlive","service":"../a"}',
     '{"op":"settleTrial","outcome":"done"}',
     '{"op":"settleTrial","outcome":"committed","reason":1}',
   ];

@@ -253,6 +253,9 @@ describe('control requests', () => {
     assert.deepEqual(ask({ op: 'markBoot', step: 'api-listening' }).replies, [{ type: 'ok' }]);
     assert.equal(ledger.report().steps.at(-1)?.name, 'api-listening');
     assert.ok(machine.files.readText('/run/keel/boot-report.json').includes('api-listening'));
+    assert.deepEqual(ask({ op: 'keepAlive', service: 'agent' }).replies, [{ type: 'ok' }]);
+    const unknown = ask({ op: 'keepAlive', service: 'kubelet' }).replies[0];
+    assert.equal(unknown?.type === 'error' && unknown.code, 'E_NOT_FOUND');
     const list = ask({ op: 'listServices' });
     assert.equal(list.replies[0]?.type, 'services');
     assert.ok(list.state.ended);

@@ -80,11 +80,7 @@ export function judgeBoot(facts: BootFacts): Standing {
   }
   if (facts.running.rootHash === record.to.rootHash) {
     if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record };
-    const { entry } = facts.running;
-    const isCommitted = entry !== undefined && !isTrialEntry(entry.name);
-    if (isCommitted && entry.name.sequence === record.sequence) {
-      return { kind: 'committed', record };
-    }
+    if (isCommittedEntry(facts.running.entry, facts)) return { kind: 'committed', record };
     return { kind: 'trial', record, sequence: record.sequence };
   }
   if (isClosed) return { kind: 'closed', record };
@@ -92,6 +88,18 @@ export function judgeBoot(facts: BootFacts): Standing {
   return isSpent(own.name)
     ? { kind: 'failed', record }
     : { kind: 'untried', record, cause: NOT_STARTED };
+}
+
+/**
+ * True when the entry that runs is that of the record, committed. A trial that nothing else is left to start instead of
+ * counts on until its name is that of a committed entry without tries: then the history has to say so.
+ */
+function isCommittedEntry(
+  entry: PictureEntry | undefined,
+  { record, outcome }: Pick<BootFacts, 'record' | 'outcome'>,
+): boolean {
+  if (entry === undefined || entry.name.sequence !== record?.sequence) return false;
+  return !isTrialEntry(entry.name) && (!isSpent(entry.name) || outcome === 'committed');
 }
 
 const SPENT =

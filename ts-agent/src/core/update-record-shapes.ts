@@ -59,7 +59,7 @@ const isTrial = shape({
   reason: text,
   armedMs: time,
   armedBootId: text,
-} satisfies Keys<TrialRecord>);
+} satisfies Keys<Omit<TrialRecord, 'isRebootLeft'>>);
 const isResume = shape({
   manifestSha256: text,
   slot,
@@ -96,7 +96,7 @@ const isFollowed = shape({
   isCheckOnly: truth,
   policy: isPolicy,
   who: text,
-} satisfies Keys<FollowedChannel>);
+} satisfies Keys<Omit<FollowedChannel, 'setMs'>>);
 const isSeen = shape({
   channel: text,
   number: time,
@@ -106,12 +106,16 @@ const isSeen = shape({
 
 type Keys<T> = Readonly<Record<keyof T, Check>>;
 
-/** A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. */
+/**
+ * A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. Earlier releases did not
+ * say whose the reboot is, and never asked again for one.
+ */
 export function trialFrom(value: unknown): TrialRecord | undefined {
   if (!isTrial(value)) return undefined;
   const trial = value as TrialRecord;
   const healthTimeoutSeconds = storedTrialSeconds(trial.policy.healthTimeoutSeconds);
-  return { ...trial, policy: { ...trial.policy, healthTimeoutSeconds } };
+  const isRebootLeft = trial.isRebootLeft !== false;
+  return { ...trial, isRebootLeft, policy: { ...trial.policy, healthTimeoutSeconds } };
 }
 
 /** A resume record; undefined when it has another shape. */
@@ -138,9 +142,11 @@ export function epochsFrom(value: unknown): EpochRecord | undefined {
   return { epoch, roots: listOf(isKnownEpoch)(roots) ? roots.slice(0, KNOWN_EPOCHS_MAX) : [] };
 }
 
-/** The channel that is followed; undefined when the value has another shape. */
+/** The channel that is followed; undefined when the value has another shape. Earlier releases did not say since when. */
 export function followedFrom(value: unknown): FollowedChannel | undefined {
-  return isFollowed(value) ? (value as FollowedChannel) : undefined;
+  if (!isFollowed(value)) return undefined;
+  const followed = value as FollowedChannel;
+  return { ...followed, setMs: time(followed.setMs) ? followed.setMs : 0 };
 }
 
 /** What was seen of channels, the last look first; undefined when the value has another shape. */

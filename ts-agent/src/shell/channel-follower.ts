@@ -1,9 +1,9 @@
 /** Follows a channel: looks for a newer release from time to time, and begins to install it. */
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
-import type { FollowedChannel } from '@keelos/proto/update-record.ts';
+import type { FollowedChannel, HistoryEntry } from '@keelos/proto/update-record.ts';
 import { CHANNEL_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
-import { failedBefore } from '../core/acceptance.ts';
+import { hindrance } from '../core/channel-release.ts';
 import { SHARE_BYTES, shareOf } from '../core/drawn-share.ts';
 import { checkedChannel, waitMs } from '../core/followed-channel.ts';
 import { followedFrom } from '../core/update-record-shapes.ts';
@@ -22,6 +22,8 @@ export interface FollowedReleases {
   newest(followed: FollowedChannel, signal: AbortSignal): Promise<NewestRelease>;
   /** Begins the install; settles once it has been accepted. @throws KeelError */
   start(newest: NewestRelease, followed: FollowedChannel): Promise<void>;
+  /** Of updates, the newest first. @throws KeelError E_STATE_UNAVAILABLE */
+  history(): readonly HistoryEntry[];
 }
 
 /** What came of the last look. */
@@ -88,12 +90,14 @@ export class ChannelFollower {
   }
 
   /**
-   * Follows another channel from now on, or none. The first look comes soon: somebody wants to see it.
+   * Follows another channel from now on, or none. The first look comes soon: somebody wants to see it. What happened to
+   * releases before is not held against them any more.
    *
    * @throws KeelError E_INVALID_ARGUMENT, E_STATE_FULL, E_STATE_UNAVAILABLE
    */
-  set(followed: FollowedChannel | undefined): FollowerState {
+  set(wish: Omit<FollowedChannel, 'setMs'> | undefined): FollowerState {
     const { state, clock } = this.#ports;
+    const followed = wish === undefined ? undefined : { ...wish, setMs: clock.nowMs() };
     if (followed === undefined) state.remove(UPDATE_PATHS.channel);
     else {
       const record = encodeRecord(CHANNEL_RECORD, checkedChannel(followed));
@@ -143,12 +147,20 @@ export class ChannelFollower {
     const newest = await this.#releases.newest(followed, signal);
     signal.throwIfAborted();
     const { version, rootHash: wanted } = newest.release;
-    const isUpToDate = wanted === (await rootHash(this.#ports.files));
+    const runningHash = await rootHash(this.#ports.files);
+    const isUpToDate = wanted === runningHash;
     const seen = { newestVersion: version, isUpToDate };
     if (isUpToDate) return { ...seen, result: `${version} is the newest release, and runs.` };
-    const failed = failedRoots(this.#ports).find((one) => one.rootHash === wanted);
-    if (failed !== undefined) {
-      const [errorCode, reason] = failedBefore(failed);
+    const hindered = hindrance({
+      followed,
+      runningHash,
+      rootHash: wanted,
+      failed: failedRoots(this.#ports),
+      history: this.#releases.history(),
+      nowMs: this.#ports.clock.nowMs(),
+    });
+    if (hindered !== undefined) {
+      const { errorCode, reason } = hindered;
       return { ...seen, errorCode, result: `${version} is not installed: ${reason}.` };
     }
     if (followed.isCheckOnly) return { ...seen, result: `${version} can be installed.` };

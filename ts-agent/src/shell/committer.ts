@@ -44,7 +44,7 @@ export type CommitterOutcome =
   | 'committed'
   /** The trial is given up, and the reboot asked for. */
   | 'given-up'
-  /** Armed in this boot: the reboot is somebody else's. */
+  /** Armed in this boot: the reboot has been asked for, or is the operator's. */
   | 'armed';
 
 /** What is tried in this boot. */
@@ -139,6 +139,8 @@ export class Committer {
       case 'settled':
         return undefined;
       case 'armed':
+        this.#judged.resolve();
+        await this.#engine.resume(standing.record);
         return 'armed';
       case 'trial':
         this.#judged.resolve();

@@ -7,6 +7,7 @@ import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting, rootTableProblem } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
+import { attempt } from './attempt.ts';
 import {
   checkBundle,
   demandCommitted,
@@ -69,7 +70,7 @@ export class Installer {
       'place-kernel-image': (course, signal) => this.#placeKernelImage(course, signal),
       'record-trial': (course) => this.#recordTrial(course),
       arm: (course) => ports.boot.arm({ ...course.target.to, sequence: trialOf(course).sequence }),
-      unarm: async ({ trial }) => trial && ports.boot.removeEntry(trial.sequence),
+      unarm: (course) => this.#unarm(course),
       'forget-resume': async () => forgetResume(ports),
       'run-hooks': (course) => reboot.runHooks(course),
       'ask-reboot': (course) => reboot.askReboot(course),
@@ -88,10 +89,10 @@ export class Installer {
     );
   }
 
-  /** The course of a release that was armed before the agent was started, for giving it up. */
+  /** The course of a release that was armed before the agent was started, for trying it or giving it up. */
   armedCourse(trial: TrialRecord): UpdateCourse {
-    const { id, kind, who, reason, policy } = trial;
-    const wish = { id, kind, who, reason, policy, retryFailed: false, sha256: '' };
+    const { id, kind, who, reason, policy, isRebootLeft } = trial;
+    const wish = { id, kind, who, reason, policy, isRebootLeft, retryFailed: false, sha256: '' };
     const { log } = this.#ports;
     const parts = { effects: this.#effects, progress: this.#progress, log };
     return UpdateCourse.armed(wish, parts, trial);
@@ -292,7 +293,7 @@ export class Installer {
   }
 
   async #recordTrial(course: UpdateCourse): Promise<void> {
-    const { id, kind, policy, who, reason } = course.wish;
+    const { id, kind, policy, who, reason, isRebootLeft } = course.wish;
     const { from, to } = course.target;
     const { nextSequence } = await this.#ports.boot.read();
     const trial = {
@@ -306,6 +307,7 @@ export class Installer {
       reason,
       armedMs: this.#ports.clock.nowMs(),
       armedBootId: await this.#ports.facts.bootId(),
+      isRebootLeft,
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;
@@ -315,6 +317,17 @@ export class Installer {
     // No trace is older than the trial.
     discardTrialEvidence(this.#ports);
     keepTrial(this.#ports, trial);
+  }
+
+  /** When the entry stays because it cannot be taken away, no later agent reboots into what was not wanted any more. */
+  async #unarm({ trial }: UpdateCourse): Promise<void> {
+    if (trial === undefined) return;
+    if (!trial.isRebootLeft) {
+      attempt(this.#ports.log, 'trial record', () =>
+        keepTrial(this.#ports, { ...trial, isRebootLeft: true }),
+      );
+    }
+    await this.#ports.boot.removeEntry(trial.sequence);
   }
 }
 

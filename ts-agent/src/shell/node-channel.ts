@@ -1,6 +1,6 @@
 /** Channels of this node: one that it follows, and any that an operator asks about. */
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { FollowedChannel } from '@keelos/proto/update-record.ts';
+import { channelSubject } from '../core/channel-release.ts';
 import { checkChannelName } from '../core/followed-channel.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
@@ -16,7 +16,7 @@ import type { UpdateFacts } from './update-ports.ts';
 export interface ChannelParts {
   readonly ports: AgentPorts;
   readonly configuration: Pick<NodeConfigStore, 'config'>;
-  readonly engine: Pick<UpdateEngine, 'start' | 'progress'>;
+  readonly engine: Pick<UpdateEngine, 'start' | 'progress' | 'history'>;
   readonly arch: UpdateFacts['arch'];
 }
 
@@ -50,8 +50,9 @@ export class NodeChannel {
           isRebootLeft: false,
           retryFailed: false,
         };
-        await engine.start(await this.#source(newest, ''), options, subjectOf(channel));
+        await engine.start(await this.#source(newest, ''), options, channelSubject(channel));
       },
+      history: () => engine.history.entries(),
     });
   }
 
@@ -86,9 +87,4 @@ export class NodeChannel {
       { ports, configuration, progress: engine.progress },
     );
   }
-}
-
-/** Who an install was begun by, in the history. */
-function subjectOf(channel: FollowedChannel['channel']): string {
-  return `channel ${channel}`;
 }

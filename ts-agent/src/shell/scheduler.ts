@@ -1,12 +1,12 @@
 /**
  * Keeps scheduled updates on the state partition and begins each when its time has come.
  */
-import type { ErrorCode } from '@keelos/proto/errors.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import type { HistoryEntry, Schedule } from '@keelos/proto/update-record.ts';
 import { SCHEDULES_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { SHARE_BYTES, shareOf } from '../core/drawn-share.ts';
+import { isPassing } from '../core/passing-errors.ts';
 import {
   afterClockStep,
   compareSchedules,
@@ -42,18 +42,6 @@ export const RETRY_MS = 120_000;
 const ID_BYTES = 4;
 const CUT_OFF = 'It was cut off at its start.';
 
-/** Reasons that may be gone in a while. */
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'E_UPDATE_RUNNING',
-  'E_UPDATE_UNSETTLED',
-  'E_SOURCE_UNREACHABLE',
-  'E_SOURCE_TIMEOUT',
-  'E_SOURCE_SHORT',
-  'E_SOURCE_FAULT',
-  'E_STATE_FULL',
-  'E_STATE_UNAVAILABLE',
-]);
-
 /** The scheduler. */
 export class Scheduler {
   readonly #ports: SchedulerPorts;
@@ -64,6 +52,8 @@ export class Scheduler {
   /** Wall clock minus monotonic clock: changes only when the clock is set. */
   #offsetMs: number;
   readonly #retryAtMs = new Map<string, number>();
+  /** Schedules whose start was refused, as they are to be kept. */
+  readonly #unsaved = new Map<string, Schedule>();
   #reported = '';
 
   constructor(ports: SchedulerPorts, installs: ScheduledInstalls) {
@@ -141,6 +131,7 @@ export class Scheduler {
 
   async #look(): Promise<void> {
     this.#noticeClockStep();
+    this.#saveRefused();
     const open = this.#schedules.filter((one) => !hasEnded(one)).toSorted(compareSchedules);
     if (open.length === 0) return;
     for (const schedule of open.filter(({ state }) => state === 'running')) this.#settle(schedule);
@@ -185,15 +176,24 @@ export class Scheduler {
 
   #refused(schedule: Schedule, cause: KeelError): void {
     const { clock, log } = this.#ports;
-    const isPassing = PASSING.has(cause.code);
     const isTimeLeft = clock.nowMs() + RETRY_MS <= retriesUntilMs(schedule);
     log(`scheduled update ${schedule.id} not begun: ${cause.code} ${cause.message}`);
-    if (isPassing && isTimeLeft) {
+    if (isPassing(cause.code) && isTimeLeft) {
       this.#retryAtMs.set(schedule.id, clock.monotonicMs() + RETRY_MS);
-      this.#replace({ ...schedule, result: `It is tried again: ${cause.message}.` });
+      const result = `It is tried again: ${cause.message}.`;
+      this.#unsaved.set(schedule.id, { ...schedule, result });
     } else {
       const result = `${cause.message} (${cause.code}).`;
-      this.#replace({ ...schedule, state: 'failed', result, nextMs: 0 });
+      this.#unsaved.set(schedule.id, { ...schedule, state: 'failed', result, nextMs: 0 });
+    }
+    this.#saveRefused();
+  }
+
+  /** The disk may be full, and often that is why a start was refused: the next look tries again. */
+  #saveRefused(): void {
+    for (const [id, next] of this.#unsaved) {
+      this.#replace(next);
+      this.#unsaved.delete(id);
     }
   }
 

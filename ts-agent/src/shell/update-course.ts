@@ -39,6 +39,8 @@ export interface CourseWish {
   readonly reason: string;
   readonly policy: TrialPolicy;
   readonly retryFailed: boolean;
+  /** Arm, and leave the reboot to the operator. */
+  readonly isRebootLeft: boolean;
   /** SHA-256 of the whole bundle; empty: the signature alone counts. */
   readonly sha256: string;
   /** Absent for a rollback. */

@@ -1,6 +1,6 @@
 /** Updates of the node: one at a time, watched by anybody, ended by whoever may. */
 import { KeelError } from '@keelos/proto/errors.ts';
-import type { TrialPolicy } from '@keelos/proto/update-record.ts';
+import type { TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { UpdateStatus } from '../core/update-status.ts';
 import { endedStatus, NO_UPDATE } from '../core/update-status.ts';
 import { isEnded } from '../core/update-transitions.ts';
@@ -11,12 +11,15 @@ import { demandSettled } from './bundle-check.ts';
 import { Installer } from './installer.ts';
 import type { CourseWish, UpdateCourse } from './update-course.ts';
 import { UpdateHistory } from './update-history.ts';
-import type { InstallerPorts } from './update-ports.ts';
+import type { CommitterPorts, InstallerPorts } from './update-ports.ts';
 import { UpdateProgress } from './update-progress.ts';
 import { trialRecord } from './update-records.ts';
 
 /** Time for one hook. One that takes longer is left behind, and logged. */
 export const HOOK_MS_MAX = 300_000;
+/** Times that PID 1 is asked for a reboot, and what is waited for in between: two minutes in all when it is silent. */
+const REBOOT_ASKS_MAX = 12;
+const REBOOT_ASK_AGAIN_MS = 5_000;
 /** Hooks of one kind. */
 const HOOKS_MAX = 8;
 
@@ -43,7 +46,10 @@ export interface UpdateHook {
 }
 
 /** Everything that the engine touches. */
-export interface EnginePorts extends InstallerPorts, Pick<AgentPorts, 'init'> {}
+export interface EnginePorts
+  extends InstallerPorts,
+    Pick<AgentPorts, 'init'>,
+    Pick<CommitterPorts, 'wait'> {}
 
 interface Running {
   readonly course: UpdateCourse;
@@ -63,6 +69,7 @@ export class UpdateEngine {
   readonly #ports: EnginePorts;
   readonly #ready: () => Promise<void>;
   readonly #installer: Installer;
+  readonly #ending = new AbortController();
   #running: Running | undefined;
 
   /** @param ready nothing begins before it is fulfilled: the committer may still have to clear up after a trial */
@@ -114,11 +121,11 @@ export class UpdateEngine {
    * @throws KeelError E_SLOT_EMPTY, E_SLOT_DAMAGED, E_UPDATE_RUNNING, E_UPDATE_UNSETTLED, and others that the effects throw
    */
   async rollback(options: RollbackOptions, who: string): Promise<UpdateStatus> {
-    const { policy, retryFailed, reason } = options;
+    const { policy, retryFailed, isRebootLeft, reason } = options;
     await this.#ready();
     const running = this.#launch(
-      { kind: 'rollback', who, reason, policy, retryFailed, sha256: '' },
-      { event: 'go-back', isRebootLeft: options.isRebootLeft },
+      { kind: 'rollback', who, reason, policy, retryFailed, isRebootLeft, sha256: '' },
+      'go-back',
     );
     await running.installed;
     return this.#result(running.course);
@@ -162,6 +169,16 @@ export class UpdateEngine {
     return this.status();
   }
 
+  /** Asks for the reboot into what an earlier agent of this boot has armed, when that agent was to ask for it. */
+  async resume(trial: TrialRecord): Promise<void> {
+    if (trial.isRebootLeft || this.#running !== undefined) return;
+    const course = this.#installer.armedCourse(trial);
+    this.#ports.log(`${trial.kind} ${trial.id} is armed and not tried: going on`);
+    const ended = course.run('reboot');
+    this.#running = { course, ended, installed: Promise.resolve() };
+    await ended;
+  }
+
   /** Runs the hooks for a trial that was committed. */
   committed(id: string): Promise<void> {
     return this.#runHooks(this.afterCommit, id);
@@ -173,21 +190,19 @@ export class UpdateEngine {
     if (running === undefined || running.course.state === 'armed') return;
     // Neither does a reboot that has been asked for become a cancel when it is refused.
     if (running.course.state !== 'rebooting') running.course.cancel('agent');
+    this.#ending.abort(new KeelError('E_CANCELLED', 'Cannot ask for the reboot: the agent ends'));
     await running.ended;
   }
 
   #begin(source: UpdateSource, options: UpdateOptions, who: string): Running {
     const { policy, retryFailed, sha256, isDryRun, isRebootLeft } = options;
     return this.#launch(
-      { kind: 'update', who, reason: '', policy, retryFailed, sha256, source },
-      { event: isDryRun ? 'start-dry' : 'start', isRebootLeft },
+      { kind: 'update', who, reason: '', policy, retryFailed, isRebootLeft, sha256, source },
+      isDryRun ? 'start-dry' : 'start',
     );
   }
 
-  #launch(
-    wish: Omit<CourseWish, 'id'>,
-    how: { readonly event: 'start' | 'start-dry' | 'go-back'; readonly isRebootLeft: boolean },
-  ): Running {
+  #launch(wish: Omit<CourseWish, 'id'>, event: 'start' | 'start-dry' | 'go-back'): Running {
     const present = this.#running?.course;
     // What is told of a trial stays as it is.
     demandSettled(this.#ports);
@@ -197,30 +212,29 @@ export class UpdateEngine {
     const course = this.#installer.course(wish);
     this.progress.set({ ...NO_UPDATE, id: course.wish.id, startedMs: this.#ports.clock.nowMs() });
     const installed = Promise.withResolvers<void>();
-    const ended = this.#go(course, { ...how, onInstalled: installed.resolve });
+    const ended = this.#go(course, event, installed.resolve);
     this.#running = { course, ended, installed: installed.promise };
     return this.#running;
   }
 
   async #go(
     course: UpdateCourse,
-    how: {
-      readonly event: 'start' | 'start-dry' | 'go-back';
-      readonly isRebootLeft: boolean;
-      readonly onInstalled: () => void;
-    },
+    event: 'start' | 'start-dry' | 'go-back',
+    onInstalled: () => void,
   ): Promise<void> {
     try {
-      await course.run(how.event);
+      await course.run(event);
     } finally {
       await course.wish.source?.close().catch((cause: unknown) => {
         this.#ports.log(`source of update ${course.wish.id} not closed: ${String(cause)}`);
       });
-      how.onInstalled();
+      onInstalled();
     }
     // One that somebody wanted cancelled is not tried because its entry could not be taken away.
     const isWanted = course.cancelledBy === undefined;
-    if (course.state === 'armed' && !how.isRebootLeft && isWanted) await course.run('reboot');
+    if (course.state === 'armed' && !course.wish.isRebootLeft && isWanted) {
+      await course.run('reboot');
+    }
   }
 
   /** @throws KeelError why it failed */
@@ -263,10 +277,20 @@ export class UpdateEngine {
     }
   }
 
-  async #askReboot({ wish: { id, kind, who }, target }: UpdateCourse): Promise<void> {
-    const reason = `${kind} ${id} to ${target.to.version} by ${who}`;
-    const reply = await this.#ports.init.request({ op: 'reboot', reason });
-    if (reply.type === 'error') throw replyError(reply);
+  /** @throws KeelError E_INIT_UNREACHABLE when PID 1 has not taken it in all those times */
+  async #askReboot({ wish: { id, kind, who }, trial }: UpdateCourse): Promise<void> {
+    const reason = `${kind} ${id} to ${trial?.to.version ?? 'another release'} by ${who}`;
+    for (let asks = 1; ; asks += 1) {
+      try {
+        const reply = await this.#ports.init.request({ op: 'reboot', reason });
+        if (reply.type === 'error') throw replyError(reply);
+        return;
+      } catch (cause) {
+        if (!(cause instanceof KeelError) || asks === REBOOT_ASKS_MAX) throw cause;
+        this.#ports.log(`reboot for ${kind} ${id} not taken: ${cause.message}`);
+      }
+      await this.#ports.wait(REBOOT_ASK_AGAIN_MS, this.#ending.signal);
+    }
   }
 }
 

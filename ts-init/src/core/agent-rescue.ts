@@ -21,6 +21,8 @@ export type AgentVerdict =
 export const GET_UP_MS = 900_000;
 /** Fewer failures are no proof: a slow machine may still be starting it. */
 export const FAILURES_MIN = 10;
+/** After this long it is no slow machine: an agent that hangs fails only every five minutes (services.data.ts). */
+export const GIVE_UP_MS = 1_800_000;
 /** Between two looks after the time is over. */
 const LOOK_EVERY_MS = 60_000;
 
@@ -28,6 +30,6 @@ const LOOK_EVERY_MS = 60_000;
 export function judgeAgent({ sinceBootMs, failures, hasAnswered }: AgentFacts): AgentVerdict {
   if (hasAnswered) return { action: 'trust' };
   if (sinceBootMs < GET_UP_MS) return { action: 'look-again', afterMs: GET_UP_MS - sinceBootMs };
-  if (failures >= FAILURES_MIN) return { action: 'restart-machine' };
+  if (failures >= FAILURES_MIN || sinceBootMs >= GIVE_UP_MS) return { action: 'restart-machine' };
   return { action: 'look-again', afterMs: LOOK_EVERY_MS };
 }

@@ -59,6 +59,8 @@ export function parseRequest(line: string): InitRequest {
       if (typeof kill !== 'boolean') refuse('kill is not a boolean');
       return { op: 'restartService', service: text(fields, 'service', SERVICE), kill };
     }
+    case 'keepAlive':
+      return { op: 'keepAlive', service: text(fields, 'service', SERVICE) };
     case 'readLog':
       return readLogRequest(fields);
     case 'raiseClock': {

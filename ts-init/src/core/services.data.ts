@@ -1,6 +1,7 @@
 /**
  * The supervised services, dependencies first.
  */
+import { AGENT_NAME } from '@keelos/proto/init-control.ts';
 import type { SupervisedDefinition } from './supervisor.ts';
 
 /** A service: what the supervisor knows, and how its process is made. */
@@ -34,7 +35,7 @@ export const SERVICE_ENVIRONMENT: Readonly<Record<string, string>> = {
 /** The services. */
 export const SERVICES: readonly ServiceDefinition[] = [
   {
-    name: 'agent',
+    name: AGENT_NAME,
     executable: '/usr/bin/keel-agent',
     argv0: 'keel-agent',
     args: [],
@@ -42,6 +43,9 @@ export const SERVICES: readonly ServiceDefinition[] = [
     // The first restart is quick: the agent is the only way to the node.
     backoff: { firstMs: 500, maxMs: 30_000, stableMs: 60_000 },
     stopGraceMs: 5_000,
+    // It says so every half minute (ts-agent/src/shell/keep-alive.ts). A busy machine may be late by minutes, so nobody
+    // who is alive is killed; whoever hangs is gone before an operator has found the node silent.
+    keepAlive: { firstMs: 300_000, nextMs: 180_000 },
     pidsMax: 256,
     // Killed only when nothing else is left.
     oomScoreAdjust: -900,

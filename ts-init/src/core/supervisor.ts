@@ -12,6 +12,14 @@ export interface BackoffPolicy {
   readonly stableMs: number;
 }
 
+/** How a service shows that it does not hang. */
+export interface KeepAlivePolicy {
+  /** Its first word comes within this time of its start. */
+  readonly firstMs: number;
+  /** Between two words. */
+  readonly nextMs: number;
+}
+
 /** What the supervisor has to know of a service. */
 export interface SupervisedDefinition {
   readonly name: string;
@@ -20,6 +28,8 @@ export interface SupervisedDefinition {
   readonly backoff: BackoffPolicy;
   /** Between SIGTERM and the killing of the whole control group. */
   readonly stopGraceMs: number;
+  /** Absent: nobody asks whether it hangs. */
+  readonly keepAlive?: KeepAlivePolicy;
 }
 
 /** One service. */
@@ -34,8 +44,10 @@ export interface SupervisedService {
   readonly lastExit: string;
   /** Failures in a row. */
   readonly failures: number;
-  /** When to act next: start (backoff), kill (stopping), give up waiting (killed). */
+  /** When to act next: start (backoff), kill (stopping, or silent for too long), give up waiting (killed). */
   readonly dueMs: number;
+  /** It has not kept itself alive, and is given a last moment. */
+  readonly isLate: boolean;
   /** A spawn was asked for and has not been answered. */
   readonly spawning: boolean;
   /** Its control group was killed while stopping. */
@@ -56,6 +68,8 @@ export type SupervisorEvent =
   | { readonly type: 'spawned'; readonly name: string; readonly pid: number }
   /** `exit`: "exit 1", "signal SIGKILL", or why it could not be started. */
   | { readonly type: 'exited'; readonly name: string; readonly exit: string }
+  /** It has kept itself alive. */
+  | { readonly type: 'alive'; readonly name: string }
   /** Somebody wants it started anew. With `kill` it is not asked to end, and its end counts as a failure. */
   | { readonly type: 'restart'; readonly name: string; readonly kill: boolean };
 
@@ -63,7 +77,9 @@ export type SupervisorEvent =
 export type SupervisorEffect =
   | { readonly type: 'spawn'; readonly name: string }
   | { readonly type: 'terminate'; readonly name: string; readonly pid: number }
-  | { readonly type: 'kill-group'; readonly name: string };
+  | { readonly type: 'kill-group'; readonly name: string }
+  /** It hangs: everything in its group is to be killed, and its end counts as a failure. */
+  | { readonly type: 'kill-silent'; readonly name: string };
 
 /** Result of {@link step}. */
 export interface SupervisorStep {
@@ -73,6 +89,11 @@ export interface SupervisorStep {
 
 /** How long after the killing of its group a service that is still there is waited for. */
 const KILL_WAIT_MS = 2_000;
+/**
+ * Its word may be waiting in the socket when PID 1 itself was held up, for example with the whole machine: it is read
+ * within this time.
+ */
+const LATE_MS = 10_000;
 
 /**
  * State before the first event.
@@ -102,6 +123,7 @@ export function initialSupervisor(
       lastExit: '',
       failures: 0,
       dueMs: Number.POSITIVE_INFINITY,
+      isLate: false,
       spawning: false,
       killed: false,
       restarting: false,
@@ -174,6 +196,13 @@ function askedToRestart(
   return { ...service, restarting: true, dueMs: at.nowMs + service.definition.stopGraceMs };
 }
 
+/** A service that runs has time until its next word. One that is being ended has none. */
+function keptAlive(service: SupervisedService, nowMs: number): SupervisedService {
+  const { keepAlive } = service.definition;
+  if (keepAlive === undefined || service.state !== 'running' || service.restarting) return service;
+  return { ...service, isLate: false, dueMs: nowMs + keepAlive.nextMs };
+}
+
 function happened(
   service: SupervisedService,
   event: Extract<SupervisorEvent, { name: string }>,
@@ -181,6 +210,7 @@ function happened(
 ): SupervisedService {
   const never = Number.POSITIVE_INFINITY;
   if (event.type === 'restart') return askedToRestart(service, event.kill, at);
+  if (event.type === 'alive') return keptAlive(service, at.nowMs);
   if (event.type === 'spawned') {
     const { pid } = event;
     return {
@@ -189,7 +219,8 @@ function happened(
       pid,
       sinceMs: at.nowMs,
       spawning: false,
-      dueMs: never,
+      isLate: false,
+      dueMs: at.nowMs + (service.definition.keepAlive?.firstMs ?? never),
     };
   }
   const gone = {
@@ -228,6 +259,11 @@ function startNext(
     if (service.restarting && service.dueMs <= nowMs) {
       // It was asked to end and is still there.
       effects.push({ type: 'kill-group', name: service.definition.name });
+      return { ...service, dueMs: Number.POSITIVE_INFINITY };
+    }
+    if (service.state === 'running' && service.dueMs <= nowMs) {
+      if (!service.isLate) return { ...service, isLate: true, dueMs: nowMs + LATE_MS };
+      effects.push({ type: 'kill-silent', name: service.definition.name });
       return { ...service, dueMs: Number.POSITIVE_INFINITY };
     }
     const due =

@@ -51,10 +51,12 @@ function perform(
       return { type: 'ok' };
     case 'restartService':
       if (!targets.services.restart(request.service, request.kill)) {
-        throw new KeelError(
-          'E_NOT_FOUND',
-          `Cannot restart service: there is no service ${request.service}`,
-        );
+        throw noService('restart service', request.service);
+      }
+      return { type: 'ok' };
+    case 'keepAlive':
+      if (!targets.services.keepAlive(request.service)) {
+        throw noService('keep service alive', request.service);
       }
       return { type: 'ok' };
     case 'raiseClock':
@@ -73,6 +75,10 @@ function perform(
   }
 }
 
+function noService(task: string, service: string): KeelError {
+  return new KeelError('E_NOT_FOUND', `Cannot ${task}: there is no service ${service}`);
+}
+
 function readLog(
   request: Extract<InitRequest, { op: 'readLog' }>,
   to: {
@@ -83,9 +89,7 @@ function readLog(
 ): void {
   const { reply, send } = to;
   const log = to.targets.services.log(request.service);
-  if (log === undefined) {
-    throw new KeelError('E_NOT_FOUND', `Cannot read log: there is no service ${request.service}`);
-  }
+  if (log === undefined) throw noService('read log', request.service);
   const tooSlow = () => {
     const error = new KeelError('E_LIMIT_EXCEEDED', 'Cannot follow log: lines are read too slowly');
     // The queue is full, so this may not be sent either; the end of the connection then says it.

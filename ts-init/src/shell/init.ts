@@ -2,7 +2,7 @@
  * Puts PID 1 together: boots, then waits for what happens.
  */
 import type { BootReport } from '@keelos/proto/init-control.ts';
-import { LINE_BYTES_MAX } from '@keelos/proto/init-control.ts';
+import { AGENT_NAME, LINE_BYTES_MAX } from '@keelos/proto/init-control.ts';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
 import { BOOT_PLAN } from '../core/boot-plan.data.ts';
 import { mountFlagBits } from '../core/boot-plan.ts';
@@ -45,7 +45,6 @@ export interface InitInputs {
   ): () => void;
 }
 
-const AGENT_NAME = 'agent';
 /** Steps that the agent tells: its port is open; it answers calls. */
 const AGENT_LISTENING_STEP = 'api-listening';
 const AGENT_READY_STEP = 'api-ready';

@@ -24,6 +24,8 @@ export interface ServiceRunner {
   list(): ServiceStatus[];
   /** Ends a service a moment later; the supervisor starts it again. False when there is no such service. */
   restart(name: string, kill: boolean): boolean;
+  /** A service has shown that it does not hang. False when there is no such service. */
+  keepAlive(name: string): boolean;
   /** Output of a service; undefined when there is no such service. */
   log(name: string): ServiceLog | undefined;
   /** Begins to write the services' output below a folder. */
@@ -94,6 +96,9 @@ export function createServiceRunner(
         return machine.processes.signal(effect.pid, 'SIGTERM');
       case 'kill-group':
         return killGroup(machine, effect.name, pidOf(state, effect.name));
+      case 'kill-silent':
+        machine.log.error(`service ${effect.name}: it hangs, and is killed`);
+        return killGroup(machine, effect.name, pidOf(state, effect.name));
     }
   };
   return {
@@ -109,6 +114,11 @@ export function createServiceRunner(
       if (!runtimes.has(name)) return false;
       machine.log.info(`service ${name}: ${kill ? 'kill' : 'restart'} on request`);
       machine.clock.after(RESTART_DELAY_MS, () => dispatch({ type: 'restart', name, kill }));
+      return true;
+    },
+    keepAlive(name) {
+      if (!runtimes.has(name)) return false;
+      dispatch({ type: 'alive', name });
       return true;
     },
     log: (name) => runtimes.get(name)?.log,
