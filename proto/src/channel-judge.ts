@@ -17,6 +17,9 @@ import { CHANNEL_CONTEXT } from './channel.ts';
 import { parseSigned } from './channel-text.ts';
 import { KeelError } from './errors.ts';
 
+/** Roots that are remembered of a channel. */
+const ROOTS_MAX = 64;
+
 /** What is remembered of a channel between two looks. */
 export interface ChannelSeen {
   readonly channel: string;
@@ -28,6 +31,8 @@ export interface ChannelSeen {
    * the number so high that no honest one is above it.
    */
   readonly keyIds: readonly string[];
+  /** Root hashes of the releases that it has listed, those of the last file first; at most {@link ROOTS_MAX}. */
+  readonly roots: readonly string[];
 }
 
 /** Metadata that was found right. */
@@ -80,7 +85,10 @@ export function judgeChannel(of: {
     const end = new Date(channel.expiresAt * 1000).toISOString();
     refuse(of, 'E_CHANNEL_EXPIRED', `it ended at ${end}`);
   }
-  return { channel, signers, seen: { channel: name, number: channel.number, sha256, keyIds } };
+  const listed = channel.releases.map(({ rootHash }) => rootHash);
+  const roots = [...new Set([...listed, ...(seen?.roots ?? [])])].slice(0, ROOTS_MAX);
+  const { number } = channel;
+  return { channel, signers, seen: { channel: name, number, sha256, keyIds, roots } };
 }
 
 function refuse(

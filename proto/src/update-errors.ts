@@ -130,7 +130,7 @@ export const UPDATE_ERRORS = {
   E_UPDATE_UNSETTLED: {
     status: S.FAILED_PRECONDITION,
     exit: X.conflict,
-    meaning: 'A release is armed or on trial.',
+    meaning: 'A release is armed or on trial, or the disk has not taken how its trial ended.',
     hint: 'Wait until it is committed or the node is back: osctl slots. An armed release that was not booted yet is given up with osctl update --cancel.',
   },
   E_UPDATE_ROLLED_BACK: {

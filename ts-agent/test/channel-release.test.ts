@@ -37,18 +37,44 @@ describe('a release of a channel that does not run', () => {
       ['nothing has happened', [], {}, null],
       ['it was left by a rollback', [entry(NEW, OLD, { kind: 'rollback' })], {}, /^rollback e to/],
       ['it was left for another', [entry(NEW, OTHER)], {}, /^update e to 0\.c by "CN=a" left it/],
-      ['its place was left long ago', [entry(OTHER, OLD), entry(NEW, OTHER)], {}, /left it/],
+      ['it was left long ago', [entry(OTHER, OLD), entry(NEW, OTHER)], {}, /left it/],
+      ['it was left for one of the channel', [entry(NEW, OLD)], { listed: [OLD] }, null],
+      [
+        'it was left by a rollback to one of the channel',
+        [entry(NEW, OLD, { kind: 'rollback' })],
+        { listed: [OLD] },
+        /left it/,
+      ],
+      ['its install was cancelled', [refused({ outcome: 'cancelled', code: '' })], {}, /cancelled/],
+      [
+        'its install was cancelled, and the channel was set later',
+        [refused({ outcome: 'cancelled', code: '' })],
+        { followed: { setMs: NOW_MS } },
+        null,
+      ],
+      [
+        'its install was cancelled, and somebody has come to it later',
+        [entry(NEW, OLD, { automatic: true }), entry(OLD, NEW), refused({ outcome: 'cancelled' })],
+        {},
+        null,
+      ],
       ['somebody has come back to it', [entry(OLD, NEW), entry(NEW, OLD)], {}, null],
       ['a channel has left it', [entry(NEW, OLD, { who: 'channel stable' })], {}, null],
       ['it rotted', [entry(NEW, OLD, { automatic: true })], {}, null],
       ['the way back has failed', [entry(NEW, OLD, { outcome: 'rolled-back' })], {}, null],
       ['the channel was set later', [entry(NEW, OLD)], { followed: { setMs: NOW_MS } }, null],
-      ['it was refused', [refused()], {}, /^update e was refused: too old$/],
+      ['it was refused', [refused()], {}, /^update e to it failed: too old$/],
       ['it was refused to another release', [refused({ from: release(OTHER) })], {}, null],
       ['it was refused a day ago', [refused({ endedMs: NOW_MS - REFUSED_AGAIN_MS })], {}, null],
       ['it was refused before the channel', [refused()], { followed: { setMs: NOW_MS } }, null],
       ['the server was away', [refused({ code: 'E_SOURCE_SHORT' })], {}, null],
-      ['it was cut off', [refused({ code: 'E_UPDATE_CUT_OFF' })], {}, null],
+      ['it was cut off', [refused({ code: 'E_UPDATE_CUT_OFF' }), refused()], {}, null],
+      [
+        'it was cut off twice',
+        [refused({ code: 'E_UPDATE_CUT_OFF' }), refused({ code: 'E_UPDATE_CUT_OFF' })],
+        {},
+        /failed: too old$/,
+      ],
       ['a newer release wrote the code', [refused({ code: 'E_NEW' })], {}, null],
       ['it is being installed', [refused({ outcome: 'open', code: '' }), refused()], {}, null],
       [
@@ -62,7 +88,7 @@ describe('a release of a channel that does not run', () => {
     it(`${expected === null ? 'is installed' : 'is left alone'}: ${what}`, () => {
       const found = hindrance({
         ...{ followed: { setMs: 0 }, rootHash: NEW, runningHash: OLD, failed: [] },
-        ...{ nowMs: NOW_MS, history },
+        ...{ nowMs: NOW_MS, listed: [], history },
         ...of,
       });
       if (expected === null) assert.equal(found, undefined);

@@ -160,7 +160,7 @@ describe('a channel that is followed', () => {
     const follower = new ChannelFollower(ports, {
       newest: async () => {
         looks.push(world.clock.monotonicMs());
-        return { release, bundleUrl: 'https://u.example/b' };
+        return { release, bundleUrl: 'https://u.example/b', listed: [] };
       },
       start: async ({ release: { version } }) => void begun.push(version),
       history: () => history,
@@ -256,7 +256,7 @@ describe('a channel that is followed', () => {
     const again = new ChannelFollower(ports, {
       newest: async () => {
         looks.push(1);
-        return { release, bundleUrl: '' };
+        return { release, bundleUrl: '', listed: [] };
       },
       start: async () => undefined,
       history: () => [],

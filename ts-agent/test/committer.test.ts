@@ -72,7 +72,7 @@ describe('the agent at its start', () => {
     assert.equal(await node.committer.run(), 'settled');
     assert.deepEqual(historyOf(node), ['committed']);
     assert.equal(trialRecord(node.ports), undefined);
-    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+9.conf']);
   });
 
   it('a record that comes back after its end was written is cleared once more', async () => {
@@ -115,7 +115,7 @@ describe('the agent at its start', () => {
       if (waits === 100) node.health = [];
     };
     assert.equal(await node.committer.run(), 'committed');
-    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+9.conf']);
   });
 
   it('a committed release whose record came back keeps its entry when it gives way later', async () => {
@@ -185,6 +185,62 @@ describe('the agent at its start', () => {
     node.startAgent();
     assert.equal(await node.committer.run(), 'armed');
     assert.equal(node.isRebootAsked, false);
+  });
+
+  it('a release that has used up its tries gets them back before another is armed: a failed trial gives way', async () => {
+    const node = new UpdateWorld();
+    await rename(node, 'keel-1+8-1.conf', 'keel-1+1-8.conf');
+    await node.boot();
+    assert.deepEqual(await node.entries(), ['keel-1+0-9.conf']);
+    node.know(NEW, '0.2.0');
+    await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
+    assert.deepEqual(await node.entries(), ['keel-2+1.conf', 'keel-1+9.conf']);
+    assert.equal(await node.boot(), '0.2.0');
+    node.health = [failingCheck('disk')];
+    assert.equal(await node.committer.run(), 'given-up');
+    assert.equal(await node.boot(), '0.1.0');
+  });
+
+  it('a failed trial is not forgotten while the disk is full: entry and record stay until it is remembered', async () => {
+    const { node, record } = await armed();
+    assert.equal(await node.boot(), '0.2.0');
+    const { state } = node.world;
+    state.writeFailure = 'ENOSPC';
+    assert.equal(await node.boot(), '0.1.0');
+    let waits = 0;
+    node.onWait = () => {
+      waits += 1;
+      assert.deepEqual(failedRoots(node.ports), []);
+      assert.equal(trialRecord(node.ports)?.id, record.id);
+      if (waits === 50) state.writeFailure = undefined;
+      assert.ok(waits < 70, 'done again within a minute');
+      if (waits > 50) node.onWait = () => undefined;
+    };
+    assert.equal(await node.committer.run(), 'settled');
+    assert.ok(waits >= 50);
+    assert.match(historyOf(node)[0] ?? '', /^rolled-back /);
+    assert.deepEqual(
+      failedRoots(node.ports).map(({ rootHash }) => rootHash),
+      [record.to.rootHash],
+    );
+    assert.equal(trialRecord(node.ports), undefined);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+    const told = node.world.logged.filter((line) => line.includes('failed its trial'));
+    assert.ok(told.length < 10, `${told.length} lines in 250 s`);
+  });
+
+  it('an entry of a failed trial that cannot be removed at first is removed later, and updates go on', async () => {
+    const { node } = await armed();
+    await node.boot();
+    await node.boot();
+    const { boot } = node.ports;
+    const { removeEntry } = boot;
+    const failing = { removeEntry: () => Promise.reject(new Error('it cannot be removed')) };
+    Object.assign(boot, failing);
+    node.onWait = () => Object.assign(boot, { removeEntry });
+    assert.equal(await node.committer.run(), 'settled');
+    assert.equal(trialRecord(node.ports), undefined);
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
   });
 
   it('a committed release whose entry is gone is told, too', async () => {
@@ -262,7 +318,7 @@ describe('the agent at its start', () => {
     await node.boot();
     node.world.state.writeFailure = 'ENOSPC';
     assert.equal(await node.committer.run(), 'committed');
-    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+9.conf']);
     assert.match(
       node.world.logged.join('\n'),
       /history: Cannot write .*history\.rec: no space left/,

@@ -68,9 +68,6 @@ describe('what a boot means for the release on trial', () => {
     [yes, no, 'boot-2', NEW, 'keel-7+0-1.conf>b', ['keel-6+9.conf>a'], 'trial'],
     // Nothing else could be started, so the loader has taken it once more.
     [yes, 'open', 'boot-2', NEW, 'keel-7+0-2.conf>b', [], 'trial'],
-    // After nine starts its name is that of a committed entry that has used up its tries.
-    [yes, 'open', 'boot-2', NEW, 'keel-7+0-9.conf>b', [], 'trial'],
-    [yes, 'committed', 'boot-2', NEW, 'keel-7+0-9.conf>b', [], 'committed'],
     [no, no, 'boot-2', NEW, 'keel-7+0-2.conf>b', [], 'trial'],
     [no, no, 'boot-2', NEW, 'keel-7+0-10.conf>b', [], 'settled'],
     [yes, 'open', 'boot-2', NEW, '', ['keel-6+9.conf>a'], 'trial'],

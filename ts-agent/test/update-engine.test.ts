@@ -12,6 +12,14 @@ const THIRD = testRoot(3, 260);
 const NEVER = new AbortController().signal;
 
 describe('updates of a node', () => {
+  it('is not accepted before the history knows of it', async () => {
+    const node = new UpdateWorld();
+    node.world.state.writeFailure = 'ENOSPC';
+    const started = node.engine.start(new MemorySource(madeBundle(NEW).bytes), OPTIONS, WHO);
+    await assert.rejects(started, fails('E_STATE_FULL'));
+    assert.deepEqual(await node.entries(), ['keel-1+8-1.conf']);
+  });
+
   it('install, trial, commit: entries, slot, history, status', async () => {
     const node = new UpdateWorld();
     const bundle = madeBundle(NEW);
@@ -21,7 +29,7 @@ describe('updates of a node', () => {
     const armed = await node.engine.install(source, { ...OPTIONS, sha256: bundle.sha256 }, WHO);
     assert.deepEqual([armed.phase, armed.version, armed.slot], ['armed', '0.2.0', 'b']);
     assert.equal(source.isClosed, true);
-    assert.deepEqual(await node.entries(), ['keel-2+1.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+1.conf', 'keel-1+9.conf']);
     assert.equal(resumeRecord(node.ports), undefined);
     assert.equal(trialRecord(node.ports)?.sequence, 2);
     node.know(NEW, '0.2.0');
@@ -30,7 +38,7 @@ describe('updates of a node', () => {
     node.engine.afterCommit.push({ name: 'uncordon', run: async () => void hooks.push('after') });
     assert.equal(await node.committer.run(), 'committed');
     assert.deepEqual(hooks, ['before', 'after']);
-    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+9.conf']);
     const [entry] = node.engine.history.entries();
     assert.deepEqual(
       [entry?.outcome, entry?.who, entry?.from.version, entry?.to.version, entry?.automatic],
@@ -48,7 +56,7 @@ describe('updates of a node', () => {
     );
     assert.equal(await node.boot(), '0.2.0');
     assert.equal(await node.committer.run(), 'settled');
-    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+8-1.conf']);
+    assert.deepEqual(await node.entries(), ['keel-2+9.conf', 'keel-1+9.conf']);
   });
 
   it('a trial that stays unhealthy is given up with its reason, and refused from then on', async () => {
@@ -279,7 +287,7 @@ describe('updates of a node', () => {
         assert.equal(await node.committer.run(), 'armed');
       }
       assert.equal((await node.engine.cancel(id)).phase, 'cancelled');
-      assert.deepEqual(await node.entries(), ['keel-1+8-1.conf']);
+      assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
       assert.equal(node.engine.history.find(id)?.outcome, 'cancelled');
       assert.equal(trialRecord(node.ports), undefined);
       await assert.rejects(node.engine.cancel(id), fails('E_NOT_FOUND'));

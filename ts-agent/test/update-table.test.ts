@@ -85,14 +85,19 @@ describe('the course of an update as a table', () => {
     const running = [...new Set(UPDATE_TRANSITIONS.map(({ to }) => to))].filter(
       (state) => !isEnded(state) && state !== 'armed' && state !== 'rebooting',
     );
-    assert.equal(running.length, 10);
+    assert.equal(running.length, 11);
     for (const state of running) {
       const row = updateTransition(state, 'fail');
-      assert.equal(row?.to, state === 'unarming' ? 'armed' : 'failed', state);
-      const isSilent = ['reading', 'inspecting', 'unarming'].includes(state);
+      const isArming = ['arming', 'unarming', 'undoing'].includes(state);
+      // What stands of an entry goes first, and an entry that does not go keeps its record.
+      const to = state === 'arming' ? 'undoing' : isArming ? 'armed' : 'failed';
+      assert.equal(row?.to, to, state);
+      const isSilent = isArming || ['reading', 'inspecting'].includes(state);
       assert.equal(row?.effects.includes('close-history'), !isSilent, state);
-      assert.equal(isInterruptible(state), !['arming', 'unarming'].includes(state), state);
+      assert.equal(isInterruptible(state), !isArming, state);
     }
+    const undone = updateTransition('undoing', 'done');
+    assert.deepEqual([undone?.to, undone?.effects], ['failed', ['close-history', 'forget-trial']]);
   });
 
   it('each event means one thing in a state, and ended states take none but a start', () => {

@@ -9,26 +9,30 @@ describe('an agent that never gets up', () => {
   const cases: readonly [
     minutes: number,
     failures: number,
-    hasAnswered: boolean,
+    lastWord: number | undefined,
     result: string,
   ][] = [
-    [0, 0, false, 'look-again 900000'],
-    [5, 100, false, 'look-again 600000'],
-    [14.99, 10, false, 'look-again 600'],
-    [15, 10, false, 'restart-machine'],
-    [15, 9, false, 'look-again 60000'],
-    [15, 0, false, 'look-again 60000'],
-    [29.99, 0, false, 'look-again 60000'],
-    [30, 0, false, 'restart-machine'],
-    [1000, 10, false, 'restart-machine'],
-    [15, 10, true, 'trust'],
-    [0, 0, true, 'trust'],
+    [0, 0, undefined, 'look-again 900000'],
+    [5, 100, undefined, 'look-again 600000'],
+    [14.99, 10, undefined, 'look-again 600'],
+    [15, 10, undefined, 'restart-machine'],
+    [15, 9, undefined, 'look-again 60000'],
+    [15, 0, undefined, 'look-again 60000'],
+    [29.99, 0, undefined, 'look-again 60000'],
+    [30, 0, undefined, 'restart-machine'],
+    [1000, 10, undefined, 'restart-machine'],
+    [15, 10, 14.5, 'look-again 60000'],
+    [1, 0, 1, 'look-again 60000'],
+    [1000, 90, 999, 'look-again 60000'],
+    [129.99, 90, 100, 'look-again 60000'],
+    [130, 0, 100, 'restart-machine'],
   ];
-  for (const [minutes, failures, hasAnswered, result] of cases) {
-    const answers = hasAnswered ? 'answered' : 'silent';
-    it(`${minutes} min, ${failures} failures, ${answers}: ${result}`, () => {
+  for (const [minutes, failures, lastWord, result] of cases) {
+    const heard = lastWord === undefined ? 'never heard of' : `heard of at ${lastWord} min`;
+    it(`${minutes} min, ${failures} failures, ${heard}: ${result}`, () => {
       const sinceBootMs = Math.round(minutes * MINUTE_MS);
-      const verdict = judgeAgent({ sinceBootMs, failures, hasAnswered });
+      const lastWordMs = lastWord === undefined ? undefined : Math.round(lastWord * MINUTE_MS);
+      const verdict = judgeAgent({ sinceBootMs, failures, lastWordMs });
       const afterMs = verdict.action === 'look-again' ? ` ${verdict.afterMs}` : '';
       assert.equal(verdict.action + afterMs, result);
     });
@@ -39,7 +43,7 @@ describe('an agent that never gets up', () => {
     const reasons: string[] = [];
     let failures = 9;
     watchAgent(machine, {
-      answers: new Promise(() => {}),
+      lastWordMs: () => undefined,
       failures: () => failures,
       restartMachine: (reason) => reasons.push(reason),
     });
@@ -47,6 +51,6 @@ describe('an agent that never gets up', () => {
     assert.deepEqual(reasons, []);
     failures = 10;
     await machine.clock.advance(5 * MINUTE_MS);
-    assert.deepEqual(reasons, ['the agent has failed 10 times and never answered']);
+    assert.deepEqual(reasons, ['the agent has failed 10 times and was never there']);
   });
 });

@@ -243,19 +243,25 @@ describe('PID 1 as a whole', () => {
     assert.match(machine.log.lines.join('\n'), /rebooting: the agent has failed \d\d times/);
   });
 
-  it('leaves an agent that has answered once to the supervisor', async () => {
-    const { machine } = await boot({}, (inputs) => {
-      inputs.answer('{"op":"markBoot","step":"api-ready"}', {
-        send: () => true,
-        end() {},
-        onClose() {},
-      });
+  it('leaves an agent that fails and comes back to the supervisor, and restarts the machine when it does not', async () => {
+    let word = (_request: object): void => undefined;
+    const { machine } = await boot({}, ({ answer }) => {
+      word = (request) =>
+        answer(JSON.stringify(request), { send: () => true, end() {}, onClose() {} });
+      word({ op: 'markBoot', step: 'api-ready' });
     });
-    for (let count = 0; count < 100; count += 1) {
-      machine.processes.started.at(-1)?.exit('exit 1');
-      await machine.clock.advance(31_000);
-    }
+    const failEvery31Seconds = async (count: number, then = () => {}) => {
+      for (let index = 0; index < count; index += 1) {
+        machine.processes.started.at(-1)?.exit('exit 1');
+        await machine.clock.advance(31_000);
+        then();
+      }
+    };
+    await failEvery31Seconds(100, () => word({ op: 'keepAlive', service: 'agent' }));
+    await failEvery31Seconds(56);
     assert.ok(!machine.syscalls.calls.includes('reboot reboot'));
+    await failEvery31Seconds(6);
+    assert.equal(machine.syscalls.calls.at(-1), 'reboot reboot');
   });
 
   it('restarts the machine when a foundation is missing, and on a bug', async () => {

@@ -21,6 +21,8 @@ export interface ReleaseFacts {
   readonly rootHash: string;
   readonly runningHash: string;
   readonly failed: readonly FailedRoot[];
+  /** Root hashes of releases that the channel lists, or has listed. */
+  readonly listed: readonly string[];
   /** The newest first. */
   readonly history: readonly HistoryEntry[];
   readonly nowMs: number;
@@ -45,30 +47,39 @@ export function hindrance(facts: ReleaseFacts): Hindrance | undefined {
 }
 
 /**
- * Somebody has taken the node away from the release, by a rollback or another install: a channel that undid it would be
- * stronger than the operator. Of releases that come after it nobody has said anything.
+ * Somebody has taken the node away from the release, by a rollback or by an install of what is not of the channel, or has
+ * cancelled its install: a channel that undid that would be stronger than the operator. Of releases that come after it
+ * nobody has said anything. An install of another release of the channel is no word against this one: when that other
+ * one is withdrawn, the node follows.
  */
-function leftByHand({ followed, rootHash, history }: ReleaseFacts): Hindrance | undefined {
-  const last = history.find(
-    ({ outcome, automatic, from, to }) =>
-      outcome === 'committed' && !automatic && [from.rootHash, to.rootHash].includes(rootHash),
-  );
-  if (last === undefined || last.to.rootHash === rootHash) return undefined;
-  if (last.who.startsWith(CHANNEL_SUBJECT) || last.endedMs < followed.setMs) return undefined;
+function leftByHand({ followed, rootHash, history, listed }: ReleaseFacts): Hindrance | undefined {
+  const last = history.find(({ outcome, automatic, from, to }) => {
+    if (outcome === 'cancelled') return to.rootHash === rootHash;
+    const isOfIt = [from.rootHash, to.rootHash].includes(rootHash);
+    return outcome === 'committed' && !automatic && isOfIt;
+  });
+  if (last === undefined || last.endedMs < followed.setMs) return undefined;
   const { kind, id, to, who } = last;
-  const left = `${kind} ${id} to ${to.version} by "${who}" left it`;
   const until = 'A newer one is, and this one once the channel is set anew';
-  return { errorCode: '', reason: `${left}. ${until}` };
+  const hinders = (what: string) => ({ errorCode: '', reason: `${what}. ${until}` }) as const;
+  if (last.outcome === 'cancelled') return hinders(`update ${id} to it was cancelled`);
+  if (to.rootHash === rootHash || who.startsWith(CHANNEL_SUBJECT)) return undefined;
+  if (kind === 'update' && listed.includes(to.rootHash)) return undefined;
+  return hinders(`${kind} ${id} to ${to.version} by "${who}" left it`);
 }
 
 /** The node as it is now does not take it, so it need not be fetched at each look. */
 function refusedBefore(facts: ReleaseFacts): Hindrance | undefined {
   const { followed, rootHash, runningHash, history, nowMs } = facts;
-  const last = history.find(({ to }) => to.rootHash === rootHash);
-  if (last?.outcome !== 'failed' || last.from.rootHash !== runningHash) return undefined;
-  const { code } = last;
-  if (!isErrorCode(code) || isPassing(code)) return undefined;
-  const isOld = nowMs - last.endedMs >= REFUSED_AGAIN_MS;
-  if (isOld || last.endedMs < followed.setMs) return undefined;
-  return { errorCode: code, reason: `update ${last.id} was refused: ${last.cause}` };
+  const tries = history.filter(
+    ({ from, to }) => to.rootHash === rootHash && from.rootHash === runningHash,
+  );
+  const [last, before] = tries;
+  if (last?.outcome !== 'failed') return undefined;
+  const { id, code, cause, endedMs } = last;
+  // Something that happens once may pass; the install itself may be what ends the agent.
+  const isCutOffAgain = code === 'E_UPDATE_CUT_OFF' && before?.code === code;
+  if (!isErrorCode(code) || (isPassing(code) && !isCutOffAgain)) return undefined;
+  if (nowMs - endedMs >= REFUSED_AGAIN_MS || endedMs < followed.setMs) return undefined;
+  return { errorCode: code, reason: `update ${id} to it failed: ${cause}` };
 }

@@ -80,7 +80,11 @@ export function judgeBoot(facts: BootFacts): Standing {
   }
   if (facts.running.rootHash === record.to.rootHash) {
     if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record };
-    if (isCommittedEntry(facts.running.entry, facts)) return { kind: 'committed', record };
+    const { entry } = facts.running;
+    const isCommitted = entry !== undefined && !isTrialEntry(entry.name);
+    if (isCommitted && entry.name.sequence === record.sequence) {
+      return { kind: 'committed', record };
+    }
     return { kind: 'trial', record, sequence: record.sequence };
   }
   if (isClosed) return { kind: 'closed', record };
@@ -90,20 +94,8 @@ export function judgeBoot(facts: BootFacts): Standing {
     : { kind: 'untried', record, cause: NOT_STARTED };
 }
 
-/**
- * True when the entry that runs is that of the record, committed. A trial that nothing else is left to start instead of
- * counts on until its name is that of a committed entry without tries: then the history has to say so.
- */
-function isCommittedEntry(
-  entry: PictureEntry | undefined,
-  { record, outcome }: Pick<BootFacts, 'record' | 'outcome'>,
-): boolean {
-  if (entry === undefined || entry.name.sequence !== record?.sequence) return false;
-  return !isTrialEntry(entry.name) && (!isSpent(entry.name) || outcome === 'committed');
-}
-
 const SPENT =
-  'It has used up its tries: its root is damaged, or it lost power before it was healthy, again and again.';
+  'It has used up its tries: in none of its last nine boots was it healthy. Its root may be damaged, power was lost, or a check did not pass.';
 const ENTRY_GONE = 'Its boot entry is gone from the EFI system partition.';
 const PASSED_OVER = 'The boot loader passed it over: its kernel image is damaged or gone.';
 

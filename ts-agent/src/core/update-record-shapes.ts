@@ -102,7 +102,7 @@ const isSeen = shape({
   number: time,
   sha256: text,
   keyIds: listOf(text),
-} satisfies Keys<ChannelSeen>);
+} satisfies Keys<Omit<ChannelSeen, 'roots'>>);
 
 type Keys<T> = Readonly<Record<keyof T, Check>>;
 
@@ -149,10 +149,11 @@ export function followedFrom(value: unknown): FollowedChannel | undefined {
   return { ...followed, setMs: time(followed.setMs) ? followed.setMs : 0 };
 }
 
-/** What was seen of channels, the last look first; undefined when the value has another shape. */
+/** What was seen of channels, the last look first; undefined when the value has another shape. Earlier releases kept no roots. */
 export function channelsSeenFrom(value: unknown): readonly ChannelSeen[] | undefined {
   if (!shape({ channels: listOf(isSeen) })(value)) return undefined;
-  return (value as { channels: ChannelSeen[] }).channels;
+  const { channels } = value as { channels: ChannelSeen[] };
+  return channels.map((one) => ({ ...one, roots: listOf(text)(one.roots) ? one.roots : [] }));
 }
 
 /** The known epochs with this one before all others, at most {@link KNOWN_EPOCHS_MAX}. */

@@ -85,6 +85,7 @@ const PHASES: Readonly<Record<UpdateState, UpdatePhase>> = {
   arming: 'arming',
   armed: 'armed',
   unarming: 'armed',
+  undoing: 'arming',
   rebooting: 'armed',
   checked: 'checked',
   failed: 'failed',

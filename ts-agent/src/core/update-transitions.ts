@@ -7,8 +7,7 @@
  *
  * Effects of a row are done in its order, each durable before the next begins (docs/decisions/0010-updates.md). "done"
  * comes when all of them are; "fail" when one throws, "cancel" when somebody asks for it. In a state that has ended, an
- * effect that fails is logged and the next one done, except that a row ends with {@link UpdateEffect} "unarm": an entry
- * that stands keeps its trial record and its open history.
+ * effect that fails is logged and the next one done. An entry that stands keeps its trial record and its open history.
  */
 
 /** Where an update stands. */
@@ -26,6 +25,8 @@ export type UpdateState =
   | 'armed'
   /** A cancel takes the armed entry away. */
   | 'unarming'
+  /** The arming has failed: what stands of the entry is taken away. */
+  | 'undoing'
   | 'rebooting'
   | 'checked'
   | 'failed'
@@ -111,7 +112,10 @@ const ROWS: readonly Row[] = [
   ['verifying', 'fail', 'failed', 'close-history'],
   ['placing', 'fail', 'failed', 'close-history'],
   ['proving', 'fail', 'failed', 'close-history'],
-  ['arming', 'fail', 'failed', 'unarm', ...FORGET],
+  ['arming', 'fail', 'undoing', 'unarm'],
+  ['undoing', 'done', 'failed', ...FORGET],
+  // The entry may stand, so the release may be tried at the next start of the machine.
+  ['undoing', 'fail', 'armed'],
   // The entry stands, so the release is tried at the next start of the machine, whoever asks for it.
   ['rebooting', 'fail', 'armed'],
 
@@ -145,11 +149,6 @@ export function updateTransition(
 /** States in which nothing runs and another update may begin. */
 export function isEnded(state: UpdateState): boolean {
   return ['idle', 'checked', 'failed', 'cancelled'].includes(state);
-}
-
-/** True when a row goes on although this effect of it has failed: the update has ended, and the rest can still be told. */
-export function isPassedOver(state: UpdateState, effect: UpdateEffect): boolean {
-  return isEnded(state) && effect !== 'unarm';
 }
 
 /** True until the trial may have been armed: a cancel ends what runs at once. Later it waits for the arming to end. */

@@ -163,8 +163,8 @@ export class BootState {
   }
 
   /**
-   * Gives the running system its nine tries back; one that has no entry gets one. To be called while nothing is on trial
-   * and the checks pass. Frees what power cuts have lost.
+   * Gives the running system its nine tries back; one that has no entry gets one. To be called while nothing is on
+   * trial: when the checks pass, and before a release is armed. Frees what power cuts have lost.
    *
    * @throws KeelError E_ESP_DAMAGED, E_ESP_FULL, E_SLOT_UNKNOWN
    */

@@ -31,13 +31,13 @@ export async function runningEpoch(
   return bytes === undefined ? undefined : (await ports.readTrust(bytes)).epoch;
 }
 
-/** @throws KeelError E_UPDATE_UNSETTLED while a release is armed or on trial */
+/** @throws KeelError E_UPDATE_UNSETTLED while a release is armed or on trial, or its end is not written down */
 export function demandSettled(ports: Pick<InstallerPorts, 'state' | 'log'>): void {
   const trial = trialRecord(ports);
   if (trial === undefined) return;
   throw new KeelError(
     'E_UPDATE_UNSETTLED',
-    `Cannot begin: ${trial.to.version} in slot ${trial.to.slot} is armed or on trial`,
+    `Cannot begin: ${trial.to.version} in slot ${trial.to.slot} is armed or on trial, or the disk has not taken how that ended`,
     { details: { id: trial.id, version: trial.to.version } },
   );
 }

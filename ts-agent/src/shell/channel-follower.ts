@@ -42,6 +42,8 @@ export interface FollowerState {
 
 /** How often the clock is looked at: a look is late by at most this. */
 export const LOOK_EVERY_MS = 5_000;
+/** The first look after a start of the agent comes after about this time. */
+const FIRST_SECONDS_MAX = 600;
 /** Time for one look: a server that answers slowly is asked again at the next one. */
 const LOOK_MS_MAX = 120_000;
 const NOTHING: Omit<FollowerState, 'followed'> = {
@@ -76,9 +78,12 @@ export class ChannelFollower {
     return this.#state;
   }
 
-  /** Looks from now on: first within the time between two looks, so that a fleet that restarts does not ask at once. */
+  /**
+   * Looks from now on. First after some minutes, so that a fleet that restarts does not ask at once, and a node that is
+   * never up for long looks all the same.
+   */
   start(): void {
-    this.#plan();
+    this.#plan(FIRST_SECONDS_MAX);
     this.#timer = setInterval(() => void this.look(), LOOK_EVERY_MS);
     this.#timer.unref();
   }
@@ -155,6 +160,7 @@ export class ChannelFollower {
       followed,
       runningHash,
       rootHash: wanted,
+      listed: newest.listed,
       failed: failedRoots(this.#ports),
       history: this.#releases.history(),
       nowMs: this.#ports.clock.nowMs(),
@@ -169,11 +175,12 @@ export class ChannelFollower {
     return { ...seen, result: `The install of ${version} has begun.` };
   }
 
-  #plan(): void {
+  #plan(secondsMax = Number.POSITIVE_INFINITY): void {
     const { followed } = this.#state;
     if (followed === undefined) return;
     const { random, clock } = this.#ports;
-    const ms = waitMs(followed, shareOf(random(SHARE_BYTES)));
+    const everySeconds = Math.min(followed.everySeconds, secondsMax);
+    const ms = waitMs({ everySeconds }, shareOf(random(SHARE_BYTES)));
     this.#nextAtMs = clock.monotonicMs() + ms;
     this.#state = { ...this.#state, nextMs: clock.nowMs() + ms };
   }

@@ -38,6 +38,8 @@ export interface ChannelPlace {
 export interface NewestRelease {
   readonly release: Release;
   readonly bundleUrl: string;
+  /** Root hashes of releases that the channel lists, or has listed. */
+  readonly listed: readonly string[];
 }
 
 /**
@@ -74,7 +76,7 @@ export async function readNewest(
   if (release === undefined) {
     throw new KeelError('E_NOT_FOUND', `Cannot update: channel ${name} has no release for ${arch}`);
   }
-  return { release, bundleUrl: urlInDirectory(url, bundlePath(release)) };
+  return { release, bundleUrl: urlInDirectory(url, bundlePath(release)), listed: seen.roots };
 }
 
 const SEEN_FORM = {

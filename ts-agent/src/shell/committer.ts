@@ -29,6 +29,8 @@ import { forgetTrial, forgiveRoot, raiseEpochFloor, trialRecord } from './update
 export const GATE_POLL_MS = 1_000;
 /** The same while nothing is on trial. */
 export const PUT_BACK_POLL_MS = 5_000;
+/** Between two tries to write down how a trial ended. */
+const END_AGAIN_MS = 60_000;
 /** Tries to read what would boot that are told, and waited for, when the agent starts. */
 const READS_MAX = 10;
 /** Times that PID 1 is told of a commit. It reboots at its deadline, 30 s after that of the checks, unless it knows. */
@@ -61,6 +63,8 @@ export class Committer {
   readonly #ledger: TrialLedger;
   readonly #stop = new AbortController();
   readonly #judged = Promise.withResolvers<void>();
+  /** What is left of the end of a trial, and when it is done again. */
+  #unended: { readonly work: () => Promise<boolean>; readonly againMs: number } | undefined;
 
   constructor(ports: CommitterPorts, engine: UpdateEngine) {
     this.#ports = ports;
@@ -152,18 +156,31 @@ export class Committer {
         await this.#finish({ record, sequence: standing.record.sequence, running });
         return undefined;
       case 'failed':
-        await this.#ledger.failed(standing.record);
-        return undefined;
+        return this.#end(() => this.#ledger.failed(standing.record));
       case 'untried':
-        await this.#ledger.untried(standing.record, standing.cause);
-        return undefined;
+        return this.#end(() => this.#ledger.untried(standing.record, standing.cause));
       case 'closed':
-        await this.#ledger.clear(standing.record);
-        return undefined;
+        return this.#end(() => this.#ledger.clear(standing.record));
       case 'fallback':
         this.#ledger.fellBack(standing, running);
         return undefined;
     }
+  }
+
+  /** The end of a trial in the books. What the disk does not take is done again while the tries are put back. */
+  async #end(work: () => Promise<boolean>): Promise<undefined> {
+    if (!(await work())) this.#unended = { work, againMs: this.#againMs() };
+  }
+
+  async #endAgain(): Promise<void> {
+    const { clock } = this.#ports;
+    if (this.#unended === undefined || clock.monotonicMs() < this.#unended.againMs) return;
+    const { work } = this.#unended;
+    this.#unended = (await work()) ? undefined : { work, againMs: this.#againMs() };
+  }
+
+  #againMs(): number {
+    return this.#ports.clock.monotonicMs() + END_AGAIN_MS;
   }
 
   /** The gate. */
@@ -261,21 +278,26 @@ export class Committer {
 
   /** Waits until the release is healthy, however long that takes, and gives it its tries back. */
   async #putBack({ running }: BootPicture): Promise<CommitterOutcome> {
-    for (;;) {
-      const results = await this.#ports.health();
-      if (isHealthy(results.filter(({ name }) => !isOutsideCheck(name)))) {
-        const isDone = await attemptAsync(this.#ports.log, 'tries', async () => {
-          await this.#ports.boot.putBackTries();
-          return true;
-        });
-        if (isDone === true) break;
-      }
+    for (let isPutBack = false; ; ) {
+      await this.#endAgain();
+      isPutBack ||= await this.#putBackNow();
+      if (isPutBack && this.#unended === undefined) break;
       await this.#wait(PUT_BACK_POLL_MS);
     }
     await attemptAsync(this.#ports.log, 'boot options', () =>
       this.#ports.mendLadder(releaseOf(running)),
     );
     return 'settled';
+  }
+
+  async #putBackNow(): Promise<boolean> {
+    const results = await this.#ports.health();
+    if (!isHealthy(results.filter(({ name }) => !isOutsideCheck(name)))) return false;
+    const isDone = await attemptAsync(this.#ports.log, 'tries', async () => {
+      await this.#ports.boot.putBackTries();
+      return true;
+    });
+    return isDone === true;
   }
 
   /** True once PID 1 has taken it. */

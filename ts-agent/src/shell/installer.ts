@@ -295,6 +295,9 @@ export class Installer {
   async #recordTrial(course: UpdateCourse): Promise<void> {
     const { id, kind, policy, who, reason, isRebootLeft } = course.wish;
     const { from, to } = course.target;
+    // What is gone back to needs a try of its own, also when it has used up all of them: else the loader takes the failed
+    // trial again and again. That it is committed was looked at.
+    await this.#ports.boot.putBackTries();
     const { nextSequence } = await this.#ports.boot.read();
     const trial = {
       id,

@@ -52,8 +52,8 @@ export class Scheduler {
   /** Wall clock minus monotonic clock: changes only when the clock is set. */
   #offsetMs: number;
   readonly #retryAtMs = new Map<string, number>();
-  /** Schedules whose start was refused, as they are to be kept. */
-  readonly #unsaved = new Map<string, Schedule>();
+  /** What came of starts that were refused, until it is on the disk. */
+  readonly #unsaved = new Map<string, Partial<Schedule>>();
   #reported = '';
 
   constructor(ports: SchedulerPorts, installs: ScheduledInstalls) {
@@ -181,18 +181,19 @@ export class Scheduler {
     if (isPassing(cause.code) && isTimeLeft) {
       this.#retryAtMs.set(schedule.id, clock.monotonicMs() + RETRY_MS);
       const result = `It is tried again: ${cause.message}.`;
-      this.#unsaved.set(schedule.id, { ...schedule, result });
+      this.#unsaved.set(schedule.id, { state: 'waiting', result });
     } else {
       const result = `${cause.message} (${cause.code}).`;
-      this.#unsaved.set(schedule.id, { ...schedule, state: 'failed', result, nextMs: 0 });
+      this.#unsaved.set(schedule.id, { state: 'failed', result, nextMs: 0 });
     }
     this.#saveRefused();
   }
 
   /** The disk may be full, and often that is why a start was refused: the next look tries again. */
   #saveRefused(): void {
-    for (const [id, next] of this.#unsaved) {
-      this.#replace(next);
+    for (const [id, refused] of this.#unsaved) {
+      const present = this.#schedules.find((one) => one.id === id);
+      if (present !== undefined) this.#replace({ ...present, ...refused });
       this.#unsaved.delete(id);
     }
   }

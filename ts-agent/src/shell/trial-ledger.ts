@@ -49,8 +49,13 @@ export class TrialLedger {
     });
   }
 
-  /** The try is spent, and another root runs. */
-  async failed(record: TrialRecord): Promise<void> {
+  /**
+   * The try is spent, and another root runs. Entry and record stay until the root is remembered and the history closed:
+   * what is forgotten would be tried again.
+   *
+   * @returns whether all of it is done; what is not is done when it is called again
+   */
+  async failed(record: TrialRecord): Promise<boolean> {
     const { history } = this.#engine;
     const found = findTrialEvidence(this.#ports);
     const entry = attempt(this.#ports.log, 'history', () => history.find(record.id));
@@ -58,42 +63,46 @@ export class TrialLedger {
     const evidence = [...(entry?.evidence ?? []), ...found.evidence];
     const { rootHash, version } = record.to;
     const atMs = this.#ports.clock.nowMs();
-    attempt(this.#ports.log, 'failed roots', () => {
-      rememberFailedRoot(this.#ports, { rootHash, version, atMs, cause });
-    });
     const end = { outcome: 'rolled-back', automatic: true, cause, evidence } as const;
-    attempt(this.#ports.log, 'history', () => {
+    const isKept = attempt(this.#ports.log, 'failed trial', () => {
+      rememberFailedRoot(this.#ports, { rootHash, version, atMs, cause });
       if (entry === undefined) history.put(openEntry(record, record.armedMs));
       history.close(record.id, end);
+      return true;
     });
     this.#ports.log(`${version} failed its trial: ${cause}`);
-    await this.clear(record);
     this.#tellFailed('E_UPDATE_ROLLED_BACK', cause);
+    return isKept === true && (await this.clear(record));
   }
 
-  /** Nothing was tried, so nothing is held against the root. */
-  async untried(record: TrialRecord, cause: string): Promise<void> {
-    attempt(this.#ports.log, 'history', () =>
-      this.#engine.history.close(record.id, { ...CUT_OFF, cause }),
-    );
+  /** Nothing was tried, so nothing is held against the root. @returns as {@link failed} */
+  async untried(record: TrialRecord, cause: string): Promise<boolean> {
+    const isKept = attempt(this.#ports.log, 'history', () => {
+      this.#engine.history.close(record.id, { ...CUT_OFF, cause });
+      return true;
+    });
     this.#ports.log(`${record.to.version} was not tried: ${cause}`);
-    await this.clear(record);
     this.#tellFailed(CUT_OFF.code, cause);
+    return isKept === true && (await this.clear(record));
   }
 
   #tellFailed(errorCode: ErrorCode, errorMessage: string): void {
     this.#engine.progress.change({ phase: 'failed', errorCode, errorMessage });
   }
 
-  /** The entry first: as long as the record is there, this is done again. */
-  async clear(record: TrialRecord): Promise<void> {
+  /** The entry first: as long as the record is there, this is done again. @returns as {@link failed} */
+  async clear(record: TrialRecord): Promise<boolean> {
     const isGone = await attemptAsync(this.#ports.log, 'entry of the failed trial', async () => {
       await this.#ports.boot.removeEntry(record.sequence);
       return true;
     });
-    if (isGone !== true) return;
+    if (isGone !== true) return false;
     discardTrialEvidence(this.#ports);
-    attempt(this.#ports.log, 'trial record', () => forgetTrial(this.#ports));
+    const isForgotten = attempt(this.#ports.log, 'trial record', () => {
+      forgetTrial(this.#ports);
+      return true;
+    });
+    return isForgotten === true;
   }
 
   /** A committed release gave way. Its entry stays, if it has one: it boots when nothing better is there. */

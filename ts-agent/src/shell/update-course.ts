@@ -6,12 +6,7 @@ import type { SlotRelease, TrialPolicy, TrialRecord } from '@keelos/proto/update
 import type { VerityTable } from '@keelos/proto/verity-table.ts';
 import { enteredState } from '../core/update-status.ts';
 import type { UpdateEffect, UpdateEvent, UpdateState } from '../core/update-transitions.ts';
-import {
-  isEnded,
-  isInterruptible,
-  isPassedOver,
-  updateTransition,
-} from '../core/update-transitions.ts';
+import { isEnded, isInterruptible, updateTransition } from '../core/update-transitions.ts';
 import type { UpdateSource } from '../sys/update-source.ts';
 import type { SlotPlace } from './update-ports.ts';
 import type { UpdateProgress } from './update-progress.ts';
@@ -73,6 +68,7 @@ export class UpdateCourse {
   #state: UpdateState = 'idle';
   #target: CourseTarget | undefined;
   #failure: KeelError | undefined;
+  #isInDoubt = false;
   #cancelledBy: 'operator' | 'agent' | undefined;
   /** Over the bytes of the bundle that have gone by, from its first. */
   bundleHash: Hash | undefined;
@@ -108,7 +104,7 @@ export class UpdateCourse {
     return this.#state;
   }
 
-  /** Fulfilled when the release has been accepted, or the course has ended; never rejected. */
+  /** Fulfilled when the release has been accepted and is in the history, or the course has ended; never rejected. */
   get accepted(): Promise<void> {
     return this.#accepted.promise;
   }
@@ -174,8 +170,14 @@ export class UpdateCourse {
     this.#accepted.resolve();
   }
 
+  /** The arming has failed, and so may have the taking away of its entry. */
+  get isInDoubt(): boolean {
+    return this.#isInDoubt;
+  }
+
   #enter(state: UpdateState): void {
     this.#state = state;
+    this.#isInDoubt ||= state === 'undoing';
     const failure = ['failed', 'armed'].includes(state) ? this.#failure : undefined;
     this.progress.set({
       ...enteredState(this.progress.status, state),
@@ -193,14 +195,17 @@ export class UpdateCourse {
       for (const effect of effects) {
         signal.throwIfAborted();
         await this.#do(effect, signal);
-        if (effect === 'check-bundle') this.#accepted.resolve();
+        // From then on the history knows of it; a dry run has none.
+        const isKnown = effect === 'open-history' || this.#state === 'reading';
+        if (isKnown) this.#accepted.resolve();
       }
       return isInterruptible(this.#state) && this.isCancelled ? 'cancel' : 'done';
     } catch (cause) {
       if (signal.aborted) return 'cancel';
       const failure = this.#told(cause);
       // Why it ended is what counts; of what can be asked for again, the last answer.
-      if (this.#failure === undefined || !isEnded(this.#state)) this.#failure = failure;
+      const isUndone = isEnded(this.#state) || this.#state === 'undoing';
+      if (this.#failure === undefined || !isUndone) this.#failure = failure;
       return 'fail';
     }
   }
@@ -209,7 +214,8 @@ export class UpdateCourse {
     try {
       await this.#effects[effect](this, signal);
     } catch (cause) {
-      if (!isPassedOver(this.#state, effect)) throw cause;
+      // It has ended: the rest of the row can still be told.
+      if (!isEnded(this.#state)) throw cause;
       this.#told(cause);
     }
   }

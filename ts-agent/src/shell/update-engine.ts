@@ -230,8 +230,8 @@ export class UpdateEngine {
       });
       onInstalled();
     }
-    // One that somebody wanted cancelled is not tried because its entry could not be taken away.
-    const isWanted = course.cancelledBy === undefined;
+    // One that failed, or that somebody wanted cancelled, is not tried because its entry could not be taken away.
+    const isWanted = course.cancelledBy === undefined && !course.isInDoubt;
     if (course.state === 'armed' && !course.wish.isRebootLeft && isWanted) {
       await course.run('reboot');
     }
@@ -242,7 +242,7 @@ export class UpdateEngine {
     if (course.state === 'cancelled') {
       throw new KeelError('E_CANCELLED', `Cannot finish update ${course.wish.id}: cancelled`);
     }
-    const isArmed = course.state === 'armed' || course.state === 'rebooting';
+    const isArmed = ['armed', 'rebooting'].includes(course.state) && !course.isInDoubt;
     if (course.failure !== undefined && !isArmed) throw course.failure;
     return this.status();
   }

@@ -1,28 +1,27 @@
 /**
- * Restarts the machine when the agent, the only way to the node, fails again and again and was never there.
+ * Restarts the machine when the agent, the only way to the node, was never there, or has not been there for long.
  */
 import { judgeAgent } from '../core/agent-rescue.ts';
 import { type Machine, monotonicMs } from './machine.ts';
 
-/** Watches until the agent has answered, or the machine is restarted. */
+/** Looks at the agent until the machine is restarted. */
 export function watchAgent(
   machine: Machine,
   agent: {
-    readonly answers: Promise<void>;
+    /** Monotonic milliseconds of its last word; undefined when it has never given one. */
+    lastWordMs(): number | undefined;
     failures(): number;
     restartMachine(reason: string): void;
   },
 ): void {
-  let hasAnswered = false;
-  agent.answers.then(() => {
-    hasAnswered = true;
-  });
   const look = () => {
     const failures = agent.failures();
-    const verdict = judgeAgent({ sinceBootMs: monotonicMs(machine), failures, hasAnswered });
+    const lastWordMs = agent.lastWordMs();
+    const verdict = judgeAgent({ sinceBootMs: monotonicMs(machine), failures, lastWordMs });
     if (verdict.action === 'look-again') machine.clock.after(verdict.afterMs, look);
     if (verdict.action === 'restart-machine') {
-      agent.restartMachine(`the agent has failed ${failures} times and never answered`);
+      const since = lastWordMs === undefined ? 'was never there' : 'has been silent for too long';
+      agent.restartMachine(`the agent has failed ${failures} times and ${since}`);
     }
   };
   look();

@@ -23,7 +23,7 @@ import { growState } from './grow-state.ts';
 import { setHostname, setIdentity } from './identity.ts';
 import { leaveForGood } from './last-resort.ts';
 import { createLastWords } from './last-words.ts';
-import { bounded, type Machine } from './machine.ts';
+import { bounded, type Machine, monotonicMs } from './machine.ts';
 import { type MountedState, mountState } from './mount-state.ts';
 import { loadRandomSeed, saveRandomSeed } from './random-seed.ts';
 import { readConfig } from './read-config.ts';
@@ -78,7 +78,11 @@ interface AgentSteps {
   readonly listens: Promise<void>;
   /** Settles when the agent has told {@link AGENT_READY_STEP}. */
   readonly answers: Promise<void>;
+  /** Monotonic milliseconds of its last word that it serves its API, or that it is alive; undefined: there was none. */
+  lastWordMs(): number | undefined;
   took(step: string): void;
+  /** It has kept itself alive, as it does once it serves its API. */
+  keptAlive(): void;
 }
 
 /** Boots the node. Settles when the boot plan is done; PID 1 then lives on its event handlers. */
@@ -100,7 +104,7 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   };
   const clock = createClockKeeper(machine, setClock);
   const leave = createLeaver({ machine, clock, services, watchdog, trial, lastWords });
-  const more = { watchdog, trial, leave, agent: createAgentSteps() };
+  const more = { watchdog, trial, leave, agent: createAgentSteps(machine) };
   const node: Node = { machine, ledger, clock, services, ...more };
   inputs.listenSignals({
     leave: (reason) => leave('reboot', reason),
@@ -118,16 +122,24 @@ export async function runInit(inputs: InitInputs): Promise<void> {
   }
 }
 
-function createAgentSteps(): AgentSteps {
+function createAgentSteps(machine: Machine): AgentSteps {
   const listens = Promise.withResolvers<void>();
   const answers = Promise.withResolvers<void>();
+  let lastWordMs: number | undefined;
+  const keptAlive = () => {
+    lastWordMs = monotonicMs(machine);
+    listens.resolve();
+    answers.resolve();
+  };
   return {
     listens: listens.promise,
     answers: answers.promise,
+    lastWordMs: () => lastWordMs,
     took(step) {
-      if (step === AGENT_LISTENING_STEP || step === AGENT_READY_STEP) listens.resolve();
-      if (step === AGENT_READY_STEP) answers.resolve();
+      if (step === AGENT_LISTENING_STEP) listens.resolve();
+      if (step === AGENT_READY_STEP) keptAlive();
     },
+    keptAlive,
   };
 }
 
@@ -163,7 +175,7 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
     'start-services'() {
       services.start();
       watchAgent(machine, {
-        answers: node.agent.answers,
+        lastWordMs: () => node.agent.lastWordMs(),
         failures: () => services.list().find(({ name }) => name === AGENT_NAME)?.restarts ?? 0,
         restartMachine: (reason) => node.leave('reboot', reason),
       });
@@ -200,7 +212,13 @@ function bootActions(node: Node, inputs: InitInputs): BootActions {
 function openControlSocket(node: Node, inputs: InitInputs): void {
   const { machine, ledger, clock, services } = node;
   const targets = {
-    services,
+    services: {
+      ...services,
+      keepAlive(name: string) {
+        if (name === AGENT_NAME) node.agent.keptAlive();
+        return services.keepAlive(name);
+      },
+    },
     trial: node.trial,
     clock: {
       ...clock,
