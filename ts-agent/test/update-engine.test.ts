@@ -12,6 +12,26 @@ const THIRD = testRoot(3, 260);
 const NEVER = new AbortController().signal;
 
 describe('updates of a node', () => {
+  it('begins once the source of the one before is closed: both may keep a delta in one file', async () => {
+    const node = new UpdateWorld();
+    const closing = Promise.withResolvers<void>();
+    const [first, second] = [1, 2].map(() => new MemorySource(madeBundle(NEW).bytes));
+    assert.ok(first !== undefined && second !== undefined);
+    first.close = () => closing.promise;
+    const wrong = { ...OPTIONS, isDryRun: true, sha256: 'ab'.repeat(32) };
+    await node.engine.start(first, wrong, WHO);
+    for (let turn = 0; node.engine.status().phase !== 'failed'; turn += 1) {
+      assert.ok(turn < 1000);
+      await new Promise((next) => setImmediate(next));
+    }
+    const next = node.engine.start(second, OPTIONS, WHO);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((go) => setImmediate(go));
+    assert.deepEqual(second.ranges, []);
+    closing.resolve();
+    assert.notEqual((await next).phase, 'failed');
+    await node.engine.close();
+  });
+
   it('is not accepted before the history knows of it', async () => {
     const node = new UpdateWorld();
     node.world.state.writeFailure = 'ENOSPC';

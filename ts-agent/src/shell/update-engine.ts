@@ -96,7 +96,7 @@ export class UpdateEngine {
    * @throws KeelError why the bundle is not taken, and E_UPDATE_RUNNING
    */
   async start(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
-    await this.#ready();
+    await this.#free();
     const running = this.#begin(source, options, who);
     await running.course.accepted;
     return this.#result(running.course);
@@ -108,7 +108,7 @@ export class UpdateEngine {
    * @throws KeelError why it ended before
    */
   async install(source: UpdateSource, options: UpdateOptions, who: string): Promise<UpdateStatus> {
-    await this.#ready();
+    await this.#free();
     const running = this.#begin(source, options, who);
     await running.installed;
     return this.#result(running.course);
@@ -122,7 +122,7 @@ export class UpdateEngine {
    */
   async rollback(options: RollbackOptions, who: string): Promise<UpdateStatus> {
     const { policy, retryFailed, isRebootLeft, reason } = options;
-    await this.#ready();
+    await this.#free();
     const running = this.#launch(
       { kind: 'rollback', who, reason, policy, retryFailed, isRebootLeft, sha256: '' },
       'go-back',
@@ -192,6 +192,13 @@ export class UpdateEngine {
     if (running.course.state !== 'rebooting') running.course.cancel('agent');
     this.#ending.abort(new KeelError('E_CANCELLED', 'Cannot ask for the reboot: the agent ends'));
     await running.ended;
+  }
+
+  /** Nothing of an update that has ended is left: what its source removes could be what the next one has fetched. */
+  async #free(): Promise<void> {
+    await this.#ready();
+    const running = this.#running;
+    if (running !== undefined && isEnded(running.course.state)) await running.ended;
   }
 
   #begin(source: UpdateSource, options: UpdateOptions, who: string): Running {
