@@ -5,7 +5,6 @@ import { numberIn, lengthIn, closeDocument, endObject, formatName, HEX, key, NAM
 import { MANIFEST_BYTES_MAX, ROOT_BYTES_MAX, SIGNATURES_BYTES_MAX, SIGNATURES_MAX, UKI_BYTES_MAX } from './bundle-memory';
 import { MANIFEST_CELLS } from './bundle-documents';
 import {
-  STATUS_BUNDLE_TEXT,
   STATUS_DELTA_ENCODER,
   STATUS_DELTA_PLACES,
   STATUS_DELTA_SIDES,
@@ -23,12 +22,13 @@ const BLOCK: u32 = FIRST_CELL;
 const CANARY: u32 = FIRST_CELL + 1;
 const ENCODER: u32 = FIRST_CELL + 2;
 const FROM: u32 = FIRST_CELL + 3;
+/** Canary, offset, packed and unpacked bytes. */
 const KERNEL: u32 = FIRST_CELL + 4;
-const LEVEL: u32 = FIRST_CELL + 5;
-const MEMORY: u32 = FIRST_CELL + 6;
-const RUN: u32 = FIRST_CELL + 7;
+const LEVEL: u32 = FIRST_CELL + 8;
+const MEMORY: u32 = FIRST_CELL + 9;
+const RUN: u32 = FIRST_CELL + 10;
 /** Offset, SHA-256 and size of each: literals, patch, plan, target's manifest, target's signatures. */
-const PARTS: u32 = FIRST_CELL + 8;
+const PARTS: u32 = FIRST_CELL + 11;
 const PATCHED: u32 = PARTS + 5 * PART_CELLS;
 const SOURCE: u32 = PATCHED + 1;
 const TARGET: u32 = SOURCE + SIDE_CELLS;
@@ -49,9 +49,12 @@ const RUN_MAX: u64 = 1 << 20;
 /** Largest plan. */
 export const PLAN_BYTES_MAX: u32 = 1 << 20;
 const PATCHED_MAX: u64 = 1 << 33;
+/** Largest unpacked kernel. */
+export const KERNEL_MAX: u64 = 1 << 27;
 
 const KEYS: string =
   'blockBytes canary encoder format from kernel level limits parts patchedBytes source target to';
+const KERNEL_KEYS: string = 'canary offset packedBytes unpackedBytes';
 const LIMIT_KEYS: string = 'memoryBytes runBytes';
 const PARTS_KEYS: string = 'literals patch plan targetManifest targetSignatures';
 const PART_KEYS: string = 'offset sha256 size';
@@ -71,7 +74,7 @@ export function readManifest(start: u32, length: u32, partsEnd: u64): i32 {
   key(KEYS, 4);
   text(FROM, NAME, 1, NAME_MAX);
   key(KEYS, 5);
-  oneOf(KERNEL, 'raw', STATUS_BUNDLE_TEXT);
+  readKernel();
   key(KEYS, 6);
   number(LEVEL, 1, LEVEL_MAX);
   key(KEYS, 7);
@@ -99,6 +102,18 @@ export function readManifest(start: u32, length: u32, partsEnd: u64): i32 {
   if (status == STATUS_OK) status = judgeSizes();
   if (status == STATUS_OK) status = judgePlaces(partsEnd);
   return status == STATUS_OK ? judgeSides() : status;
+}
+
+function readKernel(): void {
+  key(KERNEL_KEYS, 0);
+  text(KERNEL, HEX, 0, SHA256_DIGITS);
+  key(KERNEL_KEYS, 1);
+  number(KERNEL + 1, 0, INTEGER_MAX);
+  key(KERNEL_KEYS, 2);
+  number(KERNEL + 2, 0, INTEGER_MAX);
+  key(KERNEL_KEYS, 3);
+  number(KERNEL + 3, 0, INTEGER_MAX);
+  endObject(KERNEL_KEYS);
 }
 
 function readPart(cell: u32): void {
@@ -135,7 +150,7 @@ function partSize(part: u32): u64 {
 
 function judgeSizes(): i32 {
   if (numberIn(MEMORY) > MEMORY_MAX || numberIn(RUN) > RUN_MAX) return STATUS_DELTA_TOO_LARGE;
-  if (numberIn(PATCHED) > PATCHED_MAX) return STATUS_DELTA_TOO_LARGE;
+  if (numberIn(PATCHED) > PATCHED_MAX || numberIn(KERNEL + 3) > KERNEL_MAX) return STATUS_DELTA_TOO_LARGE;
   if (partSize(2) > PLAN_BYTES_MAX) return STATUS_DELTA_TOO_LARGE;
   if (partSize(3) > MANIFEST_BYTES_MAX || partSize(4) > SIGNATURES_BYTES_MAX) return STATUS_DELTA_TOO_LARGE;
   for (let cell: u32 = SOURCE; cell <= TARGET; cell += SIDE_CELLS) {
@@ -168,7 +183,23 @@ function judgeSides(): i32 {
   if ((block & (block - 1)) != 0) return STATUS_DELTA_SIDES;
   if ((numberIn(PATCHED) != 0) != (partSize(1) != 0)) return STATUS_DELTA_SIDES;
   const isCarried: bool = partSize(3) != 0;
-  return isCarried == isBundle && (partSize(4) != 0) == isBundle ? STATUS_OK : STATUS_DELTA_SIDES;
+  if (isCarried != isBundle || (partSize(4) != 0) != isBundle) return STATUS_DELTA_SIDES;
+  return judgeKernel();
+}
+
+/** It lies in the kernel image of the source, or nothing is said of it. */
+function judgeKernel(): i32 {
+  const offset: u64 = numberIn(KERNEL + 1);
+  const packed: u64 = numberIn(KERNEL + 2);
+  const unpacked: u64 = numberIn(KERNEL + 3);
+  if (lengthIn(KERNEL) == 0) return (offset | packed | unpacked) == 0 ? STATUS_OK : STATUS_DELTA_SIDES;
+  if (lengthIn(KERNEL) != SHA256_DIGITS || packed == 0 || unpacked == 0) return STATUS_DELTA_SIDES;
+  const uki: u64 = numberIn(SOURCE + 3);
+  return offset <= uki && packed <= uki - offset ? STATUS_OK : STATUS_DELTA_SIDES;
+}
+
+export function isKernelUnpacked(): bool {
+  return lengthIn(KERNEL) != 0;
 }
 
 export function blockBytes(): u32 {

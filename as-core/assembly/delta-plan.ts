@@ -2,6 +2,8 @@
 // fits what is left of the target. Varints: 7 bits a byte, the lowest first.
 import {
   blockBytes,
+  isKernelUnpacked,
+  KERNEL_MAX,
   literalBytes,
   patchedBytes,
   planBytes,
@@ -27,6 +29,7 @@ const DATA: u32 = 2;
 const METADATA: u32 = 3;
 const LITERAL: u32 = 4;
 const ZERO: u32 = 5;
+const KERNEL: u32 = 6;
 
 const VARINT_BYTES_MAX: u32 = 8;
 const METADATA_BYTES: u64 = 8192;
@@ -93,12 +96,13 @@ export function nextStep(): i32 {
   count = 0;
   from = 0;
   taken = 0;
-  if (kind > ZERO) return STATUS_DELTA_PLAN_KIND;
+  if (kind > KERNEL || (kind == KERNEL && !isKernelUnpacked())) return STATUS_DELTA_PLAN_KIND;
   let status: i32 = STATUS_OK;
   if (kind == DATA) status = readData();
   else if (kind == METADATA) status = readMetadata();
   else bytes = varint();
   if (status == STATUS_OK && kind == COPY) status = readCopy();
+  if (status == STATUS_OK && kind == KERNEL) status = readKernel();
   if (fault != STATUS_OK) return fault;
   if (status != STATUS_OK) return status;
   if (planBytes() - at < 4) return STATUS_DELTA_PLAN_NUMBER;
@@ -116,6 +120,14 @@ function readCopy(): i32 {
   if (from > sourceBytes() || bytes > sourceBytes() - from) return STATUS_DELTA_PLAN_SOURCE;
   copyEnd = from + bytes;
   return STATUS_OK;
+}
+
+/** A frame is hardly longer than what it holds. */
+function readKernel(): i32 {
+  taken = varint();
+  if (taken == 0 || taken > KERNEL_MAX) return STATUS_DELTA_PLAN_RUN;
+  if (targetAt < targetDataBytes()) return STATUS_DELTA_PLAN_TARGET;
+  return bytes > taken + taken / 128 + 1024 ? STATUS_DELTA_PLAN_TARGET : STATUS_OK;
 }
 
 function readData(): i32 {

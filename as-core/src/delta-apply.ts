@@ -3,18 +3,30 @@
  * Applies a delta: makes the target out of the source, step by step, in bounded memory. The generator proves each delta
  * with it, and a node installs with it. Every step is compared with its CRC-32, the whole with the hashes of the target.
  */
-import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import type { DeltaSide, PlanStep } from '@keelos/proto/delta.ts';
+import type { PlanStep } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { deltaRefusal } from './delta.ts';
-import type { ByteSource, DeltaFile } from './delta-file.ts';
+import {
+  type DeltaSource,
+  demandSource,
+  type KernelScratch,
+  unpackSourceKernel,
+} from './delta-apply-source.ts';
+import type { DeltaFile } from './delta-file.ts';
 import type { LayoutModules } from './delta-layout.ts';
-import { compileLayout, layoutOf, withRawBehind } from './delta-layout.ts';
-import { canaryOf, dataRun, metadataRun, type Packer } from './delta-pack.ts';
+import { compileLayout, layoutOf, withKernelImage } from './delta-layout.ts';
+import {
+  dataRun,
+  demandEncoder,
+  demandKernelEncoder,
+  metadataRun,
+  type Packer,
+} from './delta-pack.ts';
 import { compilePatch, PatchBytes } from './delta-patched.ts';
 import { UnpackedSource } from './delta-source.ts';
 import { DeltaTarget, type TargetPart, type WriteTarget } from './delta-target.ts';
+import { type PackKernel, packKernel, piecesOf } from './kernel-packing.ts';
 import { compileModule } from './load.ts';
 import { CoreError } from './status.ts';
 
@@ -40,12 +52,6 @@ export async function compileApply(): Promise<ApplyModules> {
   return { layout, patch, verity };
 }
 
-/** What a node has: the data of its root, then its kernel image. */
-export interface DeltaSource extends ByteSource {
-  /** dm-verity's, which the kernel checks the data against as they are read; empty for a plain SquashFS. */
-  readonly rootHash: string;
-}
-
 /** What an apply that was cut off has left. */
 export interface KeptBytes {
   /** Bytes of data that may be there, and of the kernel image. Whether they are right is looked at. */
@@ -60,6 +66,10 @@ export interface ApplyOptions {
   readonly source: DeltaSource;
   readonly write: WriteTarget;
   readonly packer: Packer;
+  /** Packs the kernel; absent: it is packed here. */
+  readonly packKernel?: PackKernel | undefined;
+  /** Absent: a delta that unpacks a kernel is refused. */
+  readonly scratch?: KernelScratch | undefined;
   readonly modules: ApplyModules;
   readonly kept?: KeptBytes | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -97,21 +107,20 @@ export async function applyDelta(options: ApplyOptions): Promise<ApplyReport> {
 async function apply(options: ApplyOptions): Promise<ApplyReport> {
   const { delta, source, packer, modules } = options;
   const { manifest } = delta;
-  checkSource(source, manifest);
+  demandSource(source, manifest);
   delta.checkParts();
-  if ((await canaryOf(packer, manifest.level)) !== manifest.canary) {
-    const reason = `${manifest.encoder} at level ${manifest.level} makes other bytes here`;
-    throw new KeelError('E_DELTA_ENCODER', `Cannot apply delta: ${reason}`, {
-      details: { reason: 'delta-encoder' },
-    });
-  }
+  await demandEncoder(packer, manifest);
+  await demandKernelEncoder(manifest);
   const plan = delta.readPlan();
-  const { dataBytes, ukiBytes } = manifest.source;
+  const { dataBytes, ukiBytes: bytes } = manifest.source;
   const layout = layoutOf(modules.layout, { sizeBytes: dataBytes, read: source.read });
+  const { kernel } = manifest;
+  await unpackSourceKernel(source, { manifest, scratch: options.scratch });
   const unpacked = new UnpackedSource({
-    layout: withRawBehind(layout, ukiBytes, UKI_PIECE_BYTES),
+    layout: withKernelImage(layout, { bytes, pieceBytes: UKI_PIECE_BYTES, kernel }),
     decoder: modules.layout.decoder,
     read: source.read,
+    readKernel: options.scratch?.read,
   });
   const patch = new PatchBytes({ delta, unpacked, module: modules.patch });
   const target = new DeltaTarget({
@@ -121,40 +130,6 @@ async function apply(options: ApplyOptions): Promise<ApplyReport> {
     write: options.write,
   });
   return new Applying(options, { patch, target }).run(plan);
-}
-
-/** @throws KeelError E_DELTA_SOURCE */
-function checkSource(
-  source: DeltaSource,
-  { source: side, from }: { readonly source: DeltaSide; readonly from: string },
-): void {
-  const refuse = (reason: string) => {
-    throw new KeelError('E_DELTA_SOURCE', `Cannot apply delta from ${from}: ${reason}`, {
-      details: { reason: 'delta-source' },
-    });
-  };
-  if (source.rootHash !== side.rootHash) {
-    refuse(`it is for root hash ${side.rootHash || 'none'}, here is ${source.rootHash || 'none'}`);
-  }
-  const bytes = side.dataBytes + side.ukiBytes;
-  if (source.sizeBytes !== bytes) refuse(`it is for ${bytes} bytes, here are ${source.sizeBytes}`);
-  const hashed = (start: number, end: number) => {
-    const hash = createHash('sha256');
-    const piece = new Uint8Array(PIECE_BYTES);
-    for (let at = start; at < end; at += PIECE_BYTES) {
-      const some = piece.subarray(0, Math.min(PIECE_BYTES, end - at));
-      source.read(at, some);
-      hash.update(some);
-    }
-    return hash.digest('hex');
-  };
-  // The data of a slot are checked by dm-verity as they are read; a plain image and a kernel image by nobody.
-  if (side.rootHash === '' && hashed(0, side.dataBytes) !== side.sha256) {
-    refuse('the image is another');
-  }
-  if (side.ukiBytes > 0 && hashed(side.dataBytes, bytes) !== side.ukiSha256) {
-    refuse('the kernel image is another');
-  }
 }
 
 /** A run that is being packed. */
@@ -173,7 +148,7 @@ class Applying {
   readonly #runs: Uint8Array[] = [];
   /** What goes through in pieces. */
   readonly #memory = new Uint8Array(PIECE_BYTES);
-  readonly #counts = { copy: 0, raw: 0, data: 0, metadata: 0, literal: 0, zero: 0 };
+  readonly #counts = { copy: 0, raw: 0, data: 0, metadata: 0, literal: 0, zero: 0, kernel: 0 };
   #literalPlace = 0;
   #keptBytes = 0;
   /** Place behind the last step that was begun; the target's own is behind the last that is done. */
@@ -198,10 +173,10 @@ class Applying {
     await this.#settle(0);
     this.#patch.close();
     this.#target.finish();
-    const { copy, raw, data, metadata, literal, zero } = this.#counts;
+    const { copy, raw, data, metadata, literal, zero, kernel } = this.#counts;
     return {
       copiedBytes: copy,
-      packedBytes: data + metadata,
+      packedBytes: data + metadata + kernel,
       rawBytes: raw,
       literalBytes: literal,
       zeroBytes: zero,
@@ -222,7 +197,7 @@ class Applying {
       return this.#settle(this.#options.packer.lanes);
     }
     await this.#settle(0);
-    await this.#stream(step);
+    await (step.kind === 'kernel' ? this.#packKernel(step) : this.#stream(step));
   }
 
   /** Writes runs, until at most so many are not done. */
@@ -251,6 +226,24 @@ class Applying {
     const bytes = step.kind === 'data' ? dataRun(blocks, frames) : metadataRun(blocks, frames);
     this.#runs.push(memory);
     return bytes;
+  }
+
+  /** The kernel is packed as a stream. Its last piece goes out only when the whole step is right. */
+  async #packKernel(step: PlanStep & { readonly kind: 'kernel' }): Promise<void> {
+    const { packKernel: pack = packKernel } = this.#options;
+    const content = piecesOf(step.unpackedBytes, (_, bytes) => this.#patch.read(bytes));
+    let [crc, madeBytes, last] = [0, 0, new Uint8Array(0)];
+    for await (const bytes of pack(content, step.unpackedBytes)) {
+      this.#options.signal?.throwIfAborted();
+      madeBytes += bytes.length;
+      if (madeBytes > step.bytes) throw this.#damaged(step);
+      crc = crc32(bytes, crc);
+      if (last.length > 0) await this.#put(last);
+      last = new Uint8Array(bytes);
+    }
+    if (madeBytes !== step.bytes) throw this.#damaged(step);
+    this.#compare(step, crc);
+    await this.#put(last);
   }
 
   /** What needs no packing goes through in pieces. */
@@ -298,6 +291,7 @@ class Applying {
     this.#keptBytes += step.bytes;
     if (step.kind === 'literal') this.#literalPlace += step.bytes;
     if (step.kind === 'raw') this.#patch.pass(step.bytes);
+    if (step.kind === 'kernel') this.#patch.pass(step.unpackedBytes);
     if (step.kind === 'data' || step.kind === 'metadata') {
       this.#patch.pass(step.blocks.reduce((sum, length) => sum + length, 0));
     }

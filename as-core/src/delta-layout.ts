@@ -3,7 +3,7 @@
  * The pieces of a SquashFS: its packed blocks, and what lies between them, without a gap (docs/reference/delta-format.md,
  * "Pieces"). Read from the image's own tables, in WebAssembly, on both sides of a delta.
  */
-import { PIECES_MAX } from '@keelos/proto/delta.ts';
+import { type DeltaKernel, PIECES_MAX } from '@keelos/proto/delta.ts';
 import { compileModule } from './load.ts';
 import { CoreError, expectOk, Status } from './status.ts';
 import { ZstdDecoder } from './zstd.ts';
@@ -18,7 +18,7 @@ interface Exports {
 }
 
 /** What a piece is. */
-export type PieceKind = 'raw' | 'data' | 'metadata';
+export type PieceKind = 'raw' | 'data' | 'metadata' | 'kernel';
 
 /** A piece of an image. */
 export interface Piece {
@@ -136,9 +136,19 @@ function withoutGaps(view: DataView, sizeBytes: number): Piece[] {
 
 /** Pieces one behind the other. */
 class PieceRow {
-  readonly pieces: Piece[] = [];
-  #place = 0;
-  #unpackedPlace = 0;
+  readonly pieces: Piece[];
+  #place: number;
+  #unpackedPlace: number;
+
+  constructor(first: readonly Piece[] = [], end = { place: 0, unpackedPlace: 0 }) {
+    this.pieces = [...first];
+    this.#place = end.place;
+    this.#unpackedPlace = end.unpackedPlace;
+  }
+
+  get unpackedPlace(): number {
+    return this.#unpackedPlace;
+  }
 
   add(kind: PieceKind, sizes: Pick<Piece, 'packedBytes' | 'unpackedBytes'>): void {
     if (this.pieces.length >= PIECES_MAX) expectOk(Status.deltaPieces, ACTION);
@@ -148,29 +158,37 @@ class PieceRow {
   }
 
   /** Raw pieces up to a place. */
-  addRaw(end: number): void {
+  addRaw(end: number, pieceBytes = RAW_PIECE_BYTES_MAX): void {
     while (this.#place < end) {
-      const bytes = Math.min(RAW_PIECE_BYTES_MAX, end - this.#place);
+      const bytes = Math.min(pieceBytes, end - this.#place);
       this.add('raw', { packedBytes: bytes, unpackedBytes: bytes });
     }
   }
 }
 
-/** A layout with the raw bytes of something else behind it: the kernel image behind the root. */
-export function withRawBehind(layout: Layout, bytes: number, pieceBytes: number): Layout {
-  const pieces = [...layout.pieces];
-  const end = pieces.at(-1);
-  let place = end === undefined ? 0 : end.place + end.packedBytes;
-  let unpackedPlace = layout.unpackedBytes;
-  for (let left = bytes; left > 0; ) {
-    const length = Math.min(pieceBytes, left);
-    const sizes = { packedBytes: length, unpackedBytes: length };
-    pieces.push({ kind: 'raw', place, unpackedPlace, ...sizes });
-    place += length;
-    unpackedPlace += length;
-    left -= length;
+/**
+ * A layout with a kernel image behind it, in raw pieces.
+ *
+ * @param of.kernel where in it a kernel lies that is one piece; one of 0 bytes is none
+ */
+export function withKernelImage(
+  layout: Layout,
+  of: {
+    readonly bytes: number;
+    readonly pieceBytes: number;
+    readonly kernel: Pick<DeltaKernel, 'offset' | 'packedBytes' | 'unpackedBytes'>;
+  },
+): Layout {
+  const { offset, packedBytes, unpackedBytes } = of.kernel;
+  const end = layout.pieces.at(-1);
+  const start = end === undefined ? 0 : end.place + end.packedBytes;
+  const row = new PieceRow(layout.pieces, { place: start, unpackedPlace: layout.unpackedBytes });
+  if (packedBytes > 0) {
+    row.addRaw(start + offset, of.pieceBytes);
+    row.add('kernel', { packedBytes, unpackedBytes });
   }
-  return { ...layout, pieces, unpackedBytes: unpackedPlace };
+  row.addRaw(start + of.bytes, of.pieceBytes);
+  return { ...layout, pieces: row.pieces, unpackedBytes: row.unpackedPlace };
 }
 
 /**

@@ -1,6 +1,9 @@
 /** Runs of a delta: blocks that were patched are packed again, to the bytes that they had in the target. */
 import { createHash } from 'node:crypto';
+import type { DeltaManifest } from '@keelos/proto/delta.ts';
 import { canaryBlock } from '@keelos/proto/delta-canary.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
+import { packKernel } from './kernel-packing.ts';
 import { ZstdEncoder } from './zstd.ts';
 
 /** Packs blocks: each a zstd frame of its own. */
@@ -53,4 +56,49 @@ export async function canaryOf(packer: Packer, level: number): Promise<string> {
   return createHash('sha256')
     .update(frame ?? '')
     .digest('hex');
+}
+
+/** The canary of kernels has so many blocks, so that what is remembered between two is a part of it. */
+const CANARY_BLOCKS = 3;
+
+let canary: Promise<string> | undefined;
+
+/** SHA-256 of the packed canary: another one means another encoder. It is packed once in a process. */
+export function kernelCanary(): Promise<string> {
+  canary ??= packedCanary();
+  return canary;
+}
+
+async function packedCanary(): Promise<string> {
+  const block = canaryBlock();
+  const hash = createHash('sha256');
+  const pieces = Array.from({ length: CANARY_BLOCKS }, (_, index) => block.subarray(index));
+  const sizeBytes = pieces.reduce((sum, { length }) => sum + length, 0);
+  for await (const piece of packKernel(pieces, sizeBytes)) hash.update(piece);
+  return hash.digest('hex');
+}
+
+/** @throws KeelError E_DELTA_ENCODER when blocks of the target would be packed to other bytes here */
+export async function demandEncoder(
+  packer: Packer,
+  { canary, level, encoder }: Pick<DeltaManifest, 'canary' | 'level' | 'encoder'>,
+): Promise<void> {
+  if ((await canaryOf(packer, level)) !== canary)
+    throw otherEncoder(`${encoder} at level ${level}`);
+}
+
+/** @throws KeelError E_DELTA_ENCODER when the kernel of the target would be packed to other bytes here */
+export async function demandKernelEncoder({
+  kernel: { canary },
+  encoder,
+}: Pick<DeltaManifest, 'kernel' | 'encoder'>): Promise<void> {
+  if (canary !== '' && (await kernelCanary()) !== canary)
+    throw otherEncoder(`${encoder} for kernels`);
+}
+
+function otherEncoder(encoder: string): KeelError {
+  const reason = `${encoder} makes other bytes here`;
+  return new KeelError('E_DELTA_ENCODER', `Cannot apply delta: ${reason}`, {
+    details: { reason: 'delta-encoder' },
+  });
 }

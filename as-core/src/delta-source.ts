@@ -14,6 +14,7 @@ export class UnpackedSource {
   readonly #layout: Layout;
   readonly #decoder: ZstdDecoder;
   readonly #read: ReadBytes;
+  readonly #readKernel: ReadBytes | undefined;
   readonly #packed: Uint8Array;
   readonly #slotBytes: number;
   /** Index of the piece to the memory that has its bytes, the oldest use first. */
@@ -24,10 +25,13 @@ export class UnpackedSource {
     readonly decoder: ZstdDecoder;
     /** Bytes of the source as they lie in it. */
     readonly read: ReadBytes;
+    /** Bytes of the unpacked kernel, where the layout has one. */
+    readonly readKernel?: ReadBytes | undefined;
   }) {
     this.#layout = of.layout;
     this.#decoder = of.decoder;
     this.#read = of.read;
+    this.#readKernel = of.readKernel;
     this.#slotBytes = Math.max(SLOT_BYTES_MIN, of.layout.blockBytes);
     // What is packed is no longer than its content, but for the length in front of metadata.
     this.#packed = new Uint8Array(this.#slotBytes + SLOT_BYTES_MIN);
@@ -55,10 +59,16 @@ export class UnpackedSource {
       const length = Math.min(piece.unpackedBytes - from, target.length - done);
       const part = target.subarray(done, done + length);
       if (piece.kind === 'raw') this.#read(piece.place + from, part);
+      else if (piece.kind === 'kernel') this.#kernelBytes(from, part);
       else part.set(this.#load(piece, index).subarray(from, from + length));
       done += length;
     }
   };
+
+  #kernelBytes(offset: number, target: Uint8Array): void {
+    if (this.#readKernel === undefined) throw new TypeError('nobody has unpacked the kernel');
+    this.#readKernel(offset, target);
+  }
 
   /** Index of the piece that has an unpacked byte. */
   #pieceAt(offset: number): number {

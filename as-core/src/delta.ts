@@ -28,6 +28,7 @@ interface Exports {
   readonly stepKind: Getter;
   readonly stepBytes: WideGetter;
   readonly stepFrom: WideGetter;
+  readonly stepTaken: WideGetter;
   readonly stepCrc: Getter;
   readonly stepBlocks: Getter;
   readonly blocksPointer: Getter;
@@ -126,6 +127,9 @@ export class DeltaReader {
     const bytes = Number(exports.stepBytes());
     const crc32 = exports.stepCrc() >>> 0;
     if (kind === 'copy') return { kind, bytes, from: Number(exports.stepFrom()), crc32 };
+    if (kind === 'kernel') {
+      return { kind, bytes, unpackedBytes: Number(exports.stepTaken()), crc32 };
+    }
     if (kind !== 'data' && kind !== 'metadata') return { kind, bytes, crc32 };
     const { buffer } = exports.memory;
     const blocks = [...new Uint32Array(buffer, exports.blocksPointer(), exports.stepBlocks())];
@@ -134,16 +138,21 @@ export class DeltaReader {
 
   #manifest(): DeltaManifest {
     const first = this.#exports.manifestCell();
-    const part = (index: number) => this.#part(first + 8 + index * PART_CELLS);
+    const part = (index: number) => this.#part(first + 11 + index * PART_CELLS);
     return {
       blockBytes: this.#number(first),
       canary: this.#text(first + 1),
       encoder: 'zstd-1.5.7',
       format: 'keelos-delta/1',
       from: this.#text(first + 3),
-      kernel: 'raw',
-      level: this.#number(first + 5),
-      limits: { memoryBytes: this.#number(first + 6), runBytes: this.#number(first + 7) },
+      kernel: {
+        canary: this.#text(first + 4),
+        offset: this.#number(first + 5),
+        packedBytes: this.#number(first + 6),
+        unpackedBytes: this.#number(first + 7),
+      },
+      level: this.#number(first + 8),
+      limits: { memoryBytes: this.#number(first + 9), runBytes: this.#number(first + 10) },
       parts: {
         literals: part(0),
         patch: part(1),
@@ -151,10 +160,10 @@ export class DeltaReader {
         targetManifest: part(3),
         targetSignatures: part(4),
       },
-      patchedBytes: this.#number(first + 23),
-      source: this.#side(first + 24),
-      target: this.#side(first + 29),
-      to: this.#text(first + 34),
+      patchedBytes: this.#number(first + 26),
+      source: this.#side(first + 27),
+      target: this.#side(first + 32),
+      to: this.#text(first + 37),
     };
   }
 

@@ -1,6 +1,6 @@
 /** Deltas that are wrong, cut, changed, or meant for something else: what is refused, and that nothing wrong comes out. */
 import assert from 'node:assert/strict';
-import type { DeltaSource } from '@keelos/as-core/delta-apply.ts';
+import type { DeltaSource } from '@keelos/as-core/delta-apply-source.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { packHere } from '@keelos/as-core/delta-pack.ts';
 import { CoreError } from '@keelos/as-core/status.ts';

@@ -9,13 +9,14 @@ import {
   type Layout,
   layoutOf,
   unpackPiece,
-  withRawBehind,
+  withKernelImage,
 } from '@keelos/as-core/delta-layout.ts';
 import { UnpackedSource } from '@keelos/as-core/delta-source.ts';
 import { CoreError } from '@keelos/as-core/status.ts';
 import { ZstdEncoder } from '@keelos/as-core/zstd.ts';
 import { layoutSquashfs, planSquashfs } from '@keelos/image/core/squashfs-writer.ts';
 import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
+import { NO_KERNEL } from '@keelos/proto/delta.ts';
 import { file, noise, program } from './delta-samples.ts';
 import { image, OPTIONS, run } from './squashfs-oracle.ts';
 
@@ -146,11 +147,36 @@ describe('pieces of an image', function () {
 
   it('have what stands behind the image as raw bytes', () => {
     const own = layout(withoutFragments);
-    const { pieces, unpackedBytes } = withRawBehind(own, 100_000, 65_536);
+    const of = { bytes: 100_000, pieceBytes: 65_536, kernel: NO_KERNEL };
+    const { pieces, unpackedBytes } = withKernelImage(own, of);
     const [first, second] = pieces.slice(-2);
     assert.deepEqual([first?.packedBytes, second?.packedBytes], [65_536, 34_464]);
     assert.equal(first?.place, withoutFragments.length);
     assert.equal(unpackedBytes, own.unpackedBytes + 100_000);
+  });
+
+  it('have a kernel in what stands behind the image as one piece, unpacked', () => {
+    const own = layout(withoutFragments);
+    const kernel = { offset: 70_000, packedBytes: 20_000, unpackedBytes: 90_000 };
+    const { pieces, unpackedBytes } = withKernelImage(own, {
+      ...{ bytes: 100_000, pieceBytes: 65_536, kernel },
+    });
+    const behind = pieces.slice(own.pieces.length);
+    assert.deepEqual(
+      behind.map(({ kind, place, packedBytes }) => [
+        kind,
+        place - withoutFragments.length,
+        packedBytes,
+      ]),
+      [
+        ['raw', 0, 65_536],
+        ['raw', 65_536, 4_464],
+        ['kernel', 70_000, 20_000],
+        ['raw', 90_000, 10_000],
+      ],
+    );
+    assert.equal(unpackedBytes, own.unpackedBytes + 170_000);
+    assert.equal(behind.at(-1)?.unpackedPlace, own.unpackedBytes + 160_000);
   });
 
   it(`of an image with one of ${FLIPS} bits turned are a layout or a refusal, and lie within it`, () => {

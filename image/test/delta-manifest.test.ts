@@ -9,6 +9,7 @@ import { canonicalJson } from '@keelos/proto/bundle-writer.ts';
 import {
   DELTA_SIGNATURE_CONTEXT,
   type DeltaManifest,
+  NO_KERNEL,
   PATCHED_BYTES_MAX,
   PLAN_BYTES_MAX,
 } from '@keelos/proto/delta.ts';
@@ -20,6 +21,8 @@ import {
 import { KeelError } from '@keelos/proto/errors.ts';
 
 const HASH = 'ab'.repeat(32);
+/** Of a kernel image of 500 bytes. */
+const KERNEL = { canary: HASH, offset: 100, packedBytes: 400, unpackedBytes: 2 ** 27 };
 const SIZES = { plan: 100, patch: 2000, literals: 30, targetManifest: 700, targetSignatures: 200 };
 
 /** A manifest that is right. */
@@ -36,7 +39,7 @@ function manifestOf(): DeltaManifest {
     encoder: 'zstd-1.5.7',
     format: 'keelos-delta/1',
     from: '1.0.0',
-    kernel: 'raw',
+    kernel: NO_KERNEL,
     level: 19,
     limits: { memoryBytes: 67_108_864, runBytes: 1_048_576 },
     parts: {
@@ -116,7 +119,18 @@ describe('the end of a delta', () => {
     [['from'], '', 'E_DELTA_MALFORMED bundle-text'],
     [['from'], 'a'.repeat(65), 'E_DELTA_MALFORMED bundle-text'],
     [['from'], '../1', 'E_DELTA_MALFORMED bundle-text'],
-    [['kernel'], 'unpacked', 'E_DELTA_MALFORMED bundle-text'],
+    [['kernel'], 'raw', 'E_DELTA_MALFORMED bundle-syntax'],
+    [['kernel', 'canary'], HASH, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel', 'canary'], HASH.slice(1), 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel', 'offset'], 1, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel', 'packedBytes'], 1, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel', 'unpackedBytes'], 1, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, offset: 101 }, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, packedBytes: 401 }, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, packedBytes: 0 }, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, unpackedBytes: 0 }, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, offset: 2 ** 53 - 1 }, 'E_DELTA_MALFORMED delta-sides'],
+    [['kernel'], { ...KERNEL, unpackedBytes: 2 ** 27 + 1 }, 'E_DELTA_MALFORMED delta-too-large'],
     [['level'], 0, 'E_DELTA_MALFORMED bundle-number'],
     [['level'], 23, 'E_DELTA_MALFORMED bundle-number'],
     [['limits', 'memoryBytes'], 67_108_865, 'E_DELTA_MALFORMED delta-too-large'],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { DeltaReader } from '@keelos/as-core/delta.ts';
 import { TAIL_BYTES_MAX } from '@keelos/proto/bundle.ts';
 import type { DeltaManifest, PlanStep } from '@keelos/proto/delta.ts';
-import { PlanKind } from '@keelos/proto/delta.ts';
+import { NO_KERNEL, PlanKind } from '@keelos/proto/delta.ts';
 import { encodeDeltaTail, encodePlan, encodeVarint } from '@keelos/proto/delta-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import fc from 'fast-check';
@@ -19,6 +19,8 @@ interface Sizes {
   readonly patchedBytes: number;
   readonly literalBytes: number;
   readonly runBytes?: number;
+  /** There is a kernel in the source, unpacked. */
+  readonly hasKernel?: boolean;
 }
 
 /** There is a patch when something is patched. */
@@ -27,7 +29,16 @@ function patchBytesOf(patchedBytes: number): number {
 }
 
 /** A manifest around a plan: source of 100,000 bytes, target of 40,960 and 5,000. */
-function manifestOf({ plan, patchedBytes, literalBytes, runBytes = 32_768 }: Sizes): DeltaManifest {
+function manifestOf({
+  plan,
+  patchedBytes,
+  literalBytes,
+  runBytes = 32_768,
+  hasKernel = false,
+}: Sizes): DeltaManifest {
+  const kernel = hasKernel
+    ? { canary: HASH, offset: 10, packedBytes: 500, unpackedBytes: 90_000 }
+    : NO_KERNEL;
   const side = { rootHash: HASH, sha256: HASH, ukiSha256: HASH };
   const patch = patchBytesOf(patchedBytes);
   let end = 0;
@@ -37,7 +48,7 @@ function manifestOf({ plan, patchedBytes, literalBytes, runBytes = 32_768 }: Siz
   };
   return {
     ...{ blockBytes: BLOCK, canary: HASH, encoder: 'zstd-1.5.7', format: 'keelos-delta/1' },
-    ...{ from: '1', to: '2', kernel: 'raw', level: 1, patchedBytes },
+    ...{ from: '1', to: '2', kernel, level: 1, patchedBytes },
     limits: { memoryBytes: 2 ** 26, runBytes },
     parts: {
       plan: part(plan.length),
@@ -79,6 +90,9 @@ const step = {
   raw: (bytes: number): PlanStep => ({ kind: 'raw', bytes, crc32: 3 }),
   literal: (bytes: number): PlanStep => ({ kind: 'literal', bytes, crc32: 0xffff_ffff }),
   data: (bytes: number, blocks: number[]): PlanStep => ({ kind: 'data', bytes, blocks, crc32: 5 }),
+  kernel: (bytes: number, unpackedBytes: number): PlanStep => {
+    return { kind: 'kernel', bytes, unpackedBytes, crc32: 7 };
+  },
   metadata: (bytes: number, blocks: number[]): PlanStep => {
     return { kind: 'metadata', bytes, blocks, crc32: 6 };
   },
@@ -111,6 +125,17 @@ describe('a plan', () => {
     ];
     const patchedBytes = 8192 * 2 + 17 + 8292 + 3700;
     assert.deepEqual(read({ plan: planOf(steps), patchedBytes, literalBytes: 960 }), steps);
+  });
+
+  it('has a kernel read as it was written, which may be larger than a run', () => {
+    const steps = [
+      step.zero(DATA),
+      step.zero(100),
+      step.kernel(4000, 60_000),
+      step.zero(UKI - 4100),
+    ];
+    const sizes = { plan: planOf(steps), patchedBytes: 60_000, literalBytes: 0, hasKernel: true };
+    assert.deepEqual(read(sizes), steps);
   });
 
   it('is read as it was written, whatever it holds', () => {
@@ -176,6 +201,42 @@ describe('a plan', () => {
     ['makes nothing', [], 'delta-plan-target'],
     ['has a step that makes nothing', [step.zero(0)], 'delta-plan-target'],
     ['takes patched bytes that are not there', [step.raw(1)], 'delta-plan-streams'],
+    [
+      'packs a kernel, and the source has none unpacked',
+      [step.zero(DATA), step.kernel(UKI, 9_000)],
+      'delta-plan-kind',
+      { patchedBytes: 9_000 },
+    ],
+    [
+      'packs a kernel in the root',
+      [step.kernel(100, 9_000)],
+      'delta-plan-target',
+      { patchedBytes: 9_000, hasKernel: true },
+    ],
+    [
+      'packs a kernel of nothing',
+      [step.zero(DATA), step.kernel(UKI, 0)],
+      'delta-plan-run',
+      { hasKernel: true },
+    ],
+    [
+      'packs a kernel that is too large',
+      [step.zero(DATA), step.kernel(UKI, 2 ** 27 + 1)],
+      'delta-plan-run',
+      { patchedBytes: 2 ** 27 + 1, hasKernel: true },
+    ],
+    [
+      'packs a kernel to more than that makes',
+      [step.zero(DATA), step.kernel(UKI, 3_900)],
+      'delta-plan-target',
+      { patchedBytes: 3_900, hasKernel: true },
+    ],
+    [
+      'packs a kernel of more than is patched',
+      [step.zero(DATA), step.kernel(UKI, 9_000)],
+      'delta-plan-streams',
+      { patchedBytes: 8_999, hasKernel: true },
+    ],
     [
       'takes the patched bytes twice',
       [step.raw(10), step.raw(10)],

@@ -23,7 +23,8 @@ import {
 import type { SquashfsEntry } from '@keelos/image/core/squashfs-tree.ts';
 import { contentsOf } from '@keelos/image/shell/delta-contents.ts';
 import { MadeFrames } from '@keelos/image/shell/delta-encode.ts';
-import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
+import { unpackedKernels } from '@keelos/image/shell/delta-kernels.ts';
+import { bytesSource, memoryScratch } from '@keelos/image/shell/delta-prove.ts';
 import { type DeltaInput, readDeltaInput } from '@keelos/image/sys/delta-input.ts';
 import { appendHashTree } from '@keelos/image/sys/verity.ts';
 import type { BundleManifest } from '@keelos/proto/bundle.ts';
@@ -107,7 +108,9 @@ export async function sampleOf(oldFile: Buffer, targetFile: Buffer): Promise<Sam
   const [old, target] = [await inputOf(oldFile), await inputOf(targetFile)];
   const packer = await packHere();
   const frames = new MadeFrames();
-  const contents = await contentsOf({ old, target, packer, frames, maxMemoryBytes: MEMORY_BYTES });
+  const kernels = unpackedKernels(old, target);
+  const making = { old, target, kernels, packer, frames, maxMemoryBytes: MEMORY_BYTES };
+  const contents = await contentsOf(making);
   return { old, target, targetFile, contents, delta: deltaOf(contents) };
 }
 
@@ -215,7 +218,7 @@ export class Written {
 export async function apply(
   delta: Uint8Array,
   sample: Pick<Sample, 'old' | 'target' | 'targetFile'>,
-  options: Partial<Pick<ApplyOptions, 'source' | 'packer' | 'signal'>> & {
+  options: Partial<Pick<ApplyOptions, 'source' | 'packer' | 'scratch' | 'signal'>> & {
     readonly written?: Written;
     readonly kept?: KeptBytes;
     readonly onWrite?: (writes: number) => void;
@@ -223,8 +226,10 @@ export async function apply(
 ): Promise<Applied> {
   const { written = new Written(sample), onWrite, kept } = options;
   const { old } = sample;
+  const file = DeltaFile.openWith(readers, bytesSource(delta));
   const report = await applyDelta({
-    delta: DeltaFile.openWith(readers, bytesSource(delta)),
+    delta: file,
+    scratch: options.scratch ?? memoryScratch(file.manifest.kernel.unpackedBytes),
     source: options.source ?? { ...bytesSource(old.packed), rootHash: old.side.rootHash },
     packer: options.packer ?? packer,
     modules,

@@ -69,7 +69,10 @@ export async function readKernelInputs(): Promise<KernelInputs> {
     throw new Error(`Kernel Self Protection Project:\n  ${kspp.problems.join('\n  ')}`);
   }
   const lockFile = join(KERNEL_FOLDER, 'source.lock.json');
-  const code = ['build.ts', 'source.ts'].map((file) => join(import.meta.dirname, file));
+  const code = [
+    ...['build.ts', 'source.ts', 'pack-payload.ts'].map((file) => join(import.meta.dirname, file)),
+    resolve(KERNEL_FOLDER, '../as-core/src/kernel-packing.ts'),
+  ];
   return {
     fragments,
     options,

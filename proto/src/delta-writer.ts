@@ -73,6 +73,9 @@ export function encodePlan(
       put(step.blocks.length);
       put(step.bytes);
       for (const block of step.blocks) put(blockBytes - block);
+    } else if (step.kind === 'kernel') {
+      put(step.bytes);
+      put(step.unpackedBytes);
     } else if (step.kind === 'metadata') {
       put(step.blocks.length);
       put(step.bytes);

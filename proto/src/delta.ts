@@ -26,6 +26,8 @@ export const PLAN_BYTES_MAX = 2 ** 20;
 export const RUN_BYTES_MAX = 2 ** 20;
 /** Most memory that applying may take. */
 export const APPLY_MEMORY_BYTES_MAX = 64 * 2 ** 20;
+/** Largest unpacked kernel. */
+export const KERNEL_BYTES_MAX = 2 ** 27;
 /** Most patched bytes. */
 export const PATCHED_BYTES_MAX = 2 ** 33;
 /** Most pieces of a source. */
@@ -69,6 +71,20 @@ export interface DeltaSide {
   readonly ukiSha256: string;
 }
 
+/** Where the kernel lies in the kernel image of the source, and who packs the target's. All 0 and empty: as it is. */
+export interface DeltaKernel {
+  /** SHA-256 of the packed canary of kernels. */
+  readonly canary: string;
+  /** Of its frame, from the begin of the kernel image. */
+  readonly offset: number;
+  readonly packedBytes: number;
+  /** At most {@link KERNEL_BYTES_MAX}. */
+  readonly unpackedBytes: number;
+}
+
+/** A kernel image whose kernel is not unpacked. */
+export const NO_KERNEL: DeltaKernel = { canary: '', offset: 0, packedBytes: 0, unpackedBytes: 0 };
+
 /** The manifest. Every key is required, and no other is allowed. */
 export interface DeltaManifest {
   /** Block size of the target's SquashFS. */
@@ -78,8 +94,7 @@ export interface DeltaManifest {
   readonly encoder: typeof ENCODER;
   readonly format: 'keelos-delta/1';
   readonly from: string;
-  /** How the kernel image is handled. */
-  readonly kernel: 'raw';
+  readonly kernel: DeltaKernel;
   /** Level of the encoder, 1 to 22. */
   readonly level: number;
   readonly limits: {
@@ -105,7 +120,15 @@ export interface DeltaTail {
 }
 
 /** Steps of the plan; the numbers are those in the file. */
-export const PlanKind = { copy: 0, raw: 1, data: 2, metadata: 3, literal: 4, zero: 5 } as const;
+export const PlanKind = {
+  copy: 0,
+  raw: 1,
+  data: 2,
+  metadata: 3,
+  literal: 4,
+  zero: 5,
+  kernel: 6,
+} as const;
 
 /** One step: what makes the next bytes of the target. */
 export type PlanStep =
@@ -119,6 +142,14 @@ export type PlanStep =
   | {
       readonly kind: 'raw' | 'literal' | 'zero';
       readonly bytes: number;
+      readonly crc32: number;
+    }
+  | {
+      readonly kind: 'kernel';
+      /** Packed. */
+      readonly bytes: number;
+      /** At most {@link KERNEL_BYTES_MAX}. */
+      readonly unpackedBytes: number;
       readonly crc32: number;
     }
   | {

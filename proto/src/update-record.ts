@@ -18,6 +18,8 @@ export const UPDATE_PATHS = {
   channelsSeen: `${UPDATE_DIR}/channels-seen.rec`,
   /** The delta that is being applied, as it was fetched; no record. */
   delta: `${UPDATE_DIR}/fetched.kdelta`,
+  /** The kernel that the delta patches, unpacked; no record. */
+  kernel: `${UPDATE_DIR}/unpacked-kernel`,
   /** Written by PID 1 when it gives up on a trial: plain text, one line. */
   trialGivenUp: `${UPDATE_DIR}/trial-given-up.txt`,
   /** Last lines of kernel log and agent in a trial, kept by PID 1 while it runs: plain text. */

@@ -59,6 +59,8 @@ export interface DeltaApplication {
   readonly keptDevice: string;
   /** The first byte of the target's bundle that is wanted; what comes before it is not said. */
   readonly fromBytes: number;
+  /** File that is there, for the unpacked kernel of the source. */
+  readonly kernelPath: string;
 }
 
 /** What is known of a delta that was opened: its form and hashes are right, and this machine packs as it counts on. */
@@ -69,6 +71,8 @@ export interface OpenedDelta {
   readonly sourceRootHash: string;
   /** Size of the bundle that it makes. */
   readonly bundleBytes: number;
+  /** Room that the unpacked kernel of the source takes; 0 when it stays packed. */
+  readonly kernelBytes: number;
   /** Last bytes of that bundle in Base64: its manifest, signatures and footer. Nothing was judged of them but the form. */
   readonly end: string;
 }

@@ -6,7 +6,7 @@ import { type ApplyModules, applyDelta, compileApply } from '@keelos/as-core/del
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
 import type { DeltaContents } from '@keelos/image/core/delta-assembly.ts';
-import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
+import { bytesSource, memoryScratch } from '@keelos/image/shell/delta-prove.ts';
 import type { DeltaPartName } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type Sample,
   Written,
 } from '../../image/test/delta-samples.ts';
+import { KERNEL, kernelSample, newKernel } from '../../image/test/kernel-samples.ts';
 import { Finding, type Target } from './target.ts';
 
 /** What the modules may hold, and with it all that was dropped and not collected yet. */
@@ -66,7 +67,9 @@ async function casesOf(): Promise<[Case, ...Case[]]> {
     return { sample, part, bytes: sample.contents.parts[part] };
   });
   const whole = { sample: plain, part: undefined, bytes: plain.delta };
-  return [whole, { sample: bundle, part: undefined, bytes: bundle.delta }, ...parts];
+  const kernel = await kernelSample(KERNEL.subarray(0, 50_000), newKernel().subarray(0, 50_100));
+  const plan = { sample: kernel, part: 'plan', bytes: kernel.contents.parts.plan } as const;
+  return [whole, { sample: bundle, part: undefined, bytes: bundle.delta }, ...parts, plan];
 }
 
 interface Applying {
@@ -85,8 +88,10 @@ async function judge(
   const written = new Written(sample);
   let outcome = 'accepted';
   try {
+    const file = DeltaFile.openWith(readers, bytesSource(delta));
     await apply({
-      delta: DeltaFile.openWith(readers, bytesSource(delta)),
+      delta: file,
+      scratch: memoryScratch(file.manifest.kernel.unpackedBytes),
       source: { ...bytesSource(sample.old.packed), rootHash: sample.old.side.rootHash },
       write: (to, offset, piece) => written.write(to, offset, piece),
       packer,

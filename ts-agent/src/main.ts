@@ -52,6 +52,7 @@ export async function main(): Promise<void> {
       ...bundleReader(verifier),
       ...deltaReader(verifier),
       deltaFile: scratchFile(UPDATE_PATHS.delta),
+      kernelFile: scratchFile(UPDATE_PATHS.kernel),
       targetOf: deviceMapperTarget,
       udp: udpExchange,
       // The port is open before these are needed: see server.ts.

@@ -40,6 +40,8 @@ export interface AgentPorts {
   readonly applyDelta: ApplyDelta;
   /** Where a delta is kept while it is applied. */
   readonly deltaFile: ScratchFile;
+  /** For the unpacked kernel that a delta patches. */
+  readonly kernelFile: ScratchFile;
   readonly targetOf: TargetOf;
   readonly udp: UdpExchange;
   /** Servers with bundles. */

@@ -160,9 +160,10 @@ function startUpdates(
     apiPort: listener.port,
   });
   // No apply outlives the agent: what one has left only takes room.
-  const cleared = attemptAsync(ports.log, 'an earlier delta is left', () =>
-    ports.deltaFile.remove(),
-  );
+  const cleared = attemptAsync(ports.log, 'an earlier delta is left', async () => {
+    await ports.deltaFile.remove();
+    await ports.kernelFile.remove();
+  });
   const engine: UpdateEngine = new UpdateEngine(touched, async () => {
     await cleared;
     await committer.judged;

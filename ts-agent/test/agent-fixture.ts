@@ -76,6 +76,17 @@ export class FakeWorld {
       this.keptDelta = undefined;
     },
   };
+  /** Room that was asked for the unpacked kernel of a delta, as long as its file is there. */
+  kernelBytes: number | undefined;
+  readonly kernelFile: AgentPorts['kernelFile'] = {
+    path: '/var/lib/keel/update/unpacked-kernel',
+    write: async (_, sizeBytes) => {
+      this.kernelBytes = sizeBytes;
+    },
+    remove: async () => {
+      this.kernelBytes = undefined;
+    },
+  };
   httpSource: AgentPorts['httpSource'] = async () => Promise.reject(new Error('no network'));
   apiProblem = '';
   udp: AgentPorts['udp'] = async () => Promise.reject(new Error('no network'));
@@ -179,6 +190,7 @@ export class FakeWorld {
       openDelta: (...call) => this.openDelta(...call),
       applyDelta: (...call) => this.applyDelta(...call),
       deltaFile: this.deltaFile,
+      kernelFile: this.kernelFile,
       targetOf: async () => 'verity',
       udp: (...exchange) => this.udp(...exchange),
       askProbe: (...call) => this.askProbe(...call),

@@ -16,6 +16,7 @@ import {
   program,
   type Sample,
 } from '../../image/test/delta-samples.ts';
+import { KERNEL, kernelSample } from '../../image/test/kernel-samples.ts';
 
 const verifier: VerifierProgram = {
   executable: process.execPath,
@@ -70,6 +71,7 @@ describe('a delta in a process', function () {
       },
       keptDevice: put('slot', sample.targetFile),
       fromBytes: 0,
+      kernelPath: join(folder, 'not-there'),
     };
   });
   after(() => rmSync(folder, { recursive: true }));
@@ -89,7 +91,7 @@ describe('a delta in a process', function () {
   it('is opened: what it is for, and the end of the bundle that it makes', async () => {
     const opened = await openDelta(application.path, NEVER);
     assert.equal(opened.sourceRootHash, sample.old.side.rootHash);
-    assert.deepEqual([opened.from, opened.to], ['1.0.0', '1.0.1']);
+    assert.deepEqual([opened.from, opened.to, opened.kernelBytes], ['1.0.0', '1.0.1', 0]);
     assert.equal(opened.bundleBytes, sample.targetFile.length);
     assert.ok(sample.targetFile.subarray(wanted().length).equals(Buffer.from(opened.end)));
   });
@@ -102,6 +104,37 @@ describe('a delta in a process', function () {
       assert.ok(found.equals(wanted().subarray(fromBytes)), `from ${fromBytes}`);
     }
     assert.match(logged.at(-1) ?? '', /bytes of it made earlier/);
+  });
+
+  it('patches a kernel that it unpacks into a file', async () => {
+    const { old, target, targetFile, delta } = await kernelSample();
+    const { packed, side } = old;
+    const kernelPath = join(folder, 'kernel');
+    const files = {
+      delta,
+      kernel: '',
+      root: packed.subarray(0, side.dataBytes),
+      esp: packed.subarray(side.dataBytes),
+    };
+    for (const [name, bytes] of Object.entries(files)) {
+      writeFileSync(join(folder, `kernel-${name}`), bytes);
+    }
+    writeFileSync(kernelPath, '');
+    const path = join(folder, 'kernel-delta');
+    const source = {
+      rootDevice: join(folder, 'kernel-root'),
+      rootHash: side.rootHash,
+      dataBytes: side.dataBytes,
+      kernelDevice: join(folder, 'kernel-esp'),
+      kernelExtents: [{ offsetBytes: 0, lengthBytes: side.ukiBytes }],
+    };
+    assert.equal((await openDelta(path, NEVER)).kernelBytes, KERNEL.length);
+    const found = await applied({ path, source, kernelPath });
+    const { uki } = target.tail?.manifest ?? assert.fail('no bundle');
+    assert.ok(found.equals(targetFile.subarray(0, uki.offset + uki.size)));
+    assert.ok(KERNEL.equals(readFileSync(kernelPath)));
+    const without = { path, source, kernelPath: join(folder, 'not-there') };
+    await assert.rejects(applied(without), { code: 'ENOENT' });
   });
 
   it('makes anew what lies in the slot and is not what it must be', async () => {

@@ -30,6 +30,8 @@ class DeltaLab {
   readonly urls: string[] = [];
   readonly sources: MemorySource[] = [];
   sourceRootHash: string;
+  /** Of the unpacked kernel that the delta patches. */
+  kernelBytes = 0;
   /** Called before each piece that is made. */
   onPiece: (place: number) => void = () => undefined;
   application: DeltaApplication | undefined;
@@ -52,7 +54,11 @@ class DeltaLab {
       const { manifest, bytes } = this.bundle;
       const { sourceRootHash } = this;
       const end = bytes.subarray(manifest.uki.offset + manifest.uki.size);
-      return { from: '0.1.0', to: '0.2.0', sourceRootHash, bundleBytes: bytes.length, end };
+      const { kernelBytes } = this;
+      return {
+        ...{ from: '0.1.0', to: '0.2.0', sourceRootHash, kernelBytes },
+        ...{ bundleBytes: bytes.length, end },
+      };
     };
     world.applyDelta = (application) => this.#apply(application);
   }
@@ -93,6 +99,7 @@ class DeltaLab {
   /** Everything is given back. */
   assertClean(): void {
     assert.equal(this.node.world.keptDelta, undefined);
+    assert.equal(this.node.world.kernelBytes, undefined);
     assert.ok(this.sources.every(({ isClosed }) => isClosed));
   }
 }
@@ -119,6 +126,25 @@ describe('an update by a delta', function () {
     assert.equal(bytes, testKernelImage(testRoot(1, 130).commandLine).length);
     lab.assertClean();
     assert.equal(await lab.node.boot(), '0.2.0');
+  });
+
+  it('has room for the kernel that it unpacks, and is refused without', async () => {
+    const lab = new DeltaLab();
+    lab.kernelBytes = 33_000_000;
+    const { world } = lab.node;
+    const asked: unknown[] = [];
+    lab.onPiece = () => asked.push(world.kernelBytes);
+    await lab.install('');
+    assert.equal(asked[0], 33_000_000);
+    assert.equal(lab.application?.kernelPath, world.kernelFile.path);
+    lab.assertClean();
+    const full = new DeltaLab();
+    full.kernelBytes = 33_000_000;
+    full.node.world.kernelFile.write = () =>
+      Promise.reject(new KeelError('E_STATE_FULL', 'no room for the kernel'));
+    await assert.rejects(full.install(''), fails('E_STATE_FULL'));
+    assert.deepEqual(full.begins, []);
+    full.assertClean();
   });
 
   it('is checked to the last byte by a dry run, which writes nothing', async () => {

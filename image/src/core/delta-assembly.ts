@@ -4,6 +4,7 @@ import type { BundleSignature } from '@keelos/proto/bundle.ts';
 import {
   APPLY_MEMORY_BYTES_MAX,
   DELTA_PARTS,
+  type DeltaKernel,
   type DeltaManifest,
   type DeltaPart,
   type DeltaPartName,
@@ -22,6 +23,7 @@ export interface DeltaContents {
     readonly source: DeltaSide;
     readonly target: DeltaSide;
     readonly blockBytes: number;
+    readonly kernel: DeltaKernel;
     readonly level: number;
     readonly canary: string;
     readonly patchedBytes: number;
@@ -42,7 +44,6 @@ export function deltaManifest({ parts, facts }: DeltaContents): DeltaManifest {
     ...facts,
     format: 'keelos-delta/1',
     encoder: ENCODER,
-    kernel: 'raw',
     limits: { memoryBytes: APPLY_MEMORY_BYTES_MAX, runBytes: RUN_BYTES_MAX },
     parts: Object.fromEntries(placed) as Record<DeltaPartName, DeltaPart>,
   };

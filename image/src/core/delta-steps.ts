@@ -50,7 +50,7 @@ export function planSteps(
 
 function opened({ piece, how }: Draft): Open {
   const isPatch = how.kind === 'patch';
-  const isBlock = isPatch && piece.kind !== 'raw';
+  const isBlock = isPatch && (piece.kind === 'data' || piece.kind === 'metadata');
   return {
     kind: how.kind === 'patch' ? piece.kind : how.kind,
     from: how.kind === 'copy' ? how.from : 0,
@@ -62,7 +62,7 @@ function opened({ piece, how }: Draft): Open {
 }
 
 function canGrow(open: Open, next: Open): boolean {
-  if (open.kind !== next.kind) return false;
+  if (open.kind !== next.kind || open.kind === 'kernel') return false;
   if (open.kind === 'copy' && next.from !== open.from + open.bytes) return false;
   // Only the last metadata block of a step may be short.
   const isShort = (open.blocks.at(-1) ?? 0) !== METADATA_BLOCK_BYTES;
@@ -74,9 +74,10 @@ function canGrow(open: Open, next: Open): boolean {
   );
 }
 
-function closed({ kind, from, bytes, blocks, crc }: Open): PlanStep {
+function closed({ kind, from, bytes, taken, blocks, crc }: Open): PlanStep {
   if (kind === 'copy') return { kind, bytes, from, crc32: crc };
   if (kind === 'data' || kind === 'metadata') return { kind, bytes, blocks, crc32: crc };
+  if (kind === 'kernel') return { kind, bytes, unpackedBytes: taken, crc32: crc };
   return { kind, bytes, crc32: crc };
 }
 

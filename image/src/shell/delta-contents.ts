@@ -5,11 +5,12 @@ import {
   compileLayout,
   layoutOf,
   type Piece,
-  withRawBehind,
+  withKernelImage,
 } from '@keelos/as-core/delta-layout.ts';
-import { canaryOf, type Packer } from '@keelos/as-core/delta-pack.ts';
+import { canaryOf, kernelCanary, type Packer } from '@keelos/as-core/delta-pack.ts';
 import { UnpackedSource } from '@keelos/as-core/delta-source.ts';
 import { CoreError } from '@keelos/as-core/status.ts';
+import { type DeltaKernel, NO_KERNEL } from '@keelos/proto/delta.ts';
 import { encodePlan } from '@keelos/proto/delta-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaContents } from '../core/delta-assembly.ts';
@@ -27,6 +28,7 @@ import { literalBytes, type PatchedPiece, patchedPieces, planSteps } from '../co
 import type { DeltaInput } from '../sys/delta-input.ts';
 import { codeBytes, matchBytes } from './delta-coding.ts';
 import { checkEncoder, type MadeFrames, type UnpackedPiece } from './delta-encode.ts';
+import type { KernelPair, UnpackedKernel } from './delta-kernels.ts';
 import { bytesSource } from './delta-prove.ts';
 
 const NONE: ReadonlySet<Piece> = new Set();
@@ -35,6 +37,8 @@ const NONE: ReadonlySet<Piece> = new Set();
 export interface Making {
   readonly old: DeltaInput;
   readonly target: DeltaInput;
+  /** Kernels of both; undefined: the kernel images are taken as they are. */
+  readonly kernels: KernelPair | undefined;
   readonly packer: Packer;
   readonly frames: MadeFrames;
   /** Most that all of it may take. */
@@ -54,13 +58,22 @@ interface Sides {
   readonly to: OpenSide;
 }
 
-async function openSide({ packed, side, path }: DeltaInput): Promise<OpenSide> {
+async function openSide(
+  { packed, side, path }: DeltaInput,
+  kernel: UnpackedKernel | undefined,
+): Promise<OpenSide> {
   const modules = await compileLayout();
   const { read } = bytesSource(packed);
   try {
     const own = layoutOf(modules, { sizeBytes: side.dataBytes, read });
-    const layout = withRawBehind(own, side.ukiBytes, UKI_PIECE_BYTES);
-    return { packed, layout, unpacked: new UnpackedSource({ layout, read, ...modules }) };
+    const layout = withKernelImage(own, {
+      bytes: side.ukiBytes,
+      pieceBytes: UKI_PIECE_BYTES,
+      kernel: kernel ?? NO_KERNEL,
+    });
+    const readKernel = kernel === undefined ? undefined : bytesSource(kernel.content).read;
+    const unpacked = new UnpackedSource({ layout, read, readKernel, ...modules });
+    return { packed, layout, unpacked };
   } catch (error) {
     if (!(error instanceof CoreError)) throw error;
     const reason = `Cannot read ${path}: ${error.message} [${error.code}]`;
@@ -74,8 +87,8 @@ async function openSide({ packed, side, path }: DeltaInput): Promise<OpenSide> {
  * @throws KeelError E_IMAGE_INVALID when a side's tables are malformed
  */
 export async function contentsOf(making: Making): Promise<DeltaContents> {
-  const { old, target, packer } = making;
-  const [from, to] = [await openSide(old), await openSide(target)];
+  const { old, target, packer, kernels } = making;
+  const [from, to] = [await openSide(old, kernels?.old), await openSide(target, kernels?.target)];
   const level = levelOf(to);
   const { drafts, patch, patchedBytes } = await drafted(making, { from, to, level });
   const steps = planSteps(to, { drafts, dataBytes: target.side.dataBytes });
@@ -91,8 +104,15 @@ export async function contentsOf(making: Making): Promise<DeltaContents> {
       ...{ from: old.version, to: target.version, source: old.side, target: target.side },
       ...{ blockBytes: to.layout.blockBytes, level, patchedBytes },
       canary: await canaryOf(packer, level),
+      kernel: await kernelFacts(kernels),
     },
   };
+}
+
+async function kernelFacts(kernels: KernelPair | undefined): Promise<DeltaKernel> {
+  if (kernels === undefined) return NO_KERNEL;
+  const { offset, packedBytes, unpackedBytes } = kernels.old;
+  return { canary: await kernelCanary(), offset, packedBytes, unpackedBytes };
 }
 
 /** Drafts of all pieces, and the coded patch of those that are patched. */

@@ -1,6 +1,7 @@
 /** Makes deltas: reads both sides, finds what changed, codes it, and proves the delta before it gets its name. */
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
+import type { PackKernel } from '@keelos/as-core/kernel-packing.ts';
 import { CoreWorkers } from '@keelos/as-core/workers.ts';
 import { signManifest } from '@keelos/proto/bundle-signature.ts';
 import { DELTA_SIGNATURE_CONTEXT } from '@keelos/proto/delta.ts';
@@ -11,8 +12,9 @@ import type { DeltaReport, MakeDelta } from '../core/delta-report.ts';
 import { type DeltaInput, readDeltaInput } from '../sys/delta-input.ts';
 import { readPrivateKey } from '../sys/key-files.ts';
 import { writeSynced } from '../sys/synced-file.ts';
-import { contentsOf } from './delta-contents.ts';
+import { contentsOf, type Making } from './delta-contents.ts';
 import { MadeFrames, packWith } from './delta-encode.ts';
+import { isKernelMade, packKnownKernel, unpackedKernels } from './delta-kernels.ts';
 import { proveDelta } from './delta-prove.ts';
 
 /** Most that the generator takes unless it is told. */
@@ -35,13 +37,12 @@ export const makeDelta: MakeDelta = async (request) => {
     const frames = new MadeFrames();
     const packer = packWith(workers);
     const { signal, onProgress } = request;
-    const contents = await contentsOf({
-      ...{ old, target, packer, frames, maxMemoryBytes, signal, onProgress },
-    });
+    const making = { old, target, packer, frames, maxMemoryBytes, signal, onProgress };
+    const { contents, packKernel } = await contentsWithKernels(making);
     const delta = await signed(contents, request.keys ?? []);
     const generateMs = performance.now() - startedMs;
     // What an encoder makes of the same bytes is the same: it need not be asked a second time.
-    const proving = { delta, old, target, packer: frames.packer(packer) };
+    const proving = { delta, old, target, packer: frames.packer(packer), packKernel };
     const report = await proveDelta({
       ...proving,
       signal,
@@ -67,6 +68,22 @@ export const makeDelta: MakeDelta = async (request) => {
     await workers.close();
   }
 };
+
+/** With the kernels unpacked, when our encoder turns out to make the target's again; else with the kernel images as they are. */
+async function contentsWithKernels(making: Omit<Making, 'kernels'>): Promise<{
+  readonly contents: DeltaContents;
+  readonly packKernel?: PackKernel;
+}> {
+  const kernels = unpackedKernels(making.old, making.target);
+  if (kernels !== undefined) {
+    // It takes a while, and most likely it does: the rest goes on meanwhile.
+    const isMade = isKernelMade(kernels.target);
+    isMade.catch(() => undefined);
+    const contents = await contentsOf({ ...making, kernels });
+    if (await isMade) return { contents, packKernel: packKnownKernel(kernels.target) };
+  }
+  return { contents: await contentsOf({ ...making, kernels: undefined }) };
+}
 
 /** @throws KeelError E_IMAGE_INVALID when they are no pair */
 function checkPair(old: DeltaInput, target: DeltaInput): void {

@@ -10,7 +10,7 @@ import { findSlot } from './slots.ts';
 
 /** Ports of {@link DeltaSource}. */
 export type DeltaPorts = RunningReleasePorts &
-  Pick<AgentPorts, 'openDelta' | 'applyDelta' | 'deltaFile' | 'log'>;
+  Pick<AgentPorts, 'openDelta' | 'applyDelta' | 'deltaFile' | 'kernelFile' | 'log'>;
 
 /** Processes that are started for one read: one more when the first was ended by something else than its answer. */
 const STARTS_MAX = 2;
@@ -53,7 +53,7 @@ export class DeltaSource implements UpdateSource {
   }
 
   async #open(signal: AbortSignal): Promise<SourceFacts> {
-    const { deltaFile, openDelta } = this.#ports;
+    const { deltaFile, kernelFile, openDelta } = this.#ports;
     const release = await runningRelease(this.#ports);
     const { sizeBytes, name } = await this.#delta.open(signal);
     const whole = this.#delta.read({ offsetBytes: 0, lengthBytes: sizeBytes }, signal);
@@ -63,6 +63,8 @@ export class DeltaSource implements UpdateSource {
       const reason = `it is for root hash ${delta.sourceRootHash || 'none'}, ${release.rootHash} runs`;
       throw new KeelError('E_DELTA_SOURCE', `Cannot apply delta from ${delta.from}: ${reason}`);
     }
+    // It is filled where the delta is applied. Whether there is room is looked at before anything is changed.
+    if (delta.kernelBytes > 0) await kernelFile.write(nothing(), delta.kernelBytes);
     this.#opened = { delta, release };
     return { sizeBytes: delta.bundleBytes, name, end: delta.end };
   }
@@ -107,6 +109,7 @@ export class DeltaSource implements UpdateSource {
     await this.#stopMaking();
     await this.#delta.close();
     await this.#ports.deltaFile.remove();
+    await this.#ports.kernelFile.remove();
   }
 
   /** What is made from a place on: what was begun, when it has come there. */
@@ -118,9 +121,10 @@ export class DeltaSource implements UpdateSource {
     const { device: keptDevice } = await findSlot(this.#ports, 'other');
     const stop = new AbortController();
     const { path } = this.#ports.deltaFile;
+    const { path: kernelPath } = this.#ports.kernelFile;
     const { release: source } = this.#opened;
     const pieces = this.#ports.applyDelta(
-      { path, source, keptDevice, fromBytes: place },
+      { path, kernelPath, source, keptDevice, fromBytes: place },
       stop.signal,
     );
     const rest = new Uint8Array(0);
@@ -136,6 +140,8 @@ export class DeltaSource implements UpdateSource {
     await making.pieces.return?.().catch(() => undefined);
   }
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
 
 /** The next bytes of what is made. Ends early only with an error. */
 async function* taken(making: Making, lengthBytes: number): AsyncGenerator<Uint8Array> {

@@ -1,8 +1,16 @@
 /** Deltas in this process and on this thread: for `keel-verifier`, see verifier.ts. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
+import type { KernelScratch } from '@keelos/as-core/delta-apply-source.ts';
 import { type ByteSource, DeltaFile } from '@keelos/as-core/delta-file.ts';
-import { canaryOf, type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
+import {
+  canaryOf,
+  demandEncoder,
+  demandKernelEncoder,
+  type Packer,
+  packHere,
+} from '@keelos/as-core/delta-pack.ts';
+import type { DeltaManifest } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaApplication, DeltaSourcePlace, OpenedDelta } from '@keelos/proto/verifier.ts';
 import { packNatively } from './native-packer.ts';
@@ -27,6 +35,7 @@ export async function openDeltaHere(path: string): Promise<OpenedDelta> {
     }
     delta.checkParts();
     await fittingPacker(manifest);
+    await demandKernelEncoder(manifest);
     const { manifest: bundle } = target;
     const end = delta.targetEnd();
     return {
@@ -34,6 +43,7 @@ export async function openDeltaHere(path: string): Promise<OpenedDelta> {
       to: manifest.to,
       sourceRootHash: manifest.source.rootHash,
       bundleBytes: bundle.uki.offset + bundle.uki.size + end.length,
+      kernelBytes: manifest.kernel.unpackedBytes,
       end: end.toString('base64'),
     };
   } finally {
@@ -47,15 +57,15 @@ export async function openDeltaHere(path: string): Promise<OpenedDelta> {
  * @throws KeelError any E_DELTA_ code, or what a device answers, for example EIO
  */
 export async function applyDeltaHere(
-  { path, source, keptDevice, fromBytes }: DeltaApplication,
+  { path, source, keptDevice, fromBytes, kernelPath }: DeltaApplication,
   to: {
     readonly say: (bytes: Uint8Array) => void;
     readonly onProgress: (doneBytes: number) => void;
   },
 ): Promise<{ readonly keptBytes: number }> {
   const open: number[] = [];
-  const opened = (name: string) => {
-    const fd = openSync(name, 'r');
+  const opened = (name: string, flags = 'r') => {
+    const fd = openSync(name, flags);
     open.push(fd);
     return fd;
   };
@@ -69,6 +79,7 @@ export async function applyDeltaHere(
       delta,
       packer,
       modules,
+      scratch: manifest.kernel.unpackedBytes > 0 ? scratchIn(opened(kernelPath, 'r+')) : undefined,
       source: {
         rootHash: source.rootHash,
         ...sideOf(source, { root: opened(source.rootDevice), kernel: opened(source.kernelDevice) }),
@@ -92,24 +103,28 @@ export async function applyDeltaHere(
 }
 
 /** Node's own zstd where it makes the bytes that the delta counts on, else the encoder in WebAssembly, which takes longer. */
-async function fittingPacker({
-  canary,
-  level,
-  encoder,
-}: {
-  readonly canary: string;
-  readonly level: number;
-  readonly encoder: string;
-}): Promise<Packer> {
-  for (const make of [packNatively, packHere]) {
-    const packer = await make();
-    if ((await canaryOf(packer, level)) === canary) return packer;
-  }
-  throw new KeelError(
-    'E_DELTA_ENCODER',
-    `Cannot apply delta: ${encoder} at level ${level} makes other bytes here`,
-    { details: { reason: 'delta-encoder' } },
-  );
+async function fittingPacker(
+  manifest: Pick<DeltaManifest, 'canary' | 'level' | 'encoder'>,
+): Promise<Packer> {
+  const native = packNatively();
+  if ((await canaryOf(native, manifest.level)) === manifest.canary) return native;
+  const packer = await packHere();
+  await demandEncoder(packer, manifest);
+  return packer;
+}
+
+/** Room in a file, which is written from its begin. */
+function scratchIn(fd: number): KernelScratch {
+  let end = 0;
+  return {
+    write(bytes) {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(fd, bytes, done, bytes.length - done, end + done);
+      }
+      end += bytes.length;
+    },
+    read: (offset, target) => readFully(fd, offset, target),
+  };
 }
 
 /** Data of the root, then the kernel image. */
