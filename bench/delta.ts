@@ -30,9 +30,12 @@ interface Report {
   readonly applyMs: number;
 }
 
+/** Name of the delta in the folder of its task. */
+export const OWN_DELTA = 'own.kdelta';
+
 /** Our own delta of two files, from the report of the command that makes it. */
 export async function ownDelta({ older, newer, scratch }: DeltaTask): Promise<DeltaCost> {
-  const args = [GENERATOR, 'delta', older, newer, join(scratch, 'own.kdelta'), '--json'];
+  const args = [GENERATOR, 'delta', older, newer, join(scratch, OWN_DELTA), '--json'];
   const { stdout, cpuSeconds, peakBytes } = await timed(process.execPath, args);
   const report: Report = JSON.parse(stdout);
   return {

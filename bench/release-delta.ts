@@ -5,14 +5,13 @@
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BundleFactory, makeDelta, type TestBundle } from '@keelos/tests/bundle-factory.ts';
+import type { BundleFactory, TestBundle } from '@keelos/tests/bundle-factory.ts';
 import { CheckoutCopy } from '@keelos/tests/checkout-copy.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { nextVersion, openBuilt } from '../scripts/lib/node-image.mjs';
-import { ownDelta } from './delta.ts';
+import { OWN_DELTA, ownDelta } from './delta.ts';
 import { type Figure, figure } from './report.ts';
-import { runRival } from './rivals/delta.ts';
 
 const BENCH = 'release-delta';
 
@@ -79,8 +78,9 @@ export async function releaseDelta(): Promise<Figure[]> {
     const figures: Figure[] = [];
     for (const [name, edit] of Object.entries(EDITS)) {
       const newer = await editedBundle(lab.factory, { name, edit, scratch });
-      const task = { older: older.path, newer: newer.path, scratch: join(scratch, 'delta') };
-      const mine = await runRival(ownDelta, task);
+      const folder = join(scratch, `${name}-delta`);
+      await mkdir(folder);
+      const mine = await ownDelta({ older: older.path, newer: newer.path, scratch: folder });
       const inSeconds = { bench: BENCH, unit: 's', better: 'lower' } as const;
       figures.push(
         figure({
@@ -91,7 +91,8 @@ export async function releaseDelta(): Promise<Figure[]> {
         figure({ ...inSeconds, name: `${name}-generate`, values: [mine.seconds] }),
         figure({ ...inSeconds, name: `${name}-apply`, values: [mine.applySeconds ?? 0] }),
       );
-      if (name === INSTALLED) figures.push(await installed(lab, [older, newer]));
+      const delta = join(folder, OWN_DELTA);
+      if (name === INSTALLED) figures.push(await installed(lab, { delta, bundle: newer.path }));
     }
     return figures;
   } finally {
@@ -102,12 +103,10 @@ export async function releaseDelta(): Promise<Figure[]> {
 
 async function installed(
   lab: UpdateLab,
-  [older, newer]: readonly [TestBundle, TestBundle],
+  { delta, bundle }: { readonly delta: string; readonly bundle: string },
 ): Promise<Figure> {
-  const delta = join(lab.factory.dir, 'pair.kdelta');
-  await makeDelta([older, newer], delta);
   const byDelta = await installSeconds(lab, '--source', lab.server.add(delta), '--delta');
-  const byBundle = await installSeconds(lab, '--source', lab.server.add(newer.path));
+  const byBundle = await installSeconds(lab, '--source', lab.server.add(bundle));
   return figure({
     ...{ bench: BENCH, name: 'install-on-a-node', unit: 's', better: 'lower', values: [byDelta] },
     rival: { name: 'the whole bundle', values: [byBundle] },

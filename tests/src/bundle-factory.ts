@@ -16,7 +16,12 @@ import { encodeManifest, encodeTail } from '@keelos/proto/bundle-writer.ts';
 import { findBuiltNode, findNextNode } from '../../scripts/lib/node-image.mjs';
 import { testKeys } from '../../scripts/lib/test-keys.mjs';
 import { faultyRoot } from './faulty-root.ts';
-import { forOtherProcessor, forRoot, withCommandLine } from './kernel-image-edit.ts';
+import {
+  forOtherProcessor,
+  forRoot,
+  withCommandLine,
+  withOtherKernel,
+} from './kernel-image-edit.ts';
 import { runProgram } from './program.ts';
 import {
   RELEASE_VARIANTS,
@@ -90,7 +95,7 @@ export class BundleFactory {
       const root = await readFile(this.second.root);
       const { rootHash, salt } = this.second.manifest;
       const facts = { version, rootHash, salt, root, dataBytes: parts.root.dataBytes };
-      return { ...facts, kernelImage: changed(kernelImage, variant, name) };
+      return { ...facts, kernelImage: await changed(kernelImage, variant, name) };
     }
     const data =
       variant.root === 'faulty'
@@ -104,7 +109,7 @@ export class BundleFactory {
       salt,
       root,
       dataBytes,
-      kernelImage: changed(forRoot(kernelImage, verity), variant, name),
+      kernelImage: await changed(forRoot(kernelImage, verity), variant, name),
     };
   }
 
@@ -196,11 +201,16 @@ function aged(data: Buffer, seconds: number): Buffer {
 }
 
 /** The kernel image as a variant has it. */
-function changed(kernelImage: Buffer, variant: ReleaseVariant, name: string): Buffer {
+async function changed(
+  kernelImage: Buffer,
+  variant: ReleaseVariant,
+  name: string,
+): Promise<Buffer> {
   if (variant.kernelImage === 'random') return noise(kernelImage.length, name);
   if (variant.kernelImage === 'cut-short') {
     return Buffer.from(kernelImage.subarray(0, kernelImage.length >> 1));
   }
+  if (variant.isKernelOther) return withOtherKernel(kernelImage);
   if (variant.kernelImage === 'foreign') return forOtherProcessor(kernelImage);
   const { commandLine = (line: string) => line, fault } = variant;
   if (fault === undefined && variant.commandLine === undefined) return kernelImage;

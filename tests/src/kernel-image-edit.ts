@@ -1,5 +1,8 @@
 /** Changes kernel images of built releases, so that a test needs no build of its own for each variation. */
+import { zstdDecompressSync } from 'node:zlib';
+import { packKernel } from '@keelos/as-core/kernel-packing.ts';
 import { kernelCommandLine, type VerityFacts } from '@keelos/image/core/command-line.ts';
+import { kernelPayload } from '@keelos/image/core/kernel-payload.ts';
 import { parsePe, peSection } from '@keelos/image/core/pe.ts';
 import { buildUki, readUki } from '@keelos/image/core/uki.ts';
 
@@ -34,6 +37,29 @@ export function withCommandLine(uki: Uint8Array, change: (commandLine: string) =
     osRelease,
     kernelRelease,
   });
+}
+
+/** A message of a driver that no test machine has. */
+const MESSAGE = 'WARNING: Intel (R) Network Connections are quality tested';
+
+/** Another kernel that starts like this one: a message of it is blank. Its frame is shorter, what is left of it stays. */
+export async function withOtherKernel(uki: Uint8Array): Promise<Buffer> {
+  const payload = kernelPayload(uki);
+  if (payload === undefined) throw new RangeError('a kernel image whose kernel cannot be unpacked');
+  const { offset, packedBytes } = payload;
+  const kernel = zstdDecompressSync(uki.subarray(offset, offset + packedBytes));
+  const at = kernel.indexOf(MESSAGE);
+  const end = kernel.indexOf(0, at);
+  if (at < 0 || end < 0) throw new RangeError(`a kernel without "${MESSAGE}"`);
+  kernel.fill(' ', at, end);
+  const parts: Uint8Array[] = [];
+  for await (const part of packKernel([kernel], kernel.length)) parts.push(part);
+  const frame = Buffer.concat(parts);
+  if (frame.length > packedBytes) throw new RangeError(`${frame.length} bytes of ${packedBytes}`);
+  const copy = Buffer.from(uki);
+  copy.fill(0, offset, offset + packedBytes);
+  frame.copy(copy, offset);
+  return copy;
 }
 
 /** The same kernel for another root. Options that a release has beyond the usual ones are lost. */

@@ -16,6 +16,8 @@ export interface ReleaseVariant {
   readonly fault?: 'init-throws' | 'init-hangs' | 'agent-dies' | 'agent-unhealthy';
   /** Changes the kernel's command line. */
   readonly commandLine?: (line: string) => string;
+  /** The kernel is another one. */
+  readonly isKernelOther?: true;
   /** What takes the place of the kernel image: noise, its first half, or one for another processor. */
   readonly kernelImage?: 'random' | 'cut-short' | 'foreign';
   readonly arch?: 'aarch64';
@@ -28,6 +30,7 @@ export const RELEASE_VARIANTS = {
   good: { root: 'second', age: 0, why: 'nothing: the second build as it is' },
   'good-again': { root: 'second', age: 1, why: 'nothing' },
   'good-third': { root: 'second', age: 2, why: 'nothing' },
+  'new-kernel': { root: 'second', age: 6, isKernelOther: true, why: 'nothing: a new kernel' },
   'rots-later': { root: 'second', age: 3, why: 'nothing yet: its slot is damaged on the disk' },
   'rots-committed': { root: 'second', age: 4, why: 'nothing yet: its slot rots once committed' },
   'probe-red': { root: 'second', age: 5, why: 'a user probe stays red in its trial' },
