@@ -15,11 +15,16 @@ export interface DeltaSource extends ByteSource {
   readonly rootHash: string;
 }
 
-/** Room for the unpacked kernel of the source, which is larger than what may be in memory. */
+/** Room for the unpacked kernel of the source and the packed one of the target: they are larger than what may be in memory. */
 export interface KernelScratch {
   /** Puts bytes behind the others. */
   write(bytes: Uint8Array): void;
   readonly read: ReadBytes;
+}
+
+/** Bytes that a scratch may have to take; 0 when there is nothing for it. */
+export function scratchBytes({ kernel, target }: Pick<DeltaManifest, 'kernel' | 'target'>): number {
+  return kernel.unpackedBytes === 0 ? 0 : kernel.unpackedBytes + target.ukiBytes;
 }
 
 /** Whether it is the source of the delta. @throws KeelError E_DELTA_SOURCE */
@@ -79,11 +84,14 @@ export async function unpackSourceKernel(
       scratch.write(bytes);
     }
   } catch (cause) {
-    throw cause instanceof Error && 'errno' in cause && 'syscall' in cause
-      ? cause
-      : otherKernel(cause);
+    throw isOfZstd(cause) ? otherKernel(cause) : cause;
   }
   if (unpackedBytes !== kernel.unpackedBytes) throw otherKernel();
+}
+
+/** An error of Node's zlib; anything else is of the disk, or a bug. */
+function isOfZstd(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && /^Z(STD)?_/.test(String(cause.code));
 }
 
 function otherKernel(cause?: unknown): KeelError {

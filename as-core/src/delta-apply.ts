@@ -228,22 +228,25 @@ class Applying {
     return bytes;
   }
 
-  /** The kernel is packed as a stream. Its last piece goes out only when the whole step is right. */
+  /** The kernel is packed as a stream, into the scratch. It goes out when all of it is right, as a run does. */
   async #packKernel(step: PlanStep & { readonly kind: 'kernel' }): Promise<void> {
-    const { packKernel: pack = packKernel } = this.#options;
+    const { packKernel: pack = packKernel, scratch, delta, signal } = this.#options;
+    if (scratch === undefined) throw new TypeError('there is no room for a kernel');
     const content = piecesOf(step.unpackedBytes, (_, bytes) => this.#patch.read(bytes));
-    let [crc, madeBytes, last] = [0, 0, new Uint8Array(0)];
+    const start = delta.manifest.kernel.unpackedBytes + this.#counts.kernel;
+    let [crc, madeBytes] = [0, 0];
     for await (const bytes of pack(content, step.unpackedBytes)) {
-      this.#options.signal?.throwIfAborted();
+      signal?.throwIfAborted();
       madeBytes += bytes.length;
       if (madeBytes > step.bytes) throw this.#damaged(step);
       crc = crc32(bytes, crc);
-      if (last.length > 0) await this.#put(last);
-      last = new Uint8Array(bytes);
+      scratch.write(bytes);
     }
     if (madeBytes !== step.bytes) throw this.#damaged(step);
     this.#compare(step, crc);
-    await this.#put(last);
+    for (const bytes of piecesOf(madeBytes, (at, piece) => scratch.read(start + at, piece))) {
+      await this.#put(bytes);
+    }
   }
 
   /** What needs no packing goes through in pieces. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type { DeltaManifest } from '@keelos/proto/delta.ts';
 import { canaryBlock } from '@keelos/proto/delta-canary.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { packKernel } from './kernel-packing.ts';
+import { KERNEL_PARAMETERS, packKernel } from './kernel-packing.ts';
 import { ZstdEncoder } from './zstd.ts';
 
 /** Packs blocks: each a zstd frame of its own. */
@@ -63,7 +63,7 @@ const CANARY_BLOCKS = 3;
 
 let canary: Promise<string> | undefined;
 
-/** SHA-256 of the packed canary: another one means another encoder. It is packed once in a process. */
+/** SHA-256 of the parameters and of the packed canary: another one means another encoder. It is packed once in a process. */
 export function kernelCanary(): Promise<string> {
   canary ??= packedCanary();
   return canary;
@@ -71,7 +71,7 @@ export function kernelCanary(): Promise<string> {
 
 async function packedCanary(): Promise<string> {
   const block = canaryBlock();
-  const hash = createHash('sha256');
+  const hash = createHash('sha256').update(KERNEL_PARAMETERS);
   const pieces = Array.from({ length: CANARY_BLOCKS }, (_, index) => block.subarray(index));
   const sizeBytes = pieces.reduce((sum, { length }) => sum + length, 0);
   for await (const piece of packKernel(pieces, sizeBytes)) hash.update(piece);

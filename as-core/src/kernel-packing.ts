@@ -26,6 +26,9 @@ const PARAMETERS = {
   [constants.ZSTD_c_hashLog]: 20,
   [constants.ZSTD_c_chainLog]: 20,
 };
+/** What the encoder is told, as text: of other parameters the canary may have the same bytes. */
+export const KERNEL_PARAMETERS = JSON.stringify(PARAMETERS);
+
 /** Bytes that go through at a time. */
 const PIECE_BYTES = 65_536;
 
@@ -68,7 +71,7 @@ export async function* unpackKernel(pieces: Pieces): AsyncGenerator<Uint8Array> 
 
 /**
  * What a transform makes of pieces. One piece after the other, and the end behind the last: when Node gives zstd the end
- * together with bytes, which it does when both are there, the frame is another one.
+ * together with bytes, which it does when both are there, it gives it another end, and an empty frame comes behind.
  */
 async function* through(
   pieces: Pieces,

@@ -12,6 +12,7 @@ import {
   compileApply,
   type KeptBytes,
 } from '@keelos/as-core/delta-apply.ts';
+import { scratchBytes } from '@keelos/as-core/delta-apply-source.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
 import type { TargetPart } from '@keelos/as-core/delta-target.ts';
@@ -110,7 +111,7 @@ export async function sampleOf(oldFile: Buffer, targetFile: Buffer): Promise<Sam
   const frames = new MadeFrames();
   const kernels = unpackedKernels(old, target);
   const making = { old, target, kernels, packer, frames, maxMemoryBytes: MEMORY_BYTES };
-  const contents = await contentsOf(making);
+  const { contents } = await contentsOf(making);
   return { old, target, targetFile, contents, delta: deltaOf(contents) };
 }
 
@@ -229,7 +230,7 @@ export async function apply(
   const file = DeltaFile.openWith(readers, bytesSource(delta));
   const report = await applyDelta({
     delta: file,
-    scratch: options.scratch ?? memoryScratch(file.manifest.kernel.unpackedBytes),
+    scratch: options.scratch ?? memoryScratch(scratchBytes(file.manifest)),
     source: options.source ?? { ...bytesSource(old.packed), rootHash: old.side.rootHash },
     packer: options.packer ?? packer,
     modules,

@@ -97,13 +97,18 @@ async function configureTree(tree: string, inputs: KernelInputs, logFile: string
   return config;
 }
 
+/** A path as a word of a recipe, for make and for the shell that make starts. */
+function inMake(path: string): string {
+  return `'${path.replaceAll("'", "'\\''").replaceAll('$', '$$$$')}'`;
+}
+
 async function compileTree(
   tree: string,
   options: { logFile: string; detail: (text: string) => void },
 ): Promise<void> {
   let steps = 0;
   // Where the kernel's makefiles run zstd, they run what a node packs a kernel with (docs/decisions/0016-kernel-in-deltas.md).
-  const packer = `ZSTD=${process.execPath} ${PACKER}`;
+  const packer = `ZSTD=${inMake(process.execPath)} ${inMake(PACKER)}`;
   await exec('nice', ['-n', '5', 'make', `-j${availableParallelism()}`, packer, 'bzImage'], {
     cwd: tree,
     env: BUILD_ENVIRONMENT,

@@ -59,7 +59,7 @@ export interface DeltaApplication {
   readonly keptDevice: string;
   /** The first byte of the target's bundle that is wanted; what comes before it is not said. */
   readonly fromBytes: number;
-  /** File that is there, for the unpacked kernel of the source. */
+  /** File that is there, for the kernels. */
   readonly kernelPath: string;
 }
 
@@ -71,7 +71,7 @@ export interface OpenedDelta {
   readonly sourceRootHash: string;
   /** Size of the bundle that it makes. */
   readonly bundleBytes: number;
-  /** Room that the unpacked kernel of the source takes; 0 when it stays packed. */
+  /** Room that the unpacked kernel of the source and the packed one of the target take; 0 when kernels stay packed. */
   readonly kernelBytes: number;
   /** Last bytes of that bundle in Base64: its manifest, signatures and footer. Nothing was judged of them but the form. */
   readonly end: string;

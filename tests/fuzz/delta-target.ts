@@ -3,6 +3,7 @@
  * hashes mostly stop; the others are of one part, with hashes and manifest that have followed the change.
  */
 import { type ApplyModules, applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
+import { scratchBytes } from '@keelos/as-core/delta-apply-source.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { type Packer, packHere } from '@keelos/as-core/delta-pack.ts';
 import type { DeltaContents } from '@keelos/image/core/delta-assembly.ts';
@@ -91,7 +92,7 @@ async function judge(
     const file = DeltaFile.openWith(readers, bytesSource(delta));
     await apply({
       delta: file,
-      scratch: memoryScratch(file.manifest.kernel.unpackedBytes),
+      scratch: memoryScratch(scratchBytes(file.manifest)),
       source: { ...bytesSource(sample.old.packed), rootHash: sample.old.side.rootHash },
       write: (to, offset, piece) => written.write(to, offset, piece),
       packer,

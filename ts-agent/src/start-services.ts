@@ -161,8 +161,7 @@ function startUpdates(
   });
   // No apply outlives the agent: what one has left only takes room.
   const cleared = attemptAsync(ports.log, 'an earlier delta is left', async () => {
-    await ports.deltaFile.remove();
-    await ports.kernelFile.remove();
+    await Promise.all([ports.deltaFile.remove(), ports.kernelFile.remove()]);
   });
   const engine: UpdateEngine = new UpdateEngine(touched, async () => {
     await cleared;

@@ -128,11 +128,15 @@ describe('a delta in a process', function () {
       kernelDevice: join(folder, 'kernel-esp'),
       kernelExtents: [{ offsetBytes: 0, lengthBytes: side.ukiBytes }],
     };
-    assert.equal((await openDelta(path, NEVER)).kernelBytes, KERNEL.length);
+    const { ukiBytes } = target.side;
+    assert.equal((await openDelta(path, NEVER)).kernelBytes, KERNEL.length + ukiBytes);
     const found = await applied({ path, source, kernelPath });
     const { uki } = target.tail?.manifest ?? assert.fail('no bundle');
     assert.ok(found.equals(targetFile.subarray(0, uki.offset + uki.size)));
-    assert.ok(KERNEL.equals(readFileSync(kernelPath)));
+    assert.ok(KERNEL.equals(readFileSync(kernelPath).subarray(0, KERNEL.length)));
+    // A disk without room.
+    const full = { path, source, kernelPath: '/dev/full' };
+    await assert.rejects(applied(full), fails('E_STATE_FULL'));
     const without = { path, source, kernelPath: join(folder, 'not-there') };
     await assert.rejects(applied(without), { code: 'ENOENT' });
   });

@@ -12,7 +12,7 @@ const CODER_GAIN = 0.8;
 /** unless that has hardly made them smaller: then they are noise for the coder too. */
 const NOISE_SHARE = 0.95;
 /**
- * A block of which more than a quarter of the bytes changed takes long to decode, so its patch must be less than half as
+ * A block, or a kernel, of which more than a quarter of the bytes changed takes long to decode, so its patch must be less than half as
  * large as its packed bytes, which are copied in no time.
  */
 const CHANGED_SHARE_MAX = 0.25;
@@ -52,7 +52,7 @@ export function unlikePieces(
       subtract(residual, { copy, start, old: sides.old });
     }
     const isSlow =
-      piece.kind === 'data' &&
+      (piece.kind === 'data' || piece.kind === 'kernel') &&
       residual.length > SMALL_BYTES &&
       changedBytes(residual) > residual.length * CHANGED_SHARE_MAX;
     const cost = codedBytes(residual) * (isSlow ? CHANGED_GAIN_MIN : 1);

@@ -6,6 +6,8 @@ import { encodePatch, type Span } from '@keelos/as-core/delta-patch.ts';
 import { compilePatch } from '@keelos/as-core/delta-patched.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 
+const MORE_MEMORY = 'Give it more memory: --max-memory.';
+
 /**
  * Where the old bytes are that resemble the new ones most.
  *
@@ -26,9 +28,14 @@ export async function matchBytes(of: {
     if (!(cause instanceof RangeError)) throw cause;
     throw new KeelError('E_IMAGE_INVALID', `Cannot make delta: ${cause.message}`, {
       cause,
-      hint: 'Give it more memory: --max-memory.',
+      hint: MORE_MEMORY,
     });
   }
+}
+
+/** True for the error of a pair for which the memory is too little. */
+export function isMemoryShort(cause: unknown): boolean {
+  return cause instanceof KeelError && cause.hint === MORE_MEMORY;
 }
 
 /** The part `patch` of a delta: makes the spans of the new bytes; the copies of other bytes say where things went. */

@@ -81,18 +81,25 @@ async function openSide(
   }
 }
 
+/** What was made. */
+export interface MadeContents {
+  readonly contents: DeltaContents;
+  /** False with kernels: they were unpacked for nothing, and a node should not have to. */
+  readonly isKernelPatched: boolean;
+}
+
 /**
  * The parts of the delta, and the facts for its manifest.
  *
  * @throws KeelError E_IMAGE_INVALID when a side's tables are malformed
  */
-export async function contentsOf(making: Making): Promise<DeltaContents> {
+export async function contentsOf(making: Making): Promise<MadeContents> {
   const { old, target, packer, kernels } = making;
   const [from, to] = [await openSide(old, kernels?.old), await openSide(target, kernels?.target)];
   const level = levelOf(to);
   const { drafts, patch, patchedBytes } = await drafted(making, { from, to, level });
   const steps = planSteps(to, { drafts, dataBytes: target.side.dataBytes });
-  return {
+  const contents = {
     parts: {
       plan: encodePlan(steps, to.layout),
       patch,
@@ -107,6 +114,7 @@ export async function contentsOf(making: Making): Promise<DeltaContents> {
       kernel: await kernelFacts(kernels),
     },
   };
+  return { contents, isKernelPatched: steps.some(({ kind }) => kind === 'kernel') };
 }
 
 async function kernelFacts(kernels: KernelPair | undefined): Promise<DeltaKernel> {
@@ -190,13 +198,15 @@ interface Match {
 }
 
 async function matched(
-  { maxMemoryBytes, onProgress }: Making,
+  { maxMemoryBytes, kernels, onProgress }: Making,
   of: Sides & { readonly old: Uint8Array; readonly drafts: readonly Draft[] },
 ): Promise<Match> {
   const { from, to, old } = of;
   const pieces = patchedPieces(of.drafts);
   const patched = contentsOfPieces(to, pieces);
-  const held = from.packed.length + to.packed.length + old.length + to.unpacked.sizeBytes;
+  const unpackedKernels = (kernels?.old.unpackedBytes ?? 0) + (kernels?.target.unpackedBytes ?? 0);
+  const sides = from.packed.length + to.packed.length + old.length + to.unpacked.sizeBytes;
+  const held = sides + unpackedKernels;
   const copies = await matchBytes({
     ...{ old, fresh: patched },
     maxMemoryBytes: maxMemoryBytes - held - patched.length,

@@ -26,10 +26,24 @@ export function unpackedKernels(old: DeltaInput, target: DeltaInput): KernelPair
   return { old: oldKernel, target: targetKernel };
 }
 
-/** Whether our encoder makes the frame again: one that something else has packed is carried as it is. */
-export async function isKernelMade({ content, frame }: UnpackedKernel): Promise<boolean> {
+/**
+ * Whether our encoder makes both frames again. One that something else has packed is carried as it is; and when that is
+ * the kernel of the source, whoever runs it most likely has another encoder, too, and would refuse the whole delta.
+ */
+export async function areKernelsMade(
+  { old, target }: KernelPair,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const [isOldMade, isTargetMade] = [isMade(old, signal), isMade(target, signal)];
+  return (await isTargetMade) && (await isOldMade);
+}
+
+async function isMade({ content, frame }: UnpackedKernel, signal: AbortSignal): Promise<boolean> {
   const parts: Uint8Array[] = [];
-  for await (const part of packKernel([content], content.length)) parts.push(part);
+  for await (const part of packKernel([content], content.length)) {
+    signal.throwIfAborted();
+    parts.push(part);
+  }
   return Buffer.concat(parts).equals(frame);
 }
 

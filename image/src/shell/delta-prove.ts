@@ -1,6 +1,6 @@
 /** The proof of a delta: it is applied by the code that a node applies it with, and every byte is compared. */
 import { type ApplyReport, applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
-import type { KernelScratch } from '@keelos/as-core/delta-apply-source.ts';
+import { type KernelScratch, scratchBytes } from '@keelos/as-core/delta-apply-source.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import type { Packer } from '@keelos/as-core/delta-pack.ts';
 import type { PackKernel } from '@keelos/as-core/kernel-packing.ts';
@@ -29,7 +29,7 @@ export function bytesSource(bytes: Uint8Array) {
   };
 }
 
-/** Room for a kernel of so many bytes. It is taken when something comes. */
+/** Room for so many bytes. It is taken when something comes. */
 export function memoryScratch(sizeBytes: number): KernelScratch {
   let bytes = Buffer.alloc(0);
   let end = 0;
@@ -58,7 +58,7 @@ export async function proveDelta(proof: Proof): Promise<ApplyReport> {
     packer,
     packKernel,
     signal,
-    scratch: memoryScratch(delta.manifest.kernel.unpackedBytes),
+    scratch: memoryScratch(scratchBytes(delta.manifest)),
     modules: await compileApply(),
     source: { ...bytesSource(old.packed), rootHash: old.side.rootHash },
     write: (part, offset, bytes) => {

@@ -12,9 +12,15 @@ import type { DeltaReport, MakeDelta } from '../core/delta-report.ts';
 import { type DeltaInput, readDeltaInput } from '../sys/delta-input.ts';
 import { readPrivateKey } from '../sys/key-files.ts';
 import { writeSynced } from '../sys/synced-file.ts';
+import { isMemoryShort } from './delta-coding.ts';
 import { contentsOf, type Making } from './delta-contents.ts';
 import { MadeFrames, packWith } from './delta-encode.ts';
-import { isKernelMade, packKnownKernel, unpackedKernels } from './delta-kernels.ts';
+import {
+  areKernelsMade,
+  type KernelPair,
+  packKnownKernel,
+  unpackedKernels,
+} from './delta-kernels.ts';
 import { proveDelta } from './delta-prove.ts';
 
 /** Most that the generator takes unless it is told. */
@@ -69,20 +75,37 @@ export const makeDelta: MakeDelta = async (request) => {
   }
 };
 
-/** With the kernels unpacked, when our encoder turns out to make the target's again; else with the kernel images as they are. */
+/** With the kernels unpacked, when that turns out to be worth it and to be possible; else with the kernel images as they are. */
 async function contentsWithKernels(making: Omit<Making, 'kernels'>): Promise<{
   readonly contents: DeltaContents;
   readonly packKernel?: PackKernel;
 }> {
   const kernels = unpackedKernels(making.old, making.target);
-  if (kernels !== undefined) {
-    // It takes a while, and most likely it does: the rest goes on meanwhile.
-    const isMade = isKernelMade(kernels.target);
-    isMade.catch(() => undefined);
-    const contents = await contentsOf({ ...making, kernels });
-    if (await isMade) return { contents, packKernel: packKnownKernel(kernels.target) };
+  const contents = kernels === undefined ? undefined : await contentsWith(making, kernels);
+  if (kernels === undefined || contents === undefined) {
+    return { contents: (await contentsOf({ ...making, kernels: undefined })).contents };
   }
-  return { contents: await contentsOf({ ...making, kernels: undefined }) };
+  return { contents, packKernel: packKnownKernel(kernels.target) };
+}
+
+/** Undefined: our encoder does not make them, a patch of the kernel is not worth it, or the memory is too little for it. */
+async function contentsWith(
+  making: Omit<Making, 'kernels'>,
+  kernels: KernelPair,
+): Promise<DeltaContents | undefined> {
+  const ending = new AbortController();
+  // It takes a while, and most likely they are made: the rest goes on meanwhile.
+  const areMade = areKernelsMade(kernels, ending.signal);
+  areMade.catch(() => undefined);
+  try {
+    const { contents, isKernelPatched } = await contentsOf({ ...making, kernels });
+    return isKernelPatched && (await areMade) ? contents : undefined;
+  } catch (cause) {
+    if (isMemoryShort(cause)) return undefined;
+    throw cause;
+  } finally {
+    ending.abort(new KeelError('E_CANCELLED', 'Cannot make delta: nobody waits for it any more'));
+  }
 }
 
 /** @throws KeelError E_IMAGE_INVALID when they are no pair */

@@ -107,9 +107,11 @@ export class DeltaSource implements UpdateSource {
 
   async close(): Promise<void> {
     await this.#stopMaking();
-    await this.#delta.close();
-    await this.#ports.deltaFile.remove();
-    await this.#ports.kernelFile.remove();
+    const { deltaFile, kernelFile } = this.#ports;
+    // Each of them, also when another fails.
+    const closed = [this.#delta.close(), deltaFile.remove(), kernelFile.remove()];
+    await Promise.allSettled(closed);
+    await Promise.all(closed);
   }
 
   /** What is made from a place on: what was begun, when it has come there. */

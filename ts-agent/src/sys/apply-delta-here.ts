@@ -1,7 +1,7 @@
 /** Deltas in this process and on this thread: for `keel-verifier`, see verifier.ts. */
 import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { applyDelta, compileApply } from '@keelos/as-core/delta-apply.ts';
-import type { KernelScratch } from '@keelos/as-core/delta-apply-source.ts';
+import { type KernelScratch, scratchBytes } from '@keelos/as-core/delta-apply-source.ts';
 import { type ByteSource, DeltaFile } from '@keelos/as-core/delta-file.ts';
 import {
   canaryOf,
@@ -14,6 +14,7 @@ import type { DeltaManifest } from '@keelos/proto/delta.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaApplication, DeltaSourcePlace, OpenedDelta } from '@keelos/proto/verifier.ts';
 import { packNatively } from './native-packer.ts';
+import { stateError } from './state-store.ts';
 
 type Extent = DeltaSourcePlace['kernelExtents'][number];
 
@@ -43,7 +44,7 @@ export async function openDeltaHere(path: string): Promise<OpenedDelta> {
       to: manifest.to,
       sourceRootHash: manifest.source.rootHash,
       bundleBytes: bundle.uki.offset + bundle.uki.size + end.length,
-      kernelBytes: manifest.kernel.unpackedBytes,
+      kernelBytes: scratchBytes(manifest),
       end: end.toString('base64'),
     };
   } finally {
@@ -79,7 +80,8 @@ export async function applyDeltaHere(
       delta,
       packer,
       modules,
-      scratch: manifest.kernel.unpackedBytes > 0 ? scratchIn(opened(kernelPath, 'r+')) : undefined,
+      scratch:
+        scratchBytes(manifest) > 0 ? scratchIn(kernelPath, opened(kernelPath, 'r+')) : undefined,
       source: {
         rootHash: source.rootHash,
         ...sideOf(source, { root: opened(source.rootDevice), kernel: opened(source.kernelDevice) }),
@@ -114,12 +116,16 @@ async function fittingPacker(
 }
 
 /** Room in a file, which is written from its begin. */
-function scratchIn(fd: number): KernelScratch {
+function scratchIn(path: string, fd: number): KernelScratch {
   let end = 0;
   return {
     write(bytes) {
-      for (let done = 0; done < bytes.length; ) {
-        done += writeSync(fd, bytes, done, bytes.length - done, end + done);
+      try {
+        for (let done = 0; done < bytes.length; ) {
+          done += writeSync(fd, bytes, done, bytes.length - done, end + done);
+        }
+      } catch (cause) {
+        throw stateError('write', path, cause);
       }
       end += bytes.length;
     },
