@@ -217,6 +217,9 @@ export interface FollowedChannel {
   readonly policy: TrialPolicy;
   /** Subject of the operator's certificate. */
   readonly who: string;
-  /** Unix milliseconds: what happened before is not held against a release of the channel. */
-  readonly setMs: number;
+  /**
+   * Id of the newest entry of the history that had ended when this was set, empty: there was none. What is not newer is not
+   * held against a release of the channel. No time: the clock may be wrong then, or later.
+   */
+  readonly setAfter: string;
 }

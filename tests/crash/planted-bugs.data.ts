@@ -189,9 +189,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'shell/trial-ledger.ts',
-        find: '    const found = findTrialEvidence(this.#ports);\n    const entry',
+        find: '    const found = findTrialEvidence(this.#ports, record);\n    const entry',
         replace:
-          '    const found = findTrialEvidence(this.#ports);\n    forgetTrial(this.#ports);\n    const entry',
+          '    const found = findTrialEvidence(this.#ports, record);\n    forgetTrial(this.#ports);\n    const entry',
       },
     ],
     scenario: 'an update whose trial never gets healthy',

@@ -49,7 +49,7 @@ describe('a release of a channel that does not run', () => {
       [
         'its install was cancelled, and the channel was set later',
         [refused({ outcome: 'cancelled', code: '' })],
-        { followed: { setMs: NOW_MS } },
+        { followed: { setAfter: 'e' } },
         null,
       ],
       [
@@ -62,11 +62,18 @@ describe('a release of a channel that does not run', () => {
       ['a channel has left it', [entry(NEW, OLD, { who: 'channel stable' })], {}, null],
       ['it rotted', [entry(NEW, OLD, { automatic: true })], {}, null],
       ['the way back has failed', [entry(NEW, OLD, { outcome: 'rolled-back' })], {}, null],
-      ['the channel was set later', [entry(NEW, OLD)], { followed: { setMs: NOW_MS } }, null],
+      ['the channel was set later', [entry(NEW, OLD)], { followed: { setAfter: 'e' } }, null],
       ['it was refused', [refused()], {}, /^update e to it failed: too old$/],
       ['it was refused to another release', [refused({ from: release(OTHER) })], {}, null],
       ['it was refused a day ago', [refused({ endedMs: NOW_MS - REFUSED_AGAIN_MS })], {}, null],
-      ['it was refused before the channel', [refused()], { followed: { setMs: NOW_MS } }, null],
+      ['it was refused by a clock that was ahead', [refused({ endedMs: NOW_MS + 1 })], {}, null],
+      [
+        'it was left since the channel was set, whatever the clock said',
+        [entry(NEW, OLD, { endedMs: 1 }), entry(OLD, NEW, { id: 'before' })],
+        { followed: { setAfter: 'before' } },
+        /left it/,
+      ],
+      ['it was refused before the channel', [refused()], { followed: { setAfter: 'e' } }, null],
       ['the server was away', [refused({ code: 'E_SOURCE_SHORT' })], {}, null],
       ['it was cut off', [refused({ code: 'E_UPDATE_CUT_OFF' }), refused()], {}, null],
       [
@@ -87,7 +94,7 @@ describe('a release of a channel that does not run', () => {
   for (const [what, history, of, expected] of TABLE) {
     it(`${expected === null ? 'is installed' : 'is left alone'}: ${what}`, () => {
       const found = hindrance({
-        ...{ followed: { setMs: 0 }, rootHash: NEW, runningHash: OLD, failed: [] },
+        ...{ followed: { setAfter: '' }, rootHash: NEW, runningHash: OLD, failed: [] },
         ...{ nowMs: NOW_MS, listed: [], history },
         ...of,
       });

@@ -1,8 +1,10 @@
 /** Errors that nobody expects while a release is committed: thrown once, or for ever. */
 import assert from 'node:assert/strict';
+import { ENTRIES_DIR } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeGpt, GPT_BACKUP_SECTORS, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
+import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { slotRead } from '@keelos/ts-agent/shell/root-copy.ts';
 import { setSlotGuid } from '@keelos/ts-agent/shell/slot-guid.ts';
 import { readGpt } from '@keelos/ts-agent/shell/slots.ts';
@@ -14,7 +16,7 @@ import { FakeWorld } from './agent-fixture.ts';
 import { OverlayDisk } from './cut-disk.ts';
 import { setDisk, testRoot } from './slot-disk.ts';
 import { POLICY, REBOOT_LEFT } from './update-wishes.ts';
-import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
+import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
 const NEW = testRoot(2, 20);
 
@@ -213,6 +215,61 @@ describe('a partition table that cannot be read', () => {
           .equals(Buffer.from(encodeGpt(gpt).backup)),
       );
     }
+  });
+});
+
+/** Renames an entry, as boots that left no other trace would have. */
+async function rename(node: UpdateWorld, from: string, to: string): Promise<void> {
+  const device = await node.world.ports().openDevice('/dev/vda1', 'write');
+  await (await Esp.open(device)).rename(`${ENTRIES_DIR}/${from}`, to);
+}
+
+describe('a failed trial that stays in the loader', () => {
+  it('never runs again, however often a node with a full disk boots, and is told once there is room', async () => {
+    const node = await inTrial();
+    const { state } = node.world;
+    const full = [failingCheck('state-partition')];
+    for (let boots = 0; boots < 24; boots += 1) {
+      state.writeFailure = 'ENOSPC';
+      node.health = full;
+      assert.equal(await node.boot(), '0.1.0', `boot ${boots}`);
+      let waits = 0;
+      node.onWait = () => {
+        waits += 1;
+        // Somebody restarts the machine, or the power fails.
+        if (waits === 5) node.committer.close();
+      };
+      await assert.rejects(node.committer.run(), { code: 'E_CANCELLED' });
+      assert.deepEqual(await node.entries(), ['keel-1+9.conf', 'keel-2+0-1.conf']);
+    }
+    state.writeFailure = undefined;
+    node.health = [];
+    node.onWait = () => undefined;
+    assert.equal(await node.boot(), '0.1.0');
+    assert.equal(await node.committer.run(), 'settled');
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
+    assert.equal(node.engine.history.entries()[0]?.outcome, 'rolled-back');
+  });
+
+  it('gives way to a release that has no try left either, and is never taken for committed', async () => {
+    for (const spent of ['keel-2+0-1.conf', 'keel-2+0-8.conf', 'keel-2+0-9.conf']) {
+      const node = await inTrial();
+      await rename(node, 'keel-1+9.conf', 'keel-1+0-9.conf');
+      if (spent !== 'keel-2+0-1.conf') await rename(node, 'keel-2+0-1.conf', spent);
+      assert.equal(await node.boot(), '0.2.0', spent);
+      node.health = [failingCheck('disk')];
+      assert.equal(await node.committer.run(), 'given-up', spent);
+      assert.equal((await node.entries())[0], 'keel-1+9.conf');
+      assert.equal(await node.boot(), '0.1.0', spent);
+    }
+  });
+
+  it('leaves the tries of others alone while one of them has any', async () => {
+    const node = await inTrial();
+    await rename(node, 'keel-1+9.conf', 'keel-1+2-7.conf');
+    node.health = [failingCheck('disk')];
+    assert.equal(await node.committer.run(), 'given-up');
+    assert.deepEqual(await node.entries(), ['keel-1+2-7.conf', 'keel-2+0-1.conf']);
   });
 });
 

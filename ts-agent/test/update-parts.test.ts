@@ -297,6 +297,21 @@ describe('records about updates', () => {
     assert.equal(withEntry([entry('a'), entry('b')], { ...entry('b'), cause: 'c' })[1]?.cause, 'c');
   });
 
+  it('the history forgets installs that changed nothing before anything else', () => {
+    const told = (id: string, outcome: HistoryEntry['outcome']) => ({ ...entry(id), outcome });
+    let kept: readonly HistoryEntry[] = [told('by-hand', 'committed')];
+    for (let number = 0; number < 3 * HISTORY_MAX; number += 1) {
+      kept = withEntry(kept, told(`look-${number}`, 'failed'));
+    }
+    assert.equal(kept.length, HISTORY_MAX);
+    assert.equal(kept[0]?.id, `look-${3 * HISTORY_MAX - 1}`);
+    assert.equal(kept.at(-1)?.id, 'by-hand');
+    for (let number = 0; number < HISTORY_MAX; number += 1) {
+      kept = withEntry(kept, told(`good-${number}`, 'committed'));
+    }
+    assert.equal(kept.at(-1)?.id, 'good-0', 'the oldest goes when all of them tell something');
+  });
+
   it('an entry is closed once, and noted only while it is open', () => {
     const history = new UpdateHistory(node());
     history.put(entry('one'));

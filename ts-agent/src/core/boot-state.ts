@@ -10,6 +10,7 @@ import {
   type EntryName,
   entryFileName,
   entryText,
+  isSpent,
   kernelImagePath,
   parseEntryFileName,
   SECOND_LOADER_PATH,
@@ -170,6 +171,19 @@ export function planPutBack(picture: BootPicture): BootChange[] {
   return entry.fileName.toLowerCase() === newName
     ? []
     : [{ kind: 'rename', path: pathOf(entry.fileName), newName }];
+}
+
+/**
+ * Changes that give its nine tries back to the best release beside an entry that is given up, when no release has a try
+ * left. None when one has, or there is no other.
+ */
+export function planRevive({ entries }: BootPicture, givenUp: number): BootChange[] {
+  const others = inLoaderOrder(entries).filter(({ name }) => name.sequence !== givenUp);
+  const startable = others.filter(({ isImageThere, uki }) => isImageThere && uki !== '');
+  const [best] = startable;
+  if (best === undefined || !isSpent(best.name)) return [];
+  const newName = committedName(best.name.sequence);
+  return [{ kind: 'rename', path: pathOf(best.fileName), newName }];
 }
 
 /**

@@ -16,7 +16,7 @@ const CHANNEL_SUBJECT = 'channel ';
 
 /** What is known. */
 export interface ReleaseFacts {
-  readonly followed: Pick<FollowedChannel, 'setMs'>;
+  readonly followed: Pick<FollowedChannel, 'setAfter'>;
   /** Of the newest release of the channel. */
   readonly rootHash: string;
   readonly runningHash: string;
@@ -43,7 +43,14 @@ export function hindrance(facts: ReleaseFacts): Hindrance | undefined {
     const [errorCode, reason] = failedBefore(failed);
     return { errorCode, reason };
   }
-  return leftByHand(facts) ?? refusedBefore(facts);
+  const history = sinceSet(facts);
+  return leftByHand({ ...facts, history }) ?? refusedBefore({ ...facts, history });
+}
+
+/** What is newer than the channel; all of it when the entry that it was set after is forgotten. */
+function sinceSet({ followed, history }: ReleaseFacts): readonly HistoryEntry[] {
+  const at = history.findIndex(({ id }) => id === followed.setAfter);
+  return at === -1 ? history : history.slice(0, at);
 }
 
 /**
@@ -52,13 +59,13 @@ export function hindrance(facts: ReleaseFacts): Hindrance | undefined {
  * nobody has said anything. An install of another release of the channel is no word against this one: when that other
  * one is withdrawn, the node follows.
  */
-function leftByHand({ followed, rootHash, history, listed }: ReleaseFacts): Hindrance | undefined {
+function leftByHand({ rootHash, history, listed }: ReleaseFacts): Hindrance | undefined {
   const last = history.find(({ outcome, automatic, from, to }) => {
     if (outcome === 'cancelled') return to.rootHash === rootHash;
     const isOfIt = [from.rootHash, to.rootHash].includes(rootHash);
     return outcome === 'committed' && !automatic && isOfIt;
   });
-  if (last === undefined || last.endedMs < followed.setMs) return undefined;
+  if (last === undefined) return undefined;
   const { kind, id, to, who } = last;
   const until = 'A newer one is, and this one once the channel is set anew';
   const hinders = (what: string) => ({ errorCode: '', reason: `${what}. ${until}` }) as const;
@@ -70,7 +77,7 @@ function leftByHand({ followed, rootHash, history, listed }: ReleaseFacts): Hind
 
 /** The node as it is now does not take it, so it need not be fetched at each look. */
 function refusedBefore(facts: ReleaseFacts): Hindrance | undefined {
-  const { followed, rootHash, runningHash, history, nowMs } = facts;
+  const { rootHash, runningHash, history, nowMs } = facts;
   const tries = history.filter(
     ({ from, to }) => to.rootHash === rootHash && from.rootHash === runningHash,
   );
@@ -80,6 +87,7 @@ function refusedBefore(facts: ReleaseFacts): Hindrance | undefined {
   // Something that happens once may pass; the install itself may be what ends the agent.
   const isCutOffAgain = code === 'E_UPDATE_CUT_OFF' && before?.code === code;
   if (!isErrorCode(code) || (isPassing(code) && !isCutOffAgain)) return undefined;
-  if (nowMs - endedMs >= REFUSED_AGAIN_MS || endedMs < followed.setMs) return undefined;
+  // An end that is still to come was written by a clock that was wrong.
+  if (nowMs < endedMs || nowMs - endedMs >= REFUSED_AGAIN_MS) return undefined;
   return { errorCode: code, reason: `update ${id} to it failed: ${cause}` };
 }

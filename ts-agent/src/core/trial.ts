@@ -42,7 +42,11 @@ export type Standing =
   /** This boot is the trial. Without a record it was lost, and the careful policy holds. */
   | { readonly kind: 'trial'; readonly record: TrialRecord | undefined; readonly sequence: number }
   /** It was cancelled while the power failed, and runs all the same. */
-  | { readonly kind: 'unwanted-trial'; readonly record: TrialRecord }
+  | {
+      readonly kind: 'unwanted-trial';
+      readonly record: TrialRecord;
+      readonly sequence: number;
+    }
   /** The entry is committed; what comes after that was cut off. */
   | { readonly kind: 'committed'; readonly record: TrialRecord }
   /** The trial has failed: another root runs, and the try is spent. */
@@ -79,13 +83,15 @@ export function judgeBoot(facts: BootFacts): Standing {
     return isClosed ? { kind: 'closed', record } : { kind: 'untried', record, cause: NO_ENTRY };
   }
   if (facts.running.rootHash === record.to.rootHash) {
-    if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record };
+    const { sequence } = record;
+    if (facts.outcome === 'cancelled') return { kind: 'unwanted-trial', record, sequence };
     const { entry } = facts.running;
-    const isCommitted = entry !== undefined && !isTrialEntry(entry.name);
-    if (isCommitted && entry.name.sequence === record.sequence) {
-      return { kind: 'committed', record };
-    }
-    return { kind: 'trial', record, sequence: record.sequence };
+    // A failed trial that the loader took again and again, or a release whose commit was cut off and that was never
+    // healthy since: either has to prove itself.
+    const isProven = entry !== undefined && !isTrialEntry(entry.name) && !isSpent(entry.name);
+    return isProven && entry.name.sequence === sequence
+      ? { kind: 'committed', record }
+      : { kind: 'trial', record, sequence };
   }
   if (isClosed) return { kind: 'closed', record };
   if (own === undefined) return { kind: 'untried', record, cause: NO_ENTRY };

@@ -96,7 +96,7 @@ const isFollowed = shape({
   isCheckOnly: truth,
   policy: isPolicy,
   who: text,
-} satisfies Keys<Omit<FollowedChannel, 'setMs'>>);
+} satisfies Keys<Omit<FollowedChannel, 'setAfter'>>);
 const isSeen = shape({
   channel: text,
   number: time,
@@ -146,7 +146,7 @@ export function epochsFrom(value: unknown): EpochRecord | undefined {
 export function followedFrom(value: unknown): FollowedChannel | undefined {
   if (!isFollowed(value)) return undefined;
   const followed = value as FollowedChannel;
-  return { ...followed, setMs: time(followed.setMs) ? followed.setMs : 0 };
+  return { ...followed, setAfter: text(followed.setAfter) ? followed.setAfter : '' };
 }
 
 /** What was seen of channels, the last look first; undefined when the value has another shape. Earlier releases kept no roots. */
@@ -180,7 +180,13 @@ export function withEntry(
   const next = isThere
     ? entries.map((one) => (one.id === entry.id ? bounded : one))
     : [bounded, ...entries];
-  return next.slice(0, HISTORY_MAX);
+  return next.length > HISTORY_MAX ? withoutLeast(next) : next;
+}
+
+/** An install that changed nothing is the first to be forgotten: a channel that cannot be read may add one at each look. */
+function withoutLeast(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
+  const at = entries.findLastIndex(({ outcome }) => outcome === 'failed');
+  return entries.toSpliced(at > 0 ? at : entries.length - 1, 1);
 }
 
 /** The history in at most `charsMax` characters of JSON: the oldest evidence goes first, then the oldest entries. */

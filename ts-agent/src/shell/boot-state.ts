@@ -19,6 +19,7 @@ import {
   planDisarm,
   planPutBack,
   planRemove,
+  planRevive,
   runningEntry,
   sequenceAfter,
 } from '../core/boot-state.ts';
@@ -172,6 +173,18 @@ export class BootState {
     return this.#change(async (esp) => {
       await esp.reclaim();
       await perform(esp, planPutBack(await this.#picture(esp)));
+    });
+  }
+
+  /**
+   * Makes sure that something beside a release that is given up has a try left.
+   *
+   * @param givenUp sequence number of its entry
+   * @throws KeelError E_ESP_DAMAGED, E_ESP_FULL, E_SLOT_UNKNOWN
+   */
+  reviveOthers(givenUp: number): Promise<void> {
+    return this.#change(async (esp) => {
+      await perform(esp, planRevive(await this.#picture(esp), givenUp));
     });
   }
 

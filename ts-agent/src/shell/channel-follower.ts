@@ -100,9 +100,10 @@ export class ChannelFollower {
    *
    * @throws KeelError E_INVALID_ARGUMENT, E_STATE_FULL, E_STATE_UNAVAILABLE
    */
-  set(wish: Omit<FollowedChannel, 'setMs'> | undefined): FollowerState {
+  set(wish: Omit<FollowedChannel, 'setAfter'> | undefined): FollowerState {
     const { state, clock } = this.#ports;
-    const followed = wish === undefined ? undefined : { ...wish, setMs: clock.nowMs() };
+    const ended = () => this.#releases.history().find(({ outcome }) => outcome !== 'open');
+    const followed = wish === undefined ? undefined : { ...wish, setAfter: ended()?.id ?? '' };
     if (followed === undefined) state.remove(UPDATE_PATHS.channel);
     else {
       const record = encodeRecord(CHANNEL_RECORD, checkedChannel(followed));

@@ -151,7 +151,7 @@ export class Committer {
         return this.#tryOut({ record, sequence: standing.sequence, running });
       case 'unwanted-trial':
         this.#judged.resolve();
-        return this.#giveUp(standing.record, { cause: 'It was cancelled.', evidence: [] });
+        return this.#giveUp(standing, { cause: 'It was cancelled.', evidence: [] });
       case 'committed':
         await this.#finish({ record, sequence: standing.record.sequence, running });
         return undefined;
@@ -201,7 +201,7 @@ export class Committer {
       if (judged.decision.kind === 'give-up' && commitProblem !== '') judged = look(commitProblem);
       state = judged.state;
       const { decision } = judged;
-      if (decision.kind === 'give-up') return this.#giveUp(trial.record, decision);
+      if (decision.kind === 'give-up') return this.#giveUp(trial, decision);
       if (decision.kind === 'commit') {
         commitProblem = await this.#commit(trial);
         if (commitProblem === '') return 'committed';
@@ -252,7 +252,7 @@ export class Committer {
 
   /** The try is spent, so the other slot runs after the reboot; there the history is closed. */
   async #giveUp(
-    record: TrialRecord | undefined,
+    { record, sequence }: Pick<Trial, 'record' | 'sequence'>,
     why: { readonly cause: string; readonly evidence: readonly string[] },
   ): Promise<CommitterOutcome> {
     const { cause, evidence } = why;
@@ -263,6 +263,10 @@ export class Committer {
       );
     }
     this.#engine.progress.change({ waitingFor: [cause] });
+    // Where no entry has a try left, the loader would start this one again.
+    await attemptAsync(this.#ports.log, 'tries of the other release', () =>
+      this.#ports.boot.reviveOthers(sequence),
+    );
     await this.#tellInit('given-up', cause);
     const reason = `the release on trial is given up: ${cause}`.slice(0, REASON_CHARS_MAX);
     for (;;) {
@@ -276,23 +280,28 @@ export class Committer {
     }
   }
 
-  /** Waits until the release is healthy, however long that takes, and gives it its tries back. */
+  /**
+   * Waits until the release is healthy, however long that takes, and gives it its tries back. At once while a failed trial
+   * still has its entry: with no tries left here, the loader would take that one for ever.
+   */
   async #putBack({ running }: BootPicture): Promise<CommitterOutcome> {
     for (let isPutBack = false; ; ) {
       await this.#endAgain();
-      isPutBack ||= await this.#putBackNow();
-      if (isPutBack && this.#unended === undefined) break;
+      if (!isPutBack && (await this.#putBackNow())) {
+        isPutBack = true;
+        await attemptAsync(this.#ports.log, 'boot options', () =>
+          this.#ports.mendLadder(releaseOf(running)),
+        );
+      }
+      if (isPutBack && this.#unended === undefined) return 'settled';
       await this.#wait(PUT_BACK_POLL_MS);
     }
-    await attemptAsync(this.#ports.log, 'boot options', () =>
-      this.#ports.mendLadder(releaseOf(running)),
-    );
-    return 'settled';
   }
 
   async #putBackNow(): Promise<boolean> {
     const results = await this.#ports.health();
-    if (!isHealthy(results.filter(({ name }) => !isOutsideCheck(name)))) return false;
+    const isWell = isHealthy(results.filter(({ name }) => !isOutsideCheck(name)));
+    if (!isWell && this.#unended === undefined) return false;
     const isDone = await attemptAsync(this.#ports.log, 'tries', async () => {
       await this.#ports.boot.putBackTries();
       return true;

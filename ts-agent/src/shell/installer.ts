@@ -322,10 +322,13 @@ export class Installer {
     keepTrial(this.#ports, trial);
   }
 
-  /** When the entry stays because it cannot be taken away, no later agent reboots into what was not wanted any more. */
-  async #unarm({ trial }: UpdateCourse): Promise<void> {
+  /**
+   * When the entry stays because it cannot be taken away, no later agent reboots into what was not wanted any more. What
+   * the end of this agent cut off is still wanted.
+   */
+  async #unarm({ trial, cancelledBy }: UpdateCourse): Promise<void> {
     if (trial === undefined) return;
-    if (!trial.isRebootLeft) {
+    if (!trial.isRebootLeft && cancelledBy !== 'agent') {
       attempt(this.#ports.log, 'trial record', () =>
         keepTrial(this.#ports, { ...trial, isRebootLeft: true }),
       );

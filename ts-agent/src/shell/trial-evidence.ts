@@ -4,11 +4,11 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import { EVIDENCE_STEP } from '@keelos/proto/init-control.ts';
 import { parseCrashReport } from '@keelos/proto/trial-traces.ts';
+import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { judgeTraces, type TrialFindings } from '../core/trial-evidence.ts';
 import type { AgentPorts } from '../ports.ts';
 import { bootReport } from './node-facts.ts';
-import { trialRecord } from './update-records.ts';
 
 /** Ports of this module. */
 export type EvidencePorts = Pick<AgentPorts, 'state' | 'log'>;
@@ -35,14 +35,15 @@ export async function awaitEvidence(
 }
 
 /**
- * Cause and evidence of the trial that has failed. A crash that was found in the boot that armed it is older than the
- * trial, and not told. Nothing is removed: see {@link discardTrialEvidence}.
- *
- * @throws KeelError E_STATE_UNAVAILABLE when the trial record cannot be read
+ * Cause and evidence of the trial that has failed; undefined: nothing was on trial. A crash that was found in the boot that
+ * armed it is older than the trial, and not told. Nothing is removed: see {@link discardTrialEvidence}.
  */
-export function findTrialEvidence(ports: EvidencePorts): TrialFindings {
+export function findTrialEvidence(
+  ports: EvidencePorts,
+  trial: Pick<TrialRecord, 'armedBootId'> | undefined,
+): TrialFindings {
   const crash = parseCrashReport(text(ports, UPDATE_PATHS.crashReport));
-  const isOlder = crash !== undefined && crash.foundInBoot === trialRecord(ports)?.armedBootId;
+  const isOlder = crash !== undefined && crash.foundInBoot === trial?.armedBootId;
   return judgeTraces({
     givenUp: text(ports, UPDATE_PATHS.trialGivenUp),
     crash: crash === undefined || isOlder ? '' : crash.text,

@@ -57,7 +57,7 @@ export class TrialLedger {
    */
   async failed(record: TrialRecord): Promise<boolean> {
     const { history } = this.#engine;
-    const found = findTrialEvidence(this.#ports);
+    const found = findTrialEvidence(this.#ports, record);
     const entry = attempt(this.#ports.log, 'history', () => history.find(record.id));
     const cause = entry === undefined || entry.cause === '' ? found.cause : entry.cause;
     const evidence = [...(entry?.evidence ?? []), ...found.evidence];
@@ -75,7 +75,12 @@ export class TrialLedger {
     return isKept === true && (await this.clear(record));
   }
 
-  /** Nothing was tried, so nothing is held against the root. @returns as {@link failed} */
+  /**
+   * Nothing was tried, so nothing is held against the root. The entry goes in any case: it would be tried at some later
+   * restart, after somebody was told that it failed.
+   *
+   * @returns as {@link failed}
+   */
   async untried(record: TrialRecord, cause: string): Promise<boolean> {
     const isKept = attempt(this.#ports.log, 'history', () => {
       this.#engine.history.close(record.id, { ...CUT_OFF, cause });
@@ -83,7 +88,8 @@ export class TrialLedger {
     });
     this.#ports.log(`${record.to.version} was not tried: ${cause}`);
     this.#tellFailed(CUT_OFF.code, cause);
-    return isKept === true && (await this.clear(record));
+    const isGone = await this.#removeEntry(record);
+    return isKept === true && isGone && (await this.clear(record));
   }
 
   #tellFailed(errorCode: ErrorCode, errorMessage: string): void {
@@ -92,17 +98,21 @@ export class TrialLedger {
 
   /** The entry first: as long as the record is there, this is done again. @returns as {@link failed} */
   async clear(record: TrialRecord): Promise<boolean> {
-    const isGone = await attemptAsync(this.#ports.log, 'entry of the failed trial', async () => {
-      await this.#ports.boot.removeEntry(record.sequence);
-      return true;
-    });
-    if (isGone !== true) return false;
+    if (!(await this.#removeEntry(record))) return false;
     discardTrialEvidence(this.#ports);
     const isForgotten = attempt(this.#ports.log, 'trial record', () => {
       forgetTrial(this.#ports);
       return true;
     });
     return isForgotten === true;
+  }
+
+  async #removeEntry({ sequence }: TrialRecord): Promise<boolean> {
+    const isGone = await attemptAsync(this.#ports.log, 'entry of the failed trial', async () => {
+      await this.#ports.boot.removeEntry(sequence);
+      return true;
+    });
+    return isGone === true;
   }
 
   /** A committed release gave way. Its entry stays, if it has one: it boots when nothing better is there. */
@@ -125,7 +135,7 @@ export class TrialLedger {
         outcome: 'committed',
         startedMs: nowMs,
         endedMs: nowMs,
-        evidence: findTrialEvidence(this.#ports).evidence,
+        evidence: findTrialEvidence(this.#ports, undefined).evidence,
       });
       this.#ports.log(cause);
       discardTrialEvidence(this.#ports);

@@ -32,6 +32,8 @@ export interface BootControl {
   commit(sequence: number): Promise<void>;
   /** The running entry gets nine tries; nothing is written when it has them. */
   putBackTries(): Promise<void>;
+  /** When nothing but the entry that is given up has a try left, the best other one gets its nine back. */
+  reviveOthers(givenUp: number): Promise<void>;
   /** One that is not there is fine. */
   removeEntry(sequence: number): Promise<void>;
 }
