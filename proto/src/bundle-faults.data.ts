@@ -1,6 +1,7 @@
 /**
- * What may be wrong with a bundle, and which errors refuse it before anything that touches boot state. The reference page
- * has this table, and image/test/bundle-faults.test.ts makes a bundle for every row.
+ * What may be wrong with a bundle, and which errors refuse it: before a release is armed, and, but for bytes that are only
+ * found to be wrong as they are written into the other slot, before anything is touched. The reference page has this
+ * table, and image/test/bundle-faults.test.ts makes a bundle for every row.
  */
 import type { ErrorCode } from './errors.ts';
 

@@ -16,6 +16,7 @@ export const UPDATE_PATHS = {
   epoch: `${UPDATE_DIR}/epoch.rec`,
   channel: `${UPDATE_DIR}/channel.rec`,
   channelsSeen: `${UPDATE_DIR}/channels-seen.rec`,
+  loader: `${UPDATE_DIR}/loader.rec`,
   /** The delta that is being applied, as it was fetched; no record. */
   delta: `${UPDATE_DIR}/fetched.kdelta`,
   /** The kernel that the delta patches, unpacked; no record. */
@@ -42,6 +43,8 @@ export const SCHEDULES_RECORD: RecordKind = { kind: 'schedules', version: 1 };
 export const CHANNEL_RECORD: RecordKind = { kind: 'channel', version: 1 };
 /** Payload `{ channels: ChannelSeen[] }` (channel-judge.ts), the one that was looked at last first. */
 export const CHANNELS_SEEN_RECORD: RecordKind = { kind: 'channels-seen', version: 1 };
+/** Payload {@link LoaderRecord}. */
+export const LOADER_RECORD: RecordKind = { kind: 'boot-loader', version: 1 };
 /** Payload {@link EpochRecord}. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
@@ -124,6 +127,8 @@ export interface TrialRecord {
   readonly armedBootId: string;
   /** The reboot is the operator's, not the agent's. */
   readonly isRebootLeft: boolean;
+  /** The system that armed it had a default gateway: a release that has none afterwards has lost it. */
+  readonly hadGateway: boolean;
 }
 
 /** One entry of the history. */
@@ -203,6 +208,12 @@ export interface Schedule {
   readonly result: string;
   /** Unix milliseconds of the next start; 0 when there is none. */
   readonly nextMs: number;
+}
+
+/** The boot loader as it was when both of its copies were last seen to be equal. */
+export interface LoaderRecord {
+  /** Of each copy, hexadecimal. */
+  readonly sha256: string;
 }
 
 /** The channel that a node follows. */

@@ -34,6 +34,8 @@ import { SECTOR_BYTES } from './sectors.ts';
 const LOADER_GUID = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 /** The variable in which the loader says what it started. */
 export const SELECTED_VARIABLE = `LoaderEntrySelected-${LOADER_GUID}`;
+/** The variable in which it says where it lies itself. */
+const IMAGE_VARIABLE = `LoaderImageIdentifier-${LOADER_GUID}`;
 /** Path of the entry after a try of it was spent. */
 export const COUNTED_VARIABLE = `LoaderBootCountPath-${LOADER_GUID}`;
 const REMOVABLE_PATH = 'EFI/BOOT/BOOTX64.EFI';
@@ -120,6 +122,7 @@ export class Machine {
       case 'crashes':
         return { kind: 'restarts', reason: `${path} crashes` };
       case 'loader':
+        this.#setText(IMAGE_VARIABLE, `\\${path.replaceAll('/', '\\')}`);
         return this.#loader(device, espOffset, fat);
       case 'kernel':
         return this.#kernel(device, program.commandLine);

@@ -210,4 +210,16 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     scenario: 'an update whose kernel image cannot be loaded',
     found: /the node is stuck: nothing to start/,
   },
+  {
+    name: 'a damaged loader is not written anew',
+    edits: [
+      {
+        file: 'shell/loader-copies.ts',
+        find: "  if (found.kind === 'damaged') {",
+        replace: "  if (found.kind === 'damaged' && found.copy === 1) {",
+      },
+    ],
+    scenario: 'a first loader that is damaged',
+    found: /the node is stuck: nothing to start/,
+  },
 ];

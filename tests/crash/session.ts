@@ -160,14 +160,16 @@ export class Session {
   }
 
   #ports(edge: Edge, { agent, trustBytes, bootId }: SessionParts): InstallerPorts & CommitterPorts {
-    const ladder = new agent.BootLadder(edge);
+    const boot = new agent.BootState(edge);
+    const ladder = new agent.BootLadder(edge, boot);
     return {
       ...edge,
-      boot: new agent.BootState(edge),
+      boot,
       setSlotGuid: agent.setSlotGuid,
       facts: {
         arch: ARCH,
         bootId: async () => bootId,
+        hasGateway: async () => true,
         trustBytes: async () => trustBytes,
         otherSlot: async () => {
           const { slot, device, sizeBytes, guid } = await agent.findSlot(edge, 'other');

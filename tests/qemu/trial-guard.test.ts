@@ -85,6 +85,7 @@ describe('a trial that nobody in it can end', () => {
       armedMs: Date.now(),
       armedBootId: 'an earlier boot',
       isRebootLeft: true,
+      hadGateway: false,
     };
     const file = `${disk}.rec`;
     await writeFile(file, encodeRecord(TRIAL_RECORD, record));

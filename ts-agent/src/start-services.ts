@@ -62,7 +62,7 @@ export async function startServices(beginnings: Beginnings): Promise<RunningServ
   const outside = new OutsideChecks(ports);
   const keepAlive = new KeepAlive(ports);
   const bootState = new BootState(ports);
-  const bootLadder = new BootLadder(ports);
+  const bootLadder = new BootLadder(ports, bootState);
   const ending = new AbortController();
   const health = new HealthRunner({
     ports,

@@ -13,7 +13,7 @@ import { encodeGpt, type Gpt } from '@keelos/proto/gpt.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
 import { planLadder, wantedOptions } from '@keelos/ts-agent/core/boot-options.ts';
 import type { OptionPartition } from '@keelos/ts-agent/core/load-option.ts';
-import { LOADER_SELECTED } from '@keelos/ts-agent/shell/counting-witness.ts';
+import { LOADER_SELECTED } from '@keelos/ts-agent/core/loader-variables.ts';
 import type { FakeFirmwareVariables } from '@keelos/ts-agent/sys/firmware-variables.fake.ts';
 import { testEsp, testKernelImage } from './slot-disk.ts';
 

@@ -12,7 +12,7 @@ import {
   encodeLoadOption,
   type LoadOption,
 } from '@keelos/ts-agent/core/load-option.ts';
-import { BootLadder } from '@keelos/ts-agent/shell/boot-ladder.ts';
+import { BootLadder, type LoaderControl } from '@keelos/ts-agent/shell/boot-ladder.ts';
 import { LADDER_CHECK_MS, LadderWatch } from '@keelos/ts-agent/shell/ladder-watch.ts';
 import fc from 'fast-check';
 import { FakeWorld, ROOT_HASH } from './agent-fixture.ts';
@@ -21,6 +21,11 @@ import { ESP_PARTITION } from './boot-disk.ts';
 const WANTED = wantedOptions(ESP_PARTITION, { version: '0.1.0', rootHash: ROOT_HASH });
 const bytesOf = (option: Partial<LoadOption>) =>
   encodeLoadOption({ ...(WANTED[0] ?? assert.fail()), ...option });
+/** Copies of the loader that are in order. */
+const WHOLE: LoaderControl = {
+  loaders: async () => ({ kind: 'equal', sha256: 'ab' }),
+  mendLoaders: async () => ({ kind: 'equal', sha256: 'ab' }),
+};
 const STRANGER = bytesOf({ description: 'UEFI Shell', path: 'shell.efi' });
 
 /** The firmware after a plan. */
@@ -231,7 +236,7 @@ describe('the ladder of boot options', () => {
 
   it('is mended through the firmware, and written only when it is wrong', async () => {
     const world = new FakeWorld();
-    const ladder = new BootLadder(world.ports());
+    const ladder = new BootLadder(world.ports(), WHOLE);
     const committed = { version: '0.2.0', rootHash: 'cd'.repeat(32) };
     assert.ok((await ladder.check()).rungs.every(({ isCorrect }) => isCorrect));
     const before = await ladder.check(committed);
@@ -263,7 +268,7 @@ describe('the ladder of boot options', () => {
 
   it('is looked at seldom while it is in order', async () => {
     const world = new FakeWorld();
-    const watch = new LadderWatch(new BootLadder(world.ports()), world.clock);
+    const watch = new LadderWatch(new BootLadder(world.ports(), WHOLE), world.clock);
     const isRight = async () => (await watch.facts()).rungs.every(({ isCorrect }) => isCorrect);
     assert.equal(await isRight(), true);
     const kept = world.variables.variables.get(BOOT_ORDER);

@@ -26,12 +26,15 @@ import {
   OutsideChecks,
   REACH_PERIOD_MS,
 } from '@keelos/ts-agent/shell/outside-checks.ts';
+import { forgetTrial, keepTrial } from '@keelos/ts-agent/shell/update-records.ts';
 import { createFakeClock } from '@keelos/ts-agent/sys/clock.fake.ts';
 import { systemClock } from '@keelos/ts-agent/sys/clock.ts';
 import { createFakeKernelFiles } from '@keelos/ts-agent/sys/kernel-files.fake.ts';
 import { knock } from '@keelos/ts-agent/sys/probe.ts';
+import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 import { check, enrolledNode, FakeWorld, Openings, TestClient } from './agent-fixture.ts';
 import { makeCertificate } from './openssl-certificates.ts';
+import { TRIAL } from './update-wishes.ts';
 
 const ROUTES = [
   'Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT',
@@ -67,11 +70,14 @@ describe('the way out of the node', () => {
       kind: 'gateways',
       expected,
       found: answers.map((answer, index) => ({ ...(index === 0 ? eth0 : eth1), answer })),
+      hadGateway: false,
     });
+  const lost = judgeReach({ kind: 'gateways', expected: [], found: [], hadGateway: true });
   const target = (outcome: Outcome) => judgeReach({ kind: 'target', target: 'a:1', outcome });
   const rows: readonly (readonly [name: string, verdict: Verdict, state: string, said: RegExp])[] =
     [
       ['no gateway', gateways([]), 'healthy', /no default gateway/],
+      ['a gateway that the release before had', lost, 'failing', /The release before this one had/],
       ['an answer', gateways([], 'answers'), 'healthy', /10\.0\.2\.2 on eth0 answers/],
       ['silence', gateways([], 'silent'), 'healthy', /takes packets/],
       [
@@ -152,6 +158,7 @@ describe('checks of what is outside', () => {
     const logged: string[] = [];
     const checks = new OutsideChecks({
       files,
+      state: new MemoryStateStore(),
       clock: systemClock,
       log: (line) => logged.push(line),
       askProbe: async () => 'works',
@@ -217,6 +224,26 @@ describe('checks of what is outside', () => {
     while (reads < 3) await new Promise((resolve) => setTimeout(resolve, 20));
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal((await verdictOf(REACH_CHECK)).state, 'healthy');
+  });
+
+  it('a trial that has lost the gateway is failing, until it has one, or is over', async () => {
+    const state = new MemoryStateStore();
+    const files = createFakeKernelFiles();
+    keepTrial({ state, log: () => undefined }, { ...TRIAL, hadGateway: true });
+    const look = async () => {
+      const { checks, verdictOf } = outside({ state, files });
+      checks.restart({ ...settings, probes: [] });
+      return (await verdictOf(REACH_CHECK)).state;
+    };
+    assert.equal(await look(), 'failing');
+    files.files.set('/proc/net/route', ROUTES);
+    assert.equal(await look(), 'healthy');
+    files.files.delete('/proc/net/route');
+    keepTrial({ state, log: () => undefined }, { ...TRIAL, hadGateway: false });
+    assert.equal(await look(), 'healthy');
+    keepTrial({ state, log: () => undefined }, { ...TRIAL, hadGateway: true });
+    forgetTrial({ state, log: () => undefined });
+    assert.equal(await look(), 'healthy');
   });
 
   it('a probe that fails, throws or hangs is failing', async () => {

@@ -36,6 +36,7 @@ const RECORD: TrialRecord = {
   policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
   armedBootId: 'boot-1',
   isRebootLeft: true,
+  hadGateway: false,
 };
 
 describe('what a boot means for the release on trial', () => {

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { getEventListeners } from 'node:events';
 import { setImmediate as turnOfLoop } from 'node:timers/promises';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
-import type { HistoryEntry, TrialRecord } from '@keelos/proto/update-record.ts';
+import type { HistoryEntry } from '@keelos/proto/update-record.ts';
 import {
   EPOCH_RECORD,
   EVIDENCE_CHARS_MAX,
@@ -35,6 +35,7 @@ import { MemoryStateStore } from '@keelos/ts-agent/sys/state-store.fake.ts';
 import { DAMAGED_SUFFIX } from '@keelos/ts-agent/sys/state-store.ts';
 import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import fc from 'fast-check';
+import { TRIAL } from './update-wishes.ts';
 
 const SLOT_BYTES = 40 * WRITE_BYTES;
 const CONTENT = Buffer.alloc(SLOT_BYTES);
@@ -173,20 +174,6 @@ const entry = (id: string, evidence: readonly string[] = []): HistoryEntry => ({
   code: '',
   evidence,
 });
-const TRIAL: TrialRecord = {
-  id: 'one',
-  kind: 'update',
-  sequence: 7,
-  who: 'CN=x',
-  reason: '',
-  armedMs: 1,
-  from: RELEASE,
-  to: RELEASE,
-  armedBootId: 'b',
-  isRebootLeft: true,
-  policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
-};
-
 describe('records about updates', () => {
   const node = () => {
     const state = new MemoryStateStore();

@@ -1,7 +1,7 @@
 /** What tests about updates ask for, and a node on which it has begun. */
 import assert from 'node:assert/strict';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
-import type { TrialPolicy } from '@keelos/proto/update-record.ts';
+import type { TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { UpdateOptions } from '@keelos/ts-agent/shell/update-engine.ts';
 import { testRoot } from './slot-disk.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
@@ -21,6 +21,21 @@ export const OPTIONS: UpdateOptions = {
 };
 /** An update whose reboot is the operator's. */
 export const REBOOT_LEFT: UpdateOptions = { ...OPTIONS, isRebootLeft: true };
+/** An update of slot B that is on trial. */
+export const TRIAL: TrialRecord = {
+  id: 'one',
+  kind: 'update',
+  sequence: 7,
+  who: 'CN=x',
+  reason: '',
+  armedMs: 1,
+  armedBootId: 'b',
+  from: { slot: 'a', version: '0.1.0', rootHash: 'ab'.repeat(32) },
+  to: { slot: 'b', version: '0.2.0', rootHash: 'cd'.repeat(32) },
+  policy: POLICY,
+  isRebootLeft: true,
+  hadGateway: false,
+};
 /** Root of 0.2.0. */
 export const NEW = testRoot(2, 200);
 export const WHO = 'CN=alice';

@@ -25,10 +25,10 @@ import { slotGuid } from '@keelos/proto/guid.ts';
 import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { nextEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';
+import { LOADER_SELECTED } from '@keelos/ts-agent/core/loader-variables.ts';
 import { BootLadder } from '@keelos/ts-agent/shell/boot-ladder.ts';
 import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
-import { LOADER_SELECTED } from '@keelos/ts-agent/shell/counting-witness.ts';
 import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { type EnginePorts, UpdateEngine } from '@keelos/ts-agent/shell/update-engine.ts';
 import { updatePorts } from '@keelos/ts-agent/shell/update-node.ts';
@@ -183,7 +183,7 @@ export class UpdateWorld {
       ...updatePorts({
         ports,
         bootState: this.bootState,
-        bootLadder: new BootLadder(ports),
+        bootLadder: new BootLadder(ports, this.bootState),
         health: fakeHealth,
         identity,
         apiPort: 1,

@@ -9,6 +9,7 @@ import {
   type LoadOption,
   type OptionPartition,
 } from './load-option.ts';
+import { LOADER_COPIES, type LoaderVerdict } from './loader-copies.ts';
 
 /** EFI_GLOBAL_VARIABLE, UEFI Specification 2.10, section 3.3. */
 const GLOBAL = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
@@ -98,7 +99,7 @@ export interface Rung {
   readonly description: string;
   /** Number of its variable; absent: there is none. */
   readonly number?: number;
-  /** It says what it must, at its place in the order. */
+  /** It says what it must, at its place in the order, and the copy of the loader that it starts is not damaged. */
   readonly isCorrect: boolean;
 }
 
@@ -156,6 +157,14 @@ export function judgeLadder(firmware: FirmwareOptions, wanted: readonly LoadOpti
         isThere && isSame(firmware.options.get(number), option) && firmware.order[rung] === number,
     };
   });
+}
+
+/** The rungs with what is known of the copies of the loader, which the first two start. */
+export function withLoaders(rungs: readonly Rung[], loaders: LoaderVerdict): Rung[] {
+  const isDamaged = (rung: number) =>
+    rung < LOADER_COPIES.length &&
+    (loaders.kind === 'unknown' || (loaders.kind === 'damaged' && loaders.copy === rung));
+  return rungs.map((one, rung) => (isDamaged(rung) ? { ...one, isCorrect: false } : one));
 }
 
 /** A change of a variable. */

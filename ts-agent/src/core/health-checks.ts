@@ -182,7 +182,7 @@ export function judgeBootOptions(rungs: readonly Rung[]): Verdict {
   if (wrong.length === 0) return healthy('The boot options of the firmware are in order.');
   const named = wrong.map(
     ({ description, number }) =>
-      `"${description}" ${number === undefined ? 'is missing' : 'is wrong or out of place'}`,
+      `"${description}" ${number === undefined ? 'is missing' : 'is wrong, out of place, or starts a damaged loader'}`,
   );
   return degraded(
     `Boot options of the firmware: ${named.join(', ')}.`,

@@ -64,17 +64,23 @@ export type ReachFacts =
       /** Gateways that the configuration names. */
       readonly expected: readonly string[];
       readonly found: readonly (Gateway & { readonly answer: GatewayAnswer })[];
+      /** A release is on trial, and the one before it had a default gateway. */
+      readonly hadGateway: boolean;
     };
 
 /** The way out of the node is open: to the configured target, or to the default gateway. */
 export function judgeReach(facts: ReachFacts): Verdict {
   if (facts.kind === 'target') return judgeTarget(facts.target, facts.outcome);
-  const { expected, found } = facts;
+  const { expected, found, hadGateway } = facts;
   const remedy =
     'Check the cable, the switch and the gateway, and network.interfaces in the configuration.';
   const missing = expected.filter((address) => !found.some((one) => one.address === address));
   if (missing.length > 0) {
     const message = `The kernel has no route over the configured gateway ${missing.join(', ')}.`;
+    return { state: 'failing', message, remedy };
+  }
+  if (found.length === 0 && hadGateway) {
+    const message = 'The node has no default gateway. The release before this one had one.';
     return { state: 'failing', message, remedy };
   }
   if (found.length === 0) {

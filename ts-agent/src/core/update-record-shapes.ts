@@ -9,6 +9,7 @@ import type {
   FollowedChannel,
   HistoryEntry,
   KnownEpoch,
+  LoaderRecord,
   ResumeRecord,
   SlotRelease,
   TrialPolicy,
@@ -59,7 +60,7 @@ const isTrial = shape({
   reason: text,
   armedMs: time,
   armedBootId: text,
-} satisfies Keys<Omit<TrialRecord, 'isRebootLeft'>>);
+} satisfies Keys<Omit<TrialRecord, 'isRebootLeft' | 'hadGateway'>>);
 const isResume = shape({
   manifestSha256: text,
   slot,
@@ -89,6 +90,8 @@ const isFailedRoot = shape({
 } satisfies Keys<FailedRoot>);
 const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 
+const isLoader = shape({ sha256: text } satisfies Keys<LoaderRecord>);
+
 const isFollowed = shape({
   url: text,
   channel: text,
@@ -108,14 +111,15 @@ type Keys<T> = Readonly<Record<keyof T, Check>>;
 
 /**
  * A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. Earlier releases did not
- * say whose the reboot is, and never asked again for one.
+ * say whose the reboot is, and never asked again for one; nor did they say whether they had a gateway.
  */
 export function trialFrom(value: unknown): TrialRecord | undefined {
   if (!isTrial(value)) return undefined;
   const trial = value as TrialRecord;
   const healthTimeoutSeconds = storedTrialSeconds(trial.policy.healthTimeoutSeconds);
   const isRebootLeft = trial.isRebootLeft !== false;
-  return { ...trial, isRebootLeft, policy: { ...trial.policy, healthTimeoutSeconds } };
+  const hadGateway = trial.hadGateway === true;
+  return { ...trial, isRebootLeft, hadGateway, policy: { ...trial.policy, healthTimeoutSeconds } };
 }
 
 /** A resume record; undefined when it has another shape. */
@@ -140,6 +144,11 @@ export function epochsFrom(value: unknown): EpochRecord | undefined {
   if (!shape({ epoch: whole })(value)) return undefined;
   const { epoch, roots } = value as EpochRecord;
   return { epoch, roots: listOf(isKnownEpoch)(roots) ? roots.slice(0, KNOWN_EPOCHS_MAX) : [] };
+}
+
+/** What is known of the boot loader; undefined when the value has another shape. */
+export function loaderFrom(value: unknown): LoaderRecord | undefined {
+  return isLoader(value) ? (value as LoaderRecord) : undefined;
 }
 
 /** The channel that is followed; undefined when the value has another shape. Earlier releases did not say since when. */

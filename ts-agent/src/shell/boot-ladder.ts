@@ -1,6 +1,6 @@
 /**
- * Keeps the firmware's boot options of this node in order: what starts when the loader on the EFI system partition is
- * damaged, or its entries are gone.
+ * Keeps the ladder of this node in order, which starts it when the loader on the EFI system partition is damaged, or its
+ * entries are gone: the firmware's boot options, and the two copies of the loader that the first of them start.
  */
 import { KeelError } from '@keelos/proto/errors.ts';
 import {
@@ -15,14 +15,17 @@ import {
   possibleOptions,
   type Rung,
   wantedOptions,
+  withLoaders,
 } from '../core/boot-options.ts';
 import type { OptionPartition } from '../core/load-option.ts';
 import type { AgentPorts } from '../ports.ts';
+import { attemptAsync } from './attempt.ts';
+import type { BootState } from './boot-state.ts';
 import { espPartition } from './node-facts.ts';
 import { readGpt } from './slots.ts';
 
 /** Ports of {@link BootLadder}. */
-export type LadderPorts = Pick<AgentPorts, 'files' | 'targetOf' | 'variables'>;
+export type LadderPorts = Pick<AgentPorts, 'files' | 'targetOf' | 'variables' | 'log'>;
 
 /** The ladder as it is. */
 export interface LadderFacts {
@@ -32,18 +35,23 @@ export interface LadderFacts {
   readonly rungs: readonly Rung[];
 }
 
-/** The boot options of the node. */
+/** The copies of the loader: {@link BootState} has them. */
+export type LoaderControl = Pick<BootState, 'loaders' | 'mendLoaders'>;
+
+/** The ladder of the node. */
 export class BootLadder {
   readonly #ports: LadderPorts;
+  readonly #loaders: LoaderControl;
 
-  constructor(ports: LadderPorts) {
+  constructor(ports: LadderPorts, loaders: LoaderControl) {
     this.#ports = ports;
+    this.#loaders = loaders;
   }
 
   /**
    * Looks, and changes nothing. Without a committed release any kernel image will do on the last rung.
    *
-   * @throws KeelError E_DISK_LAYOUT when the partition cannot be named
+   * @throws KeelError E_DISK_LAYOUT when the partition cannot be named; E_ESP_DAMAGED
    */
   async check(committed?: Committed): Promise<LadderFacts> {
     if (!this.#ports.variables.isAvailable) return { isAvailable: false, rungs: [] };
@@ -53,23 +61,27 @@ export class BootLadder {
       committed === undefined
         ? possibleOptions(partition, firmware)
         : wantedOptions(partition, committed);
-    return { isAvailable: true, rungs: judgeLadder(firmware, wanted) };
+    const rungs = withLoaders(judgeLadder(firmware, wanted), await this.#loaders.loaders());
+    return { isAvailable: true, rungs };
   }
 
   /**
-   * Puts the ladder in order, and looks again. Only what is wrong is written.
+   * Puts the ladder in order, and looks again. Only what is wrong is written: first the copies of the loader, which need
+   * no firmware that takes variables.
    *
-   * @throws KeelError E_DISK_LAYOUT; E_INTERNAL when the firmware refuses a variable
+   * @throws KeelError E_DISK_LAYOUT, E_ESP_DAMAGED, E_ESP_FULL; E_INTERNAL when the firmware refuses a variable
    */
   async repair(committed: Committed): Promise<LadderFacts> {
-    const { variables } = this.#ports;
+    const { variables, log } = this.#ports;
+    const loaders = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
     if (!variables.isAvailable) return { isAvailable: false, rungs: [] };
     const wanted = wantedOptions(await this.#partition(), committed);
     for (const change of planLadder(await this.#options(), wanted)) {
       if (change.kind === 'remove') await variables.remove(change.name);
       else await variables.write(change.name, change);
     }
-    return { isAvailable: true, rungs: judgeLadder(await this.#options(), wanted) };
+    const rungs = judgeLadder(await this.#options(), wanted);
+    return { isAvailable: true, rungs: withLoaders(rungs, loaders ?? { kind: 'unknown' }) };
   }
 
   async #options(): Promise<FirmwareOptions> {

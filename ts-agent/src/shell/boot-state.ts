@@ -25,10 +25,12 @@ import {
 } from '../core/boot-state.ts';
 import type { FileBytes } from '../core/esp-pieces.ts';
 import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
+import type { LoaderVerdict } from '../core/loader-copies.ts';
 import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-facts.ts';
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
+import { judgeCopies, mendCopies } from './loader-copies.ts';
 import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
@@ -199,6 +201,16 @@ export class BootState {
     });
   }
 
+  /** The copies of the boot loader as they are. @throws KeelError E_ESP_DAMAGED */
+  loaders(): Promise<LoaderVerdict> {
+    return this.#withEsp('read', (esp) => judgeCopies(esp, this.#ports));
+  }
+
+  /** Writes a damaged copy of the boot loader from the other one. @throws KeelError E_ESP_DAMAGED, E_ESP_FULL */
+  mendLoaders(): Promise<LoaderVerdict> {
+    return this.#change((esp, dropCache) => mendCopies(esp, this.#ports, dropCache));
+  }
+
   async #picture(esp: Esp): Promise<BootPicture> {
     const found = await readEntries(esp);
     const running = await findSlot(this.#ports, 'running');
@@ -239,7 +251,7 @@ export class BootState {
   }
 
   /** One after the other. */
-  #change(change: (esp: Esp, dropCache: () => Promise<void>) => Promise<void>): Promise<void> {
+  #change<T>(change: (esp: Esp, dropCache: () => Promise<void>) => Promise<T>): Promise<T> {
     const run = this.#last.then(() => this.#withEsp('write', change));
     // Who made this call hears of its error; the next call does not.
     this.#last = run.catch(() => undefined);

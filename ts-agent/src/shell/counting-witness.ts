@@ -6,10 +6,9 @@
 import { KeelError } from '@keelos/proto/errors.ts';
 import { decodeRecord, encodeRecord } from '@keelos/proto/state-record.ts';
 import { type PictureEntry, showsSpentTry } from '../core/boot-state.ts';
+import { LOADER_SELECTED, loaderText } from '../core/loader-variables.ts';
 import type { AgentPorts } from '../ports.ts';
 
-/** Name of the variable, vendor GUID of systemd-boot (Boot Loader Interface). */
-export const LOADER_SELECTED = 'LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 /** The record. */
 export const COUNTING_PATH = '/run/keel/boot-counting.rec';
 const COUNTING_RECORD = { kind: 'boot-counting', version: 1 };
@@ -40,7 +39,7 @@ export class CountingWitness {
   async selected(): Promise<string | undefined> {
     const variable = await this.#ports.variables.read(LOADER_SELECTED);
     if (variable === undefined) return undefined;
-    return Buffer.from(variable.data).toString('utf16le').replace(/\0.*$/s, '').toLowerCase();
+    return loaderText(variable.data).toLowerCase();
   }
 
   /** Whether the loader counts: as it was seen first in this boot. undefined: it cannot be told. */

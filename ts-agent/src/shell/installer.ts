@@ -311,6 +311,7 @@ export class Installer {
       armedMs: this.#ports.clock.nowMs(),
       armedBootId: await this.#ports.facts.bootId(),
       isRebootLeft,
+      hadGateway: await this.#ports.facts.hasGateway(),
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;

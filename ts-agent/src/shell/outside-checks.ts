@@ -19,7 +19,9 @@ import {
 } from '../core/outside-checks.ts';
 import type { AgentPorts } from '../ports.ts';
 import type { HostAnswer } from '../sys/probe.ts';
+import { attempt } from './attempt.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
+import { trialRecord } from './update-records.ts';
 
 /** From one look at the way out to the next. */
 export const REACH_PERIOD_MS = 10_000;
@@ -44,7 +46,10 @@ export const PAUSE_MS_MIN = 500;
 const KNOCK_PORT = 9;
 
 /** Ports of {@link OutsideChecks}. */
-export type OutsidePorts = Pick<AgentPorts, 'files' | 'clock' | 'log' | 'askProbe' | 'knock'>;
+export type OutsidePorts = Pick<
+  AgentPorts,
+  'files' | 'clock' | 'log' | 'state' | 'askProbe' | 'knock'
+>;
 
 /** What is to be looked at. */
 export interface OutsideSettings extends Pick<NodeConfig, 'probes' | 'health'> {
@@ -159,15 +164,18 @@ export class OutsideChecks {
       const outcome = await outcomeOf(ask, { signal, ms: TARGET_MS });
       return judgeReach({ kind: 'target', target, outcome });
     }
-    const { files } = this.#ports;
-    const routes = [
-      ...parseIpv4Gateways((await files.readText('/proc/net/route')) ?? ''),
-      ...parseIpv6Gateways((await files.readText('/proc/net/ipv6_route')) ?? ''),
-    ];
+    const routes = await defaultGateways(this.#ports.files);
     const found = await Promise.all(
       routes.map(async (gateway) => ({ ...gateway, answer: await this.#knock(gateway, signal) })),
     );
-    return judgeReach({ kind: 'gateways', expected: gateways.map(canonicalAddress), found });
+    const expected = gateways.map(canonicalAddress);
+    return judgeReach({ kind: 'gateways', expected, found, hadGateway: this.#hadGateway() });
+  }
+
+  /** What the record of the trial says, as long as there is one. */
+  #hadGateway(): boolean {
+    const { log } = this.#ports;
+    return attempt(log, 'trial record', () => trialRecord(this.#ports))?.hadGateway === true;
   }
 
   async #knock(gateway: Gateway, signal: AbortSignal): Promise<GatewayAnswer> {
@@ -196,6 +204,14 @@ export class OutsideChecks {
       return late.aborted ? 'silent' : 'no-route';
     }
   }
+}
+
+/** Default gateways of the routing table, of both families. */
+export async function defaultGateways(files: AgentPorts['files']): Promise<Gateway[]> {
+  return [
+    ...parseIpv4Gateways((await files.readText('/proc/net/route')) ?? ''),
+    ...parseIpv6Gateways((await files.readText('/proc/net/ipv6_route')) ?? ''),
+  ];
 }
 
 /** The settings in force. */

@@ -9,6 +9,7 @@ import type { BootState } from './boot-state.ts';
 import type { HealthRunner } from './health.ts';
 import { bootEntryRoots } from './known-roots.ts';
 import { bootId, trustBytes } from './node-facts.ts';
+import { defaultGateways } from './outside-checks.ts';
 import type { ServerIdentity } from './server-identity.ts';
 import { setSlotGuid } from './slot-guid.ts';
 import { findSlot } from './slots.ts';
@@ -68,6 +69,7 @@ function factsOf(ports: AgentPorts): UpdateFacts {
   return {
     arch: ARCHITECTURES[process.arch] ?? 'x86_64',
     bootId: () => bootId(files),
+    hasGateway: async () => (await defaultGateways(files)).length > 0,
     trustBytes: () => trustBytes(files, TRUST_FILE),
     otherSlot: () => findSlot(ports, 'other'),
     async rootTable(rootHash) {

@@ -55,6 +55,8 @@ export interface SlotPlace {
 export interface UpdateFacts {
   readonly arch: BundleManifest['arch'];
   bootId(): Promise<string>;
+  /** True when the routing table has a default gateway. */
+  hasGateway(): Promise<boolean>;
   /** Bytes of the running image's trust file; undefined when it has none. */
   trustBytes(): Promise<Uint8Array | undefined>;
   /** @throws KeelError E_SLOT_UNKNOWN */
