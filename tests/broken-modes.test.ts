@@ -18,7 +18,10 @@ const CAUSES: Readonly<Record<string, string>> = {
     'device-mapper: init: waiting for device PARTUUID=00000000 ...',
   ),
   'init-throws': told({ givenUp: 'PID 1 failed: this release throws on purpose', console: 'x' }),
-  'init-hangs': panicked('Software Watchdog Timer expired'),
+  'init-hangs': panicked(
+    'Software Watchdog Timer expired',
+    'device-mapper: init: waiting for device PARTUUID=1 ...\n[    1.1] device-mapper: init: all devices available',
+  ),
   'agent-dies': told({
     givenUp: 'the agent has not settled the trial in 75 s from the start of the kernel',
     console: 'agent: this release dies on purpose',

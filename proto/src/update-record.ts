@@ -134,8 +134,9 @@ export interface TrialRecord {
 /** One entry of the history. */
 export interface HistoryEntry {
   readonly id: string;
-  readonly kind: 'update' | 'rollback';
-  /** True when nobody asked for it: a fallback after a failed trial, or after a committed slot rotted. */
+  /** A repair is of what starts the node, and leaves it with the release that runs. */
+  readonly kind: 'update' | 'rollback' | 'repair';
+  /** True when nobody asked for it: a fallback after a failed trial, or after a committed slot rotted; every repair. */
   readonly automatic: boolean;
   readonly who: string;
   readonly reason: string;

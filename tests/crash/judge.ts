@@ -1,6 +1,6 @@
 /** What must be true of a machine at any moment, and of one that has come to rest. */
 
-import { COMMITTED_TRIES } from '@keelos/proto/boot-entry.ts';
+import { COMMITTED_TRIES, LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
 import { decodeRecord, type RecordKind } from '@keelos/proto/state-record.ts';
 import {
@@ -192,7 +192,9 @@ export function problemsAtRest(medium: Medium, running: Release, by: JudgedBy): 
   }
   if (
     by.mayFallBack !== true &&
-    history.some((one) => one.automatic && one.outcome === 'committed')
+    history.some(
+      ({ kind, automatic, outcome }) => kind === 'rollback' && automatic && outcome === 'committed',
+    )
   ) {
     problems.push('a committed release gave way');
   }
@@ -211,6 +213,10 @@ function runningByHistory(history: readonly HistoryEntry[], first: string): stri
 function entryProblems({ entries: [next], fat }: Esp, running: Release): string[] {
   if (next === undefined) return ['the loader has no entry'];
   const problems: string[] = [];
+  const second = fat.read(SECOND_LOADER_PATH);
+  if (second === undefined || fat.read(LOADER_PATH)?.equals(second) !== true) {
+    problems.push('the copies of the loader differ');
+  }
   if (fat.read(next.uki)?.equals(running.uki) !== true) {
     problems.push(`${next.fileName} is next, and does not start ${running.version}`);
   }

@@ -202,9 +202,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'shell/boot-ladder.ts',
-        find: 'if (!variables.isAvailable) return { isAvailable: false, rungs: [] };\n    const wanted = wantedOptions(await this.#partition(), committed);\n    for',
-        replace:
-          'const wanted = wantedOptions(await this.#partition(), committed);\n    if (wanted.length === 0) for',
+        find: 'for (const change of planLadder(firmware, wanted)) {',
+        replace: 'for (const change of planLadder(firmware, wanted).slice(0, 0)) {',
       },
     ],
     scenario: 'an update whose kernel image cannot be loaded',

@@ -24,7 +24,8 @@ const bytesOf = (option: Partial<LoadOption>) =>
 /** Copies of the loader that are in order. */
 const WHOLE: LoaderControl = {
   loaders: async () => ({ kind: 'equal', sha256: 'ab' }),
-  mendLoaders: async () => ({ kind: 'equal', sha256: 'ab' }),
+  mendLoaders: async () => ({ verdict: { kind: 'equal', sha256: 'ab' }, wasKnown: true }),
+  rememberLoader: () => undefined,
 };
 const STRANGER = bytesOf({ description: 'UEFI Shell', path: 'shell.efi' });
 
@@ -253,6 +254,7 @@ describe('the ladder of boot options', () => {
         ['KeelOS 0.2.0', 2],
       ],
     );
+    assert.deepEqual(after.damage, [], 'another release is committed, nothing was damaged');
     assert.deepEqual(world.variables.calls, [`write ${optionVariable(2)}`]);
     await ladder.repair(committed);
     assert.equal(world.variables.calls.length, 1);
@@ -261,9 +263,13 @@ describe('the ladder of boot options', () => {
       (await ladder.check()).rungs.map(({ number }) => number),
       [undefined, undefined, undefined],
     );
-    assert.ok((await ladder.repair(committed)).rungs.every(({ isCorrect }) => isCorrect));
+    const mended = await ladder.repair(committed);
+    assert.ok(mended.rungs.every(({ isCorrect }) => isCorrect));
+    assert.deepEqual(mended.damage, [
+      'The firmware had lost or changed its boot options "KeelOS" and "KeelOS (second loader)".',
+    ]);
     world.variables.isAvailable = false;
-    assert.deepEqual(await ladder.repair(committed), { isAvailable: false, rungs: [] });
+    assert.deepEqual(await ladder.repair(committed), { isAvailable: false, rungs: [], damage: [] });
   });
 
   it('is looked at seldom while it is in order', async () => {

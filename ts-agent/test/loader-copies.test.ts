@@ -85,7 +85,7 @@ describe('the copies of the boot loader', () => {
 
   it('are mended from the one that was known to be right, and kept in mind', async () => {
     const node = nodeWith(GOOD, GOOD);
-    assert.equal((await node.bootState.mendLoaders()).kind, 'equal');
+    await new BootLadder(node.world.ports(), node.bootState).repair(COMMITTED);
     const record = node.world.state.files.get(UPDATE_PATHS.loader);
     assert.ok(record);
     for (const [first, second] of [
@@ -98,7 +98,7 @@ describe('the copies of the boot loader', () => {
       hurt.world.state.files.set(UPDATE_PATHS.loader, record);
       const before = await hurt.bootState.loaders();
       assert.deepEqual(before, { kind: 'damaged', copy: first === GOOD ? 1 : 0 });
-      assert.equal((await hurt.bootState.mendLoaders()).kind, 'equal');
+      assert.equal((await hurt.bootState.mendLoaders()).verdict.kind, 'equal');
       assert.deepEqual(await copies(hurt), ['good', 'good']);
       assert.equal((await hurt.bootState.loaders()).kind, 'equal');
     }
@@ -107,7 +107,7 @@ describe('the copies of the boot loader', () => {
   it('are mended from the second, when the firmware has passed the first one over', async () => {
     const node = nodeWith(ROTTEN, GOOD);
     startedFrom(node, SECOND_LOADER_PATH);
-    assert.equal((await node.bootState.mendLoaders()).kind, 'equal');
+    assert.equal((await node.bootState.mendLoaders()).verdict.kind, 'equal');
     assert.deepEqual(await copies(node), ['good', 'good']);
     assert.match(node.world.logged.join('\n'), /EFI\/BOOT\/BOOTX64\.EFI is damaged or gone/);
   });
@@ -117,7 +117,7 @@ describe('the copies of the boot loader', () => {
     startedFrom(node, LOADER_PATH);
     const disk = () => Buffer.from(node.world.files.files.get('/dev/vda1') as Uint8Array);
     const before = disk();
-    assert.deepEqual(await node.bootState.mendLoaders(), { kind: 'unknown' });
+    assert.deepEqual((await node.bootState.mendLoaders()).verdict, { kind: 'unknown' });
     assert.ok(before.equals(disk()));
   });
 
@@ -133,13 +133,14 @@ describe('the copies of the boot loader', () => {
 
   it('are mended also where the firmware keeps no variables', async () => {
     const node = nodeWith(GOOD, GOOD);
-    await node.bootState.mendLoaders();
+    await new BootLadder(node.world.ports(), node.bootState).repair(COMMITTED);
     const hurt = nodeWith(ROTTEN, GOOD);
     const record = node.world.state.files.get(UPDATE_PATHS.loader) ?? assert.fail();
     hurt.world.state.files.set(UPDATE_PATHS.loader, record);
     hurt.world.variables.isAvailable = false;
     const ladder = new BootLadder(hurt.world.ports(), hurt.bootState);
-    assert.deepEqual(await ladder.repair(COMMITTED), { isAvailable: false, rungs: [] });
+    const damage = ['The boot loader EFI/BOOT/BOOTX64.EFI was damaged or gone.'];
+    assert.deepEqual(await ladder.repair(COMMITTED), { isAvailable: false, rungs: [], damage });
     assert.deepEqual(await copies(hurt), ['good', 'good']);
   });
 
@@ -147,7 +148,8 @@ describe('the copies of the boot loader', () => {
     const node = nodeWith(ROTTEN, GOOD);
     startedFrom(node, SECOND_LOADER_PATH);
     node.world.state.writeFailure = 'ENOSPC';
-    assert.equal((await node.bootState.mendLoaders()).kind, 'equal');
+    await new BootLadder(node.world.ports(), node.bootState).repair(COMMITTED);
+    assert.deepEqual(await copies(node), ['good', 'good']);
     assert.match(node.world.logged.join('\n'), /boot loader not remembered/);
   });
 });

@@ -56,6 +56,19 @@ describe('why a trial has failed', () => {
       /^The kernel waited for its slot: device-mapper: init: waiting for device PARTUUID=1-2\.$/,
     ],
     [
+      'a hang of a system that had waited for its slot, and found it',
+      {
+        crash: panic(
+          'Software Watchdog Timer expired',
+          [
+            '[    1.2] device-mapper: init: waiting for device PARTUUID=1-2 ...',
+            '[    1.3] device-mapper: init: all devices available',
+          ].join('\n'),
+        ),
+      },
+      /^The system hung until its watchdog bit: Software Watchdog Timer expired\.$/,
+    ],
+    [
       'a damaged root',
       {
         crash: panic(

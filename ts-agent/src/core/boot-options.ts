@@ -159,6 +159,17 @@ export function judgeLadder(firmware: FirmwareOptions, wanted: readonly LoadOpti
   });
 }
 
+/**
+ * What was wrong with the options that start the loader, in one sentence; empty when nothing was. The last rung follows
+ * the committed release, so that it differs after a change of it is no damage.
+ */
+export function lostOptions(rungs: readonly Rung[]): string {
+  const lost = rungs.slice(0, LOADER_COPIES.length).filter(({ isCorrect }) => !isCorrect);
+  if (lost.length === 0) return '';
+  const named = lost.map(({ description }) => `"${description}"`).join(' and ');
+  return `The firmware had lost or changed its boot options ${named}.`;
+}
+
 /** The rungs with what is known of the copies of the loader, which the first two start. */
 export function withLoaders(rungs: readonly Rung[], loaders: LoaderVerdict): Rung[] {
   const isDamaged = (rung: number) =>

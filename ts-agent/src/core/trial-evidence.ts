@@ -26,13 +26,27 @@ const PIECES_MAX = 5;
 const SENTENCE_CHARS_MAX = 400;
 const PANIC = /Kernel panic - not syncing: (.+)/;
 const TIME = /^\[\s*[\d.]+\]\s*(?:\[[^\]]*\]\s*)?/;
-/** A kernel log line that says more about a panic than its own words do. */
-const TELLING: readonly (readonly [panic: RegExp, line: RegExp | undefined, says: string])[] = [
-  [/Software Watchdog Timer expired/, /waiting for device/, 'The kernel waited for its slot'],
-  [/Software Watchdog Timer expired/, undefined, 'The system hung until its watchdog bit'],
-  [/Attempted to kill init/, undefined, 'PID 1 ended'],
-  [/Unable to mount root fs/, undefined, 'The kernel could not mount its root'],
-  [/dm-verity/, /verity: .*block \d+ is corrupted/, 'The root is damaged'],
+/** What a panic means; with `line`, when the kernel log has such a line, which says more than the panic itself. */
+interface Telling {
+  readonly panic: RegExp;
+  readonly line?: RegExp;
+  /** A line like this after it: what it tells of had passed. */
+  readonly over?: RegExp;
+  readonly says: string;
+}
+const WATCHDOG = /Software Watchdog Timer expired/;
+/** The first that fits counts. */
+const TELLING: readonly Telling[] = [
+  {
+    panic: WATCHDOG,
+    line: /waiting for device/,
+    over: /device-mapper: init: all devices available/,
+    says: 'The kernel waited for its slot',
+  },
+  { panic: WATCHDOG, says: 'The system hung until its watchdog bit' },
+  { panic: /Attempted to kill init/, says: 'PID 1 ended' },
+  { panic: /Unable to mount root fs/, says: 'The kernel could not mount its root' },
+  { panic: /dm-verity/, line: /verity: .*block \d+ is corrupted/, says: 'The root is damaged' },
 ];
 
 /** Judges the traces. */
@@ -53,11 +67,12 @@ function causeOf({ givenUp, crash, console }: TrialTraces): string {
 }
 
 function panicCause(panic: string, lines: readonly string[]): string {
-  for (const [pattern, line, says] of TELLING) {
+  for (const { panic: pattern, line, over, says } of TELLING) {
     if (!pattern.test(panic)) continue;
     if (line === undefined) return sentence(says, panic);
-    const telling = lines.findLast((one) => line.test(one));
-    if (telling !== undefined) return sentence(says, telling.replace(TIME, ''));
+    const at = lines.findLastIndex((one) => line.test(one));
+    if (at === -1 || lines.slice(at).some((one) => over?.test(one))) continue;
+    return sentence(says, (lines[at] ?? '').replace(TIME, ''));
   }
   return sentence('The kernel panicked', panic);
 }

@@ -69,7 +69,7 @@ const isResume = shape({
 const OUTCOMES: readonly unknown[] = ['open', 'committed', 'rolled-back', 'failed', 'cancelled'];
 const isEntry = shape({
   id: text,
-  kind,
+  kind: (value: unknown) => kind(value) || value === 'repair',
   automatic: truth,
   who: text,
   reason: text,
@@ -127,10 +127,10 @@ export function resumeFrom(value: unknown): ResumeRecord | undefined {
   return isResume(value) ? (value as ResumeRecord) : undefined;
 }
 
-/** The history, the newest first; undefined when it has another shape. */
+/** The history, the newest first; undefined when it has another shape. A later release may have entries of other kinds. */
 export function historyFrom(value: unknown): readonly HistoryEntry[] | undefined {
-  if (!shape({ entries: listOf(isEntry) })(value)) return undefined;
-  return (value as { entries: HistoryEntry[] }).entries.slice(0, HISTORY_MAX);
+  if (!shape({ entries: Array.isArray })(value)) return undefined;
+  return (value as { entries: HistoryEntry[] }).entries.filter(isEntry).slice(0, HISTORY_MAX);
 }
 
 /** Remembered roots, the newest first; undefined when the value has another shape. */

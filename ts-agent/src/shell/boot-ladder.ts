@@ -8,6 +8,7 @@ import {
   type Committed,
   type FirmwareOptions,
   judgeLadder,
+  lostOptions,
   OPTIONS_MAX,
   optionNumber,
   parseBootOrder,
@@ -35,8 +36,17 @@ export interface LadderFacts {
   readonly rungs: readonly Rung[];
 }
 
+/** The ladder after it was mended. */
+export interface LadderRepair extends LadderFacts {
+  /**
+   * What was damaged, a sentence each. That boot options are not there yet is none on a node that starts for the first
+   * time.
+   */
+  readonly damage: readonly string[];
+}
+
 /** The copies of the loader: {@link BootState} has them. */
-export type LoaderControl = Pick<BootState, 'loaders' | 'mendLoaders'>;
+export type LoaderControl = Pick<BootState, 'loaders' | 'mendLoaders' | 'rememberLoader'>;
 
 /** The ladder of the node. */
 export class BootLadder {
@@ -71,17 +81,29 @@ export class BootLadder {
    *
    * @throws KeelError E_DISK_LAYOUT, E_ESP_DAMAGED, E_ESP_FULL; E_INTERNAL when the firmware refuses a variable
    */
-  async repair(committed: Committed): Promise<LadderFacts> {
+  async repair(committed: Committed): Promise<LadderRepair> {
     const { variables, log } = this.#ports;
-    const loaders = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
-    if (!variables.isAvailable) return { isAvailable: false, rungs: [] };
+    const mending = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
+    const { written, wasKnown = false, verdict = { kind: 'unknown' } } = mending ?? {};
+    const damage = written === undefined ? [] : [`The boot loader ${written} was damaged or gone.`];
+    const remember = () => {
+      if (verdict.kind === 'equal') this.#loaders.rememberLoader(verdict.sha256);
+    };
+    if (!variables.isAvailable) {
+      remember();
+      return { isAvailable: false, rungs: [], damage };
+    }
     const wanted = wantedOptions(await this.#partition(), committed);
-    for (const change of planLadder(await this.#options(), wanted)) {
+    const firmware = await this.#options();
+    const lost = lostOptions(judgeLadder(firmware, wanted));
+    if (wasKnown && lost !== '') damage.push(lost);
+    for (const change of planLadder(firmware, wanted)) {
       if (change.kind === 'remove') await variables.remove(change.name);
       else await variables.write(change.name, change);
     }
     const rungs = judgeLadder(await this.#options(), wanted);
-    return { isAvailable: true, rungs: withLoaders(rungs, loaders ?? { kind: 'unknown' }) };
+    remember();
+    return { isAvailable: true, rungs: withLoaders(rungs, verdict), damage };
   }
 
   async #options(): Promise<FirmwareOptions> {

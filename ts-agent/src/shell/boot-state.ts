@@ -30,7 +30,7 @@ import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-fact
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
-import { judgeCopies, mendCopies } from './loader-copies.ts';
+import { judgeCopies, type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
 import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
@@ -207,8 +207,13 @@ export class BootState {
   }
 
   /** Writes a damaged copy of the boot loader from the other one. @throws KeelError E_ESP_DAMAGED, E_ESP_FULL */
-  mendLoaders(): Promise<LoaderVerdict> {
+  mendLoaders(): Promise<LoaderMending> {
     return this.#change((esp, dropCache) => mendCopies(esp, this.#ports, dropCache));
+  }
+
+  /** Both copies of the boot loader are this, and everything that starts them is in order. */
+  rememberLoader(sha256: string): void {
+    rememberLoader(sha256, this.#ports);
   }
 
   async #picture(esp: Esp): Promise<BootPicture> {

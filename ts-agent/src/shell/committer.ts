@@ -36,6 +36,7 @@ const READS_MAX = 10;
 /** Times that PID 1 is told of a commit. It reboots at its deadline, 30 s after that of the checks, unless it knows. */
 const TELLS_MAX = 30;
 
+const NO_ENTRY_LEFT = 'The boot loader had no entry for the running release.';
 /** Longest reason that PID 1 is given. */
 const REASON_CHARS_MAX = 250;
 
@@ -128,7 +129,9 @@ export class Committer {
     const history = attempt(log, 'history', () => this.#engine.history.entries()) ?? [];
     const bootId = await facts.bootId();
     const outcome = history.find(({ id }) => id === record?.id)?.outcome;
-    const lastCommitted = history.find((entry) => entry.outcome === 'committed');
+    const lastCommitted = history.find(
+      (entry) => entry.outcome === 'committed' && entry.kind !== 'repair',
+    );
     return judgeBoot({ running, entries, record, bootId, outcome, lastCommitted });
   }
 
@@ -237,12 +240,13 @@ export class Committer {
     for (let tells = 1; !(await this.#tellInit('committed', '')) && tells < TELLS_MAX; tells += 1) {
       await this.#wait(GATE_POLL_MS);
     }
-    await attemptAsync(this.#ports.log, 'boot options', () => this.#ports.mendLadder(running));
+    const damage = await this.#mendLadder(running);
     await attemptAsync(this.#ports.log, 'epoch', async () => {
       raiseEpochFloor(this.#ports, (await runningTrust(this.#ports)).epoch);
     });
     attempt(this.#ports.log, 'failed roots', () => forgiveRoot(this.#ports, running.rootHash));
     this.#ledger.committed(running.rootHash);
+    this.#ledger.repaired(damage, running);
     if (record === undefined) return;
     attempt(this.#ports.log, 'trial record', () => forgetTrial(this.#ports));
     discardTrialEvidence(this.#ports);
@@ -289,9 +293,9 @@ export class Committer {
       await this.#endAgain();
       if (!isPutBack && (await this.#putBackNow())) {
         isPutBack = true;
-        await attemptAsync(this.#ports.log, 'boot options', () =>
-          this.#ports.mendLadder(releaseOf(running)),
-        );
+        const damage = await this.#mendLadder(releaseOf(running));
+        const gone = running.entry === undefined ? [NO_ENTRY_LEFT] : [];
+        this.#ledger.repaired([...gone, ...damage], releaseOf(running));
       }
       if (isPutBack && this.#unended === undefined) return 'settled';
       await this.#wait(PUT_BACK_POLL_MS);
@@ -307,6 +311,11 @@ export class Committer {
       return true;
     });
     return isDone === true;
+  }
+
+  async #mendLadder(running: SlotRelease): Promise<readonly string[]> {
+    const mend = () => this.#ports.mendLadder(running);
+    return (await attemptAsync(this.#ports.log, 'boot options', mend)) ?? [];
   }
 
   /** True once PID 1 has taken it. */

@@ -34,18 +34,28 @@ export async function judgeCopies(esp: Esp, ports: LoaderPorts): Promise<LoaderV
   });
 }
 
+/** What came of a mending. */
+export interface LoaderMending {
+  /** The copies as they are now. */
+  readonly verdict: LoaderVerdict;
+  /** Path of the copy that was written; absent: none. */
+  readonly written?: string;
+  /** This node has started before, with both copies in order. */
+  readonly wasKnown: boolean;
+}
+
 /**
- * Writes a copy that is damaged from the other one, and reads it back. What they are while they are equal is remembered.
+ * Writes a copy that is damaged from the other one, and reads it back.
  *
- * @returns the copies as they are now
  * @throws KeelError E_ESP_FULL, E_ESP_DAMAGED
  */
 export async function mendCopies(
   esp: Esp,
   ports: LoaderPorts,
   dropCache: () => Promise<void>,
-): Promise<LoaderVerdict> {
+): Promise<LoaderMending> {
   const found = await judgeCopies(esp, ports);
+  const wasKnown = known(ports) !== undefined;
   if (found.kind === 'damaged') {
     const path = LOADER_COPIES[found.copy];
     const bytes = await contents(esp, LOADER_COPIES[otherCopy(found.copy)]);
@@ -57,21 +67,17 @@ export async function mendCopies(
     if (sumOf(await contents(esp, path)) !== sumOf(bytes)) {
       throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: it reads back as something else`);
     }
-    return remembered({ kind: 'equal', sha256: sumOf(bytes) ?? '' }, ports);
+    return { verdict: { kind: 'equal', sha256: sumOf(bytes) ?? '' }, written: path, wasKnown };
   }
-  return found.kind === 'equal' ? remembered(found, ports) : found;
+  return { verdict: found, wasKnown };
 }
 
-function remembered(
-  verdict: Extract<LoaderVerdict, { kind: 'equal' }>,
-  ports: LoaderPorts,
-): LoaderVerdict {
-  const { sha256 } = verdict;
+/** Remembers what both copies are, once the whole ladder is in order: from now on what differs is damage. */
+export function rememberLoader(sha256: string, ports: LoaderPorts): void {
   attempt(ports.log, 'boot loader not remembered', () => {
     if (known(ports) === sha256) return;
     ports.state.replace(UPDATE_PATHS.loader, encodeRecord(LOADER_RECORD, { sha256 }));
   });
-  return verdict;
 }
 
 function known(ports: LoaderPorts): string | undefined {

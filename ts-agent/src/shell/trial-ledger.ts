@@ -142,6 +142,37 @@ export class TrialLedger {
     });
   }
 
+  /**
+   * What starts the node was damaged, and has been written anew. Firmware that forgets at every boot is told once: the
+   * entry says since when, and when last.
+   */
+  repaired(damage: readonly string[], running: SlotRelease): void {
+    if (damage.length === 0) return;
+    const { history } = this.#engine;
+    const nowMs = this.#ports.clock.nowMs();
+    const cause = `${damage.join(' ')} It was written anew.`;
+    this.#ports.log(cause);
+    attempt(this.#ports.log, 'history', () => {
+      const last = history.entries().find(({ kind }) => kind === 'repair');
+      const isSame = last?.cause === cause && last.to.rootHash === running.rootHash;
+      history.put({
+        id: isSame ? last.id : `repair-${nowMs}`,
+        kind: 'repair',
+        automatic: true,
+        who: '',
+        reason: '',
+        code: '',
+        from: running,
+        to: running,
+        outcome: 'committed',
+        startedMs: isSame ? last.startedMs : nowMs,
+        endedMs: nowMs,
+        cause,
+        evidence: [],
+      });
+    });
+  }
+
   /** Tells it to whoever watches. */
   show(record: TrialRecord, phase: 'armed' | 'trial'): void {
     const { slot, version, rootHash } = record.to;

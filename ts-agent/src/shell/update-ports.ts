@@ -93,8 +93,12 @@ export interface CommitterPorts
   readonly health: () => Promise<readonly CheckResult[]>;
   /** Empty, or why the API does not answer to another process. */
   readonly apiProblem: () => Promise<string>;
-  /** Compares the ladder of firmware boot options with what is committed and runs, and mends it. */
-  readonly mendLadder: (committed: SlotRelease) => Promise<void>;
+  /**
+   * Compares the ladder below the loader with what is committed and runs, and mends it.
+   *
+   * @returns what was found damaged, a sentence each
+   */
+  readonly mendLadder: (committed: SlotRelease) => Promise<readonly string[]>;
   /** Waits; ends early, with the signal's reason, when it is aborted. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>;
 }
