@@ -1,7 +1,7 @@
 /**
  * What may be wrong with a bundle, and which errors refuse it: before a release is armed, and, but for bytes that are only
  * found to be wrong as they are written into the other slot, before anything is touched. The reference page has this
- * table, and image/test/bundle-faults.test.ts makes a bundle for every row.
+ * table, and image/test/spoilt-bundles.ts makes bundles for every row.
  */
 import type { ErrorCode } from './errors.ts';
 
@@ -16,10 +16,15 @@ export interface BundleFault {
 export const BUNDLE_FAULTS = {
   rootFlipped: {
     fault: 'One byte of the root file system is another',
-    codes: ['E_BUNDLE_DAMAGED'],
+    // keel-image looks first whether it begins as a SquashFS does.
+    codes: ['E_BUNDLE_DAMAGED', 'E_BUNDLE_MALFORMED'],
   },
   treeFlipped: { fault: 'One byte of the hash tree is another', codes: ['E_BUNDLE_DAMAGED'] },
-  ukiFlipped: { fault: 'One byte of the kernel image is another', codes: ['E_BUNDLE_DAMAGED'] },
+  ukiFlipped: {
+    fault: 'One byte of the kernel image is another',
+    // A node looks first which root it starts.
+    codes: ['E_BUNDLE_DAMAGED', 'E_BUNDLE_MALFORMED'],
+  },
   manifestFlipped: {
     fault: 'One byte of the manifest is another',
     codes: ['E_SIGNATURE_WRONG', 'E_BUNDLE_MALFORMED', 'E_BUNDLE_OVERSIZE'],
@@ -31,7 +36,11 @@ export const BUNDLE_FAULTS = {
   footerFlipped: { fault: 'One byte of the footer is another', codes: ['E_BUNDLE_MALFORMED'] },
   unknownField: { fault: 'The manifest has a field more', codes: ['E_BUNDLE_MALFORMED'] },
   duplicateKey: { fault: 'The manifest has a field twice', codes: ['E_BUNDLE_MALFORMED'] },
-  otherFile: { fault: 'The file is no bundle', codes: ['E_BUNDLE_MALFORMED'] },
+  otherFile: {
+    fault: 'The file is no bundle',
+    // A node reads the end of a file, and finds no footer there.
+    codes: ['E_BUNDLE_MALFORMED', 'E_BUNDLE_TRUNCATED'],
+  },
   truncated: { fault: 'The file is cut short, wherever', codes: ['E_BUNDLE_TRUNCATED'] },
   bytesBehind: { fault: 'Bytes follow the footer', codes: ['E_BUNDLE_OVERSIZE'] },
   hugePart: { fault: 'A part is larger than any may be', codes: ['E_BUNDLE_OVERSIZE'] },
@@ -42,6 +51,10 @@ export const BUNDLE_FAULTS = {
   noTrust: { fault: 'The running image trusts no key', codes: ['E_NO_TRUST'] },
   lowerEpoch: { fault: 'Its security epoch is below that of the node', codes: ['E_EPOCH_TOO_LOW'] },
   otherArch: { fault: 'It is for another architecture', codes: ['E_ARCH_MISMATCH'] },
+  otherRoot: {
+    fault: 'It is signed, and its kernel image starts another root',
+    codes: ['E_BUNDLE_MALFORMED'],
+  },
   largerThanSlot: { fault: 'Its root is larger than the slot', codes: ['E_SLOT_TOO_SMALL'] },
 } as const satisfies Record<string, BundleFault>;
 

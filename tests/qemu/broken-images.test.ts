@@ -2,8 +2,10 @@
  * Releases that are broken on purpose: the node is back on what it ran before, by itself, and says why. The long run has
  * all of them: tests/long/broken-images.test.ts.
  */
+import assert from 'node:assert/strict';
+import { UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { BROKEN_MODES } from '@keelos/tests/broken-modes.ts';
-import { modeLine, proveGood, proveMode } from '@keelos/tests/broken-run.ts';
+import { modeLine, proveMode } from '@keelos/tests/broken-run.ts';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 
@@ -27,8 +29,23 @@ describe('a node that is given broken releases', () => {
     });
   }
 
-  it('takes a good release at once afterwards', async function () {
+  it('takes a good release afterwards, at the time of a schedule', async function () {
     this.timeout(2 * UPDATE_TIMEOUT_MS);
-    await proveGood(lab, 'good');
+    const { exitCode, stderr } = await lab.node.osctl(
+      ...['schedule', 'update', '--source', await lab.urlOf('good'), '--in', '5s'],
+      ...['--enable-auto-rollback', '--min-healthy', '5'],
+    );
+    assert.equal(exitCode, 0, stderr);
+    const { rootHash } = await lab.factory.bundle('good');
+    const { outcome, who, to } = await lab.node.until(UPDATE_TIMEOUT_MS, async () => {
+      const entry = await lab.settled();
+      return entry.to?.rootHash === rootHash ? entry : undefined;
+    });
+    assert.equal(outcome, UpdateOutcome.COMMITTED);
+    assert.match(who, /^schedule /);
+    assert.equal((await lab.running()).rootHash, to?.rootHash);
+    const list = await lab.node.osctl('schedule', 'list', '-o', 'json');
+    assert.match(list.stdout, /"state": "done"/);
+    await lab.assertWell('after a schedule');
   });
 });

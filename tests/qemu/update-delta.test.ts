@@ -9,7 +9,7 @@ import { UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { makeDelta } from '@keelos/tests/bundle-factory.ts';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
-import { assertWell, slotsOf } from '@keelos/tests/update-view.ts';
+import { slotsOf } from '@keelos/tests/update-view.ts';
 
 describe('a node that is updated by deltas', function () {
   this.timeout(2 * UPDATE_TIMEOUT_MS);
@@ -50,7 +50,7 @@ describe('a node that is updated by deltas', function () {
     const { exitCode, stderr } = await update(await damaged(), '--wait');
     assert.equal(exitCode, ExitCode.bundleDamaged, stderr);
     assert.deepEqual(await slotsOf(lab.node), before);
-    await assertWell(lab.node, 'after a damaged delta');
+    await lab.assertWell('after a damaged delta');
   });
 
   it('installs, proves and commits the release that it makes: the root of the full bundle', async () => {

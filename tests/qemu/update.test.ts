@@ -6,7 +6,7 @@ import { ExitCode } from '@keelos/proto/error-codes.ts';
 import { SlotState, UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
-import { areInOrder, assertWell, historyOf, slotsOf } from '@keelos/tests/update-view.ts';
+import { areInOrder, historyOf, slotsOf } from '@keelos/tests/update-view.ts';
 
 const REASON = 'the new shop is too slow';
 
@@ -46,7 +46,7 @@ describe('a node that is updated', function () {
     const { exitCode, stderr } = await lab.update('good', '--sha256', 'ab'.repeat(32), '--wait');
     assert.equal(exitCode, ExitCode.bundleDamaged, stderr);
     assert.equal((await lab.running()).rootHash, first);
-    await assertWell(lab.node, 'after a refusal');
+    await lab.assertWell('after a refusal');
   });
 
   it('installs, proves and commits a release from a URL', async () => {
@@ -70,7 +70,7 @@ describe('a node that is updated', function () {
     await lab.node.start();
     const { rootHash } = await lab.factory.bundle('good');
     assert.equal((await lab.running()).rootHash, rootHash);
-    await assertWell(lab.node, 'after a cold start');
+    await lab.assertWell('after a cold start');
   });
 
   it('keeps it through three power cuts in a row', async () => {

@@ -9,7 +9,7 @@ import { PARTITION, partition, readBytes, writeBytes } from './disk.ts';
 import type { Ended } from './program.ts';
 import type { ReleaseName } from './release-variants.data.ts';
 import { SHORT_HEALTH_TIMEOUT_SECONDS, type UpdateLab } from './update-lab.ts';
-import { slotsOf } from './update-view.ts';
+import { historyOf, slotsOf } from './update-view.ts';
 
 /** Starts that a node may need: the trial, one more for firmware that stumbles, and the old release. */
 const BOOTS_MAX = 3;
@@ -22,18 +22,23 @@ const SQUASHFS_USED_AT = 40;
 const NOT_LOADED = /^The release left no trace: its kernel image was not loaded/;
 const NOT_HEALTHY = `^The checks did not pass within ${SHORT_HEALTH_TIMEOUT_SECONDS} s: `;
 const LOADER_BYTES_LOST = 65_536;
+/** A node that has started, until its checks pass. */
+const REPAIR_TIMEOUT_MS = 120_000;
+
+/** What the history tells: a failed trial, a refused install, a committed release that gave way, a repair below them. */
+export type Told = 'rolled-back' | 'refused' | 'gave-way' | 'repaired';
 
 /** How it must end. */
 export interface Expected {
   /** Exit code of the command, where one waits for the end. */
   readonly exitCode: number;
   readonly bootsMax: number;
-  /** The cause that the history names; absent when nothing is written there. */
-  readonly cause?: RegExp;
+  /** A failed trial when absent. */
+  readonly told?: Told;
+  /** The cause that the history names. */
+  readonly cause: RegExp;
   /** What the evidence beside it shows. */
   readonly evidence?: RegExp;
-  /** True when a committed release gave way: that is a rollback of its own, and committed. */
-  readonly isFallback?: boolean;
 }
 
 /** One way of being broken. */
@@ -50,7 +55,8 @@ const DONE: Ended = { exitCode: 0, stdout: '', stderr: '' };
 
 function release(
   name: ReleaseName,
-  expected: Partial<Expected> & { readonly isShort?: boolean; readonly trialSeconds?: number },
+  expected: Partial<Expected> &
+    Pick<Expected, 'cause'> & { readonly isShort?: boolean; readonly trialSeconds?: number },
 ): BrokenMode {
   const { isShort = false, trialSeconds, ...more } = expected;
   const policy = trialSeconds === undefined ? [] : ['--health-check-timeout', `${trialSeconds}`];
@@ -135,21 +141,23 @@ async function probeRed(lab: UpdateLab): Promise<Ended> {
 }
 
 /** Something that is changed while the machine is off. */
-function below(
-  name: string,
-  change: (lab: UpdateLab) => Promise<void>,
-  isShort = false,
-): BrokenMode {
+function below(name: string, cause: RegExp, change: (lab: UpdateLab) => Promise<void>): BrokenMode {
   return {
     name,
-    isShort,
-    expected: { exitCode: 0, bootsMax: BOOTS_MAX },
+    isShort: false,
+    expected: { exitCode: 0, bootsMax: BOOTS_MAX, told: 'repaired', cause },
     async run(lab) {
+      const [known] = await historyOf(lab.node);
       const off = await lab.node.osctl('shutdown');
       assert.equal(off.exitCode, 0, off.stderr);
       await lab.node.awaitPowerOff();
       await change(lab);
       await lab.node.start();
+      // It is mended once the node is healthy.
+      await lab.node.until(REPAIR_TIMEOUT_MS, async () => {
+        const [newest] = await historyOf(lab.node);
+        return newest?.id === known?.id ? undefined : newest;
+      });
       return DONE;
     },
   };
@@ -188,8 +196,20 @@ export const BROKEN_MODES: readonly BrokenMode[] = [
   }),
   release('kernel-image-foreign', { cause: NOT_LOADED }),
   release('kernel-image-cut', { cause: NOT_LOADED }),
-  release('kernel-image-random', { exitCode: 20, bootsMax: 0, isShort: true }),
-  release('other-arch', { exitCode: 28, bootsMax: 0, isShort: true }),
+  release('kernel-image-random', {
+    exitCode: 20,
+    bootsMax: 0,
+    told: 'refused',
+    cause: /its kernel image does not start its root/,
+    isShort: true,
+  }),
+  release('other-arch', {
+    exitCode: 28,
+    bootsMax: 0,
+    told: 'refused',
+    cause: /it is for aarch64/,
+    isShort: true,
+  }),
   {
     name: 'root rots in its trial',
     isShort: false,
@@ -203,7 +223,7 @@ export const BROKEN_MODES: readonly BrokenMode[] = [
       exitCode: 0,
       bootsMax: 1 + BOOTS_ROTTED_MAX, // the update itself boots once
       cause: / gave way\. It has used up its tries: /,
-      isFallback: true,
+      told: 'gave-way',
     },
     run: rotCommitted,
   },
@@ -217,9 +237,12 @@ export const BROKEN_MODES: readonly BrokenMode[] = [
     },
     run: probeRed,
   },
-  below('first loader damaged', (lab) =>
+  below('first loader damaged', /^The boot loader EFI\/BOOT\/BOOTX64\.EFI was damaged/, (lab) =>
     putOnEsp(lab.node.disk, 'EFI/BOOT/BOOTX64.EFI', Buffer.alloc(LOADER_BYTES_LOST, 0xa5)),
   ),
-  below('entries emptied', emptyEntries),
-  below('firmware variables lost', (lab) => rm(lab.node.firmwareVars)),
+  below('entries emptied', /^The boot loader had no entry for the running release/, emptyEntries),
+  // The first loader is the only one that it knows now: the row above has damaged it, and the node mended it.
+  below('firmware variables lost', /^The firmware had lost or changed its boot options/, (lab) =>
+    rm(lab.node.firmwareVars),
+  ),
 ];

@@ -1,11 +1,12 @@
 /** Pulls the plug of a node at random moments of updates and trials. */
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
+import { UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { Random } from '../fuzz/random.ts';
 import { proveGood } from './broken-run.ts';
 import type { ReleaseName } from './release-variants.data.ts';
 import { UPDATE_TIMEOUT_MS, type UpdateLab } from './update-lab.ts';
-import { assertWell, awaitRest } from './update-view.ts';
+import { awaitRest, historyOf } from './update-view.ts';
 
 const GOOD: readonly ReleaseName[] = ['good', 'good-again', 'good-third'];
 /** So often an update is left alone, to see that the next one works. */
@@ -22,10 +23,17 @@ export interface CutPlan {
 /** What came of the cuts. */
 export interface CutReport {
   readonly cuts: number;
+  /** So many fell into an update that had begun; the others came before the node had accepted it. */
+  readonly begun: number;
+  /** So many ended a trial. */
+  readonly inTrial: number;
   /** After so many of them the release from before ran; after the others the new one. */
   readonly stayed: number;
   readonly seconds: number;
 }
+
+/** A trial that lost its power counts as failed: nothing tells it from one that was reset. */
+const AGAIN = '--retry-failed';
 
 /** A good release that does not run now. */
 async function nextRelease(lab: UpdateLab): Promise<ReleaseName> {
@@ -45,15 +53,16 @@ export async function cutDuringUpdates(
   { count, random, wholeMs }: CutPlan,
 ): Promise<CutReport> {
   const startMs = performance.now();
-  let stayed = 0;
+  let [begun, inTrial, stayed] = [0, 0, 0];
   for (let cut = 1; cut <= count; cut++) {
     const name = await nextRelease(lab);
     const before = await lab.running();
     const target = await lab.factory.bundle(name);
     const waitMs = random.below(Math.ceil(wholeMs));
+    const [known] = await historyOf(lab.node);
     const what = `cut ${cut}, ${waitMs} ms after the begin of the update to ${name}`;
     // It follows the install through the cut; how it ends is not what is asked for.
-    const update = lab.update(name, '--timeout', '5m').catch(() => undefined);
+    const update = lab.update(name, AGAIN, '--timeout', '5m').catch(() => undefined);
     await delay(waitMs); // the moment is what is tried
     await lab.node.cutPower();
     await lab.node.start(UPDATE_TIMEOUT_MS);
@@ -62,9 +71,13 @@ export async function cutDuringUpdates(
     const isKnown = [before.rootHash, target.rootHash].includes(running.rootHash);
     assert.ok(isKnown, `${what}: ${running.rootHash} runs`);
     if (running.rootHash === before.rootHash) stayed += 1;
-    await assertWell(lab.node, what);
-    if (cut % WHOLE_EVERY === 0) await proveGood(lab, await nextRelease(lab));
+    const [newest] = await historyOf(lab.node);
+    if (newest !== undefined && newest.id !== known?.id) begun += 1;
+    if (newest?.id !== known?.id && newest?.outcome === UpdateOutcome.ROLLED_BACK) inTrial += 1;
+    await lab.assertWell(what);
+    if (cut % WHOLE_EVERY === 0) await proveGood(lab, await nextRelease(lab), AGAIN);
   }
-  await proveGood(lab, await nextRelease(lab));
-  return { cuts: count, stayed, seconds: (performance.now() - startMs) / 1000 };
+  await proveGood(lab, await nextRelease(lab), AGAIN);
+  const seconds = (performance.now() - startMs) / 1000;
+  return { cuts: count, begun, inTrial, stayed, seconds };
 }

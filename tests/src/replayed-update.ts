@@ -3,7 +3,7 @@
  * there. QEMU's blklogwrites is the witness, not our own code.
  */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileSize } from '@keelos/image/sys/vm-files.ts';
 import type { Random } from '../fuzz/random.ts';
@@ -11,8 +11,13 @@ import { PARTITION, partition, tool } from './disk.ts';
 import { type FlushPoint, flushPoints } from './flush-points.ts';
 import { TestNode } from './test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from './update-lab.ts';
-import { assertWell, awaitRest } from './update-view.ts';
+import { assertWell, awaitRest, historyOf } from './update-view.ts';
 import { type LoggedWrite, readWriteLog, replay } from './write-log.ts';
+
+/** Firmware variables as they were before the update: it changes them once it is committed. */
+function varsBefore({ node }: UpdateLab): string {
+  return join(node.dir, 'firmware-vars-before.fd');
+}
 
 /** The recorded update. */
 export class ReplayedUpdate {
@@ -48,6 +53,7 @@ export class ReplayedUpdate {
       await lab.node.awaitPowerOff();
       const disk = join(lab.node.dir, 'replayed.raw');
       await tool('cp', '--sparse=always', lab.node.disk, disk);
+      await copyFile(lab.node.firmwareVars, varsBefore(lab));
       await lab.node.start();
       const begin = await fileSize(lab.node.writeLog);
       const { ended, seconds } = await lab.tryRelease('good');
@@ -80,14 +86,19 @@ export class ReplayedUpdate {
     const node = await TestNode.boot('replay', {
       disk: this.#disk,
       after: this.lab.node,
+      firmwareVars: varsBefore(this.lab),
       prepareDisk: (disk) => replay(log, disk, kept),
     });
     const what = `flush after ${point.entries} writes, and ${kept.length} of ${loose.length} after it`;
     try {
       const { rootHash } = await awaitRest(node, UPDATE_TIMEOUT_MS);
-      const known = [node.image.rootHash, (await this.lab.factory.bundle('good')).rootHash];
-      assert.ok(known.includes(rootHash), `${rootHash} runs`);
+      const target = (await this.lab.factory.bundle('good')).rootHash;
+      assert.ok([node.image.rootHash, target].includes(rootHash), `${rootHash} runs`);
       await assertWell(node, what);
+      if (rootHash === target) {
+        const told = (await historyOf(node)).map(({ to }) => to?.rootHash);
+        assert.ok(told.includes(target), 'the history does not have the update that runs');
+      }
       return rootHash;
     } catch (error) {
       throw new Error(what, { cause: error });

@@ -59,6 +59,8 @@ export interface NodeOptions {
   readonly disk?: string;
   /** A node that ran before on that disk: this one has its operator, its port and its firmware variables. */
   readonly after?: TestNode;
+  /** Firmware variables to begin with instead of those of {@link NodeOptions.after}. They are copied. */
+  readonly firmwareVars?: string;
   /** Every start makes a new file of all writes and flushes of the disk: {@link TestNode.writeLog}. */
   readonly hasWriteLog?: boolean;
 }
@@ -139,7 +141,7 @@ export class TestNode {
   async #continue(other: TestNode): Promise<void> {
     this.#apiPort = other.#apiPort;
     await copyFile(other.#contexts, this.#contexts);
-    await copyFile(other.firmwareVars, this.firmwareVars);
+    await copyFile(this.#options.firmwareVars ?? other.firmwareVars, this.firmwareVars);
   }
 
   /** Starts the machine and waits for the announcement, unless the node is meant to be broken. */

@@ -6,7 +6,14 @@ import { BundleServer } from './bundle-server.ts';
 import type { Ended } from './program.ts';
 import type { ReleaseName } from './release-variants.data.ts';
 import { type NodeOptions, TestNode } from './test-node.ts';
-import { awaitSettled, bootsSince, historyOf, type Running, runningNow } from './update-view.ts';
+import {
+  assertWell,
+  awaitSettled,
+  bootsSince,
+  historyOf,
+  type Running,
+  runningNow,
+} from './update-view.ts';
 
 /** An update with its trial on two emulated machines at a time. */
 export const UPDATE_TIMEOUT_MS = 600_000;
@@ -34,6 +41,7 @@ export class UpdateLab {
   readonly node: TestNode;
   readonly factory: BundleFactory;
   readonly server: BundleServer;
+  #knownIds: readonly string[] = [];
 
   private constructor(of: { node: TestNode; factory: BundleFactory; server: BundleServer }) {
     this.node = of.node;
@@ -101,8 +109,13 @@ export class UpdateLab {
   }
 
   /** `osctl update --wait`. */
-  async tryRelease(name: ReleaseName): Promise<Try> {
-    return this.watch(() => this.update(name, '--wait', '--timeout', '9m'));
+  async tryRelease(name: ReleaseName, ...more: readonly string[]): Promise<Try> {
+    return this.watch(() => this.update(name, '--wait', '--timeout', '9m', ...more));
+  }
+
+  /** The node is well, and its history has everything that it had when this was asked before. */
+  async assertWell(what: string): Promise<void> {
+    this.#knownIds = await assertWell(this.node, what, this.#knownIds);
   }
 
   /** Waits for the end of what an earlier command began. */

@@ -12,6 +12,8 @@ import type { TestNode } from './test-node.ts';
 
 /** The kernel's first line on the console. */
 const KERNEL_START = /\] Linux version \d/g;
+/** The firmware takes up a boot option. It may go on to others within one start. */
+const OPTION_START = /BdsDxe: loading (Boot[0-9A-F]{4})/g;
 
 /** Loader, second loader, committed kernel image. */
 const BOOT_OPTIONS = 3;
@@ -91,9 +93,15 @@ export function awaitRest(node: TestNode, timeoutMs: number): Promise<Running> {
   });
 }
 
-/** How often a kernel began on the console from byte `mark` on. */
+/**
+ * How often the machine started, by its console from byte `mark` on: how often a kernel began, or the firmware took up the
+ * same boot option, whichever is more. Starts that end in the firmware or in the loader count.
+ */
 export async function bootsSince(node: TestNode, mark: number): Promise<number> {
-  return (await node.consoleText(mark)).match(KERNEL_START)?.length ?? 0;
+  const text = await node.consoleText(mark);
+  const taken = [...text.matchAll(OPTION_START)].map(([, option]) => option);
+  const times = taken.map((option) => taken.filter((other) => other === option).length);
+  return Math.max(0, text.match(KERNEL_START)?.length ?? 0, ...times);
 }
 
 /** Names of checks that fail. */
@@ -102,8 +110,20 @@ export async function failingChecks(node: TestNode): Promise<string[]> {
   return checks.filter(({ state }) => state === 'failing').map(({ name }) => name);
 }
 
-/** The node answers, nothing fails in its health, and its history can be read. */
-export async function assertWell(node: TestNode, what: string): Promise<void> {
+/**
+ * The node answers, nothing fails in its health, and its history has every entry of `known`: a damaged one is set aside,
+ * and begins anew.
+ *
+ * @returns ids of the history
+ */
+export async function assertWell(
+  node: TestNode,
+  what: string,
+  known: readonly string[] = [],
+): Promise<readonly string[]> {
   assert.deepEqual(await failingChecks(node), [], what);
-  await historyOf(node);
+  const ids = (await historyOf(node)).map(({ id }) => id);
+  const lost = known.filter((id) => !ids.includes(id));
+  assert.deepEqual(lost, [], `${what}: lost from the history`);
+  return ids;
 }

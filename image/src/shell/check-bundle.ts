@@ -78,7 +78,10 @@ function checkKernelImage(manifest: BundleManifest, uki: Buffer): void {
     table.salt === salt &&
     table.dataBlocks === blocks &&
     table.hashStartBlock === blocks;
-  if (!isFitting) throw damaged(manifest, 'its kernel image starts another root');
+  if (!isFitting) {
+    const message = `Cannot accept bundle ${manifest.version}: its kernel image starts another root`;
+    throw new KeelError('E_BUNDLE_MALFORMED', message);
+  }
 }
 
 async function checkTree(file: FileHandle, manifest: BundleManifest): Promise<void> {

@@ -159,6 +159,11 @@ export function judgeLadder(firmware: FirmwareOptions, wanted: readonly LoadOpti
   });
 }
 
+/** That a copy of the loader was damaged, in one sentence. */
+export function loaderDamage(path: string): string {
+  return `The boot loader ${path} was damaged or gone.`;
+}
+
 /**
  * What was wrong with the options that start the loader, in one sentence; empty when nothing was. The last rung follows
  * the committed release, so that it differs after a change of it is no damage.

@@ -71,6 +71,9 @@ const NOT_STARTED =
 const NO_ENTRY =
   'The release was not started: it has no boot entry. The power failed or the agent ended before it was armed, or the entry was removed.';
 
+/** What is told when the running release had no entry, and got one. */
+export const NO_ENTRY_LEFT = 'The boot loader had no entry for the running release.';
+
 /** Judges a boot. */
 export function judgeBoot(facts: BootFacts): Standing {
   const { record } = facts;

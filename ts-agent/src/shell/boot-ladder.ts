@@ -8,6 +8,7 @@ import {
   type Committed,
   type FirmwareOptions,
   judgeLadder,
+  loaderDamage,
   lostOptions,
   OPTIONS_MAX,
   optionNumber,
@@ -85,7 +86,7 @@ export class BootLadder {
     const { variables, log } = this.#ports;
     const mending = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
     const { written, wasKnown = false, verdict = { kind: 'unknown' } } = mending ?? {};
-    const damage = written === undefined ? [] : [`The boot loader ${written} was damaged or gone.`];
+    const damage = written === undefined ? [] : [loaderDamage(written)];
     const remember = () => {
       if (verdict.kind === 'equal') this.#loaders.rememberLoader(verdict.sha256);
     };

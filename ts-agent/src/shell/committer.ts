@@ -15,6 +15,7 @@ import {
   type GateState,
   judgeBoot,
   judgeGate,
+  NO_ENTRY_LEFT,
   type Standing,
 } from '../core/trial.ts';
 import { attempt, attemptAsync } from './attempt.ts';
@@ -36,7 +37,6 @@ const READS_MAX = 10;
 /** Times that PID 1 is told of a commit. It reboots at its deadline, 30 s after that of the checks, unless it knows. */
 const TELLS_MAX = 30;
 
-const NO_ENTRY_LEFT = 'The boot loader had no entry for the running release.';
 /** Longest reason that PID 1 is given. */
 const REASON_CHARS_MAX = 250;
 
