@@ -45,11 +45,17 @@ async function install(lab: UpdateLab): Promise<{ seconds: number; peakBytes: nu
   const startMs = performance.now();
   let peakBytes = 0;
   let hasBegun = false;
+  let last: UpdatePhase = UpdatePhase.UNSPECIFIED;
   while (performance.now() - startMs < UPDATE_TIMEOUT_MS) {
     const phase = await withApi(lab.node, async (client) => {
       const [seen] = await client.list(UpdateService.method.watchUpdate, undefined, 1);
       return seen?.status?.phase;
-    }).catch(() => UpdatePhase.ARMED); // it has gone down
+    }).catch((error: unknown) => {
+      // Only an install that is nearly done goes down between two looks.
+      if (last < UpdatePhase.VERIFYING) throw error;
+      return UpdatePhase.ARMED;
+    });
+    last = phase ?? last;
     const isEnded = phase === undefined || phase >= UpdatePhase.ARMED;
     if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
     if (hasBegun && isEnded) return { seconds: (performance.now() - startMs) / 1000, peakBytes };

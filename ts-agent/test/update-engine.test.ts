@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { RESUME_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
+import { LOADER_SELECTED } from '@keelos/ts-agent/core/loader-variables.ts';
 import type { UpdateOptions } from '@keelos/ts-agent/shell/update-engine.ts';
 import { resumeRecord, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { testKernelImage, testRoot } from './slot-disk.ts';
@@ -374,6 +375,16 @@ describe('updates of a node', () => {
     node.world.variables.variables.clear();
     const attempt = node.engine.install(new MemorySource(madeBundle(NEW).bytes), OPTIONS, WHO);
     await assert.rejects(attempt, fails('E_BOOT_COUNTING'));
+  });
+
+  it('nor when it was seen not to count: the partition has the name that it started', async () => {
+    const node = new UpdateWorld();
+    const data = Buffer.from('keel-1+8-1.conf\0', 'utf16le');
+    node.world.variables.variables.set(LOADER_SELECTED, { attributes: 6, data });
+    assert.equal((await node.bootState.read()).isCounting, false);
+    const attempt = node.engine.install(new MemorySource(madeBundle(NEW).bytes), OPTIONS, WHO);
+    await assert.rejects(attempt, fails('E_BOOT_COUNTING'));
+    assert.deepEqual(await node.entries(), ['keel-1+8-1.conf']);
   });
 
   it('a state partition that takes nothing ends an install before the disk is touched', async () => {

@@ -192,7 +192,7 @@ export const updateCommand: Command = {
   name: 'update',
   summary: 'Install a release into the other slot, and try it',
   description:
-    'Shows phases, bytes, speed and the time that is left, and returns when the release is armed and the node reboots. With --wait it follows through the reboot until the node runs the new release, healthy and committed; when the release did not prove itself it exits with 37 and says why, and with 7 when it is committed and not healthy in time. An install from a URL goes on when osctl is interrupted; one from a file stops, and goes on where it was when it is sent again. Gives up after an hour and the time of the trial unless --timeout is given. Every refusal has an exit code of its own, see below. With --watch and -o json every state is one line.',
+    'Shows phases, bytes, speed and the time that is left, and returns when the release is armed and the node reboots. With --wait it follows through the reboot until the node runs the new release, healthy and committed; when the release did not prove itself it exits with 37 and says why, and with 7 when it is committed and not healthy in time. An install from a URL goes on when osctl is interrupted; one from a file stops, and goes on where it was when it is sent again. Gives up after an hour and the time of the trial unless --timeout is given. The exit code says what refused it: docs/reference/errors.md. With --watch and -o json every state is one line.',
   options: UPDATE_OPTIONS,
   examples: [
     {
