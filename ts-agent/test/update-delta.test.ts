@@ -1,9 +1,12 @@
 /** Updates by a delta: the bundle that it makes is installed, and the full one where it cannot be used. */
 import assert from 'node:assert/strict';
 import { KeelError } from '@keelos/proto/errors.ts';
+import { encodeRecord } from '@keelos/proto/state-record.ts';
+import { RESUME_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import type { DeltaApplication } from '@keelos/proto/verifier.ts';
 import { deltaBeside } from '@keelos/ts-agent/core/release-url.ts';
 import { bundleSource, type SourceAccount } from '@keelos/ts-agent/shell/bundle-source.ts';
+import { resumeRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import type { UpdateSource } from '@keelos/ts-agent/sys/update-source.ts';
 import { testKernelImage, testRoot } from './slot-disk.ts';
 import { fails, NEW, OPTIONS, REBOOT_LEFT, WHO } from './update-wishes.ts';
@@ -11,6 +14,8 @@ import { type MadeBundle, MemorySource, madeBundle, UpdateWorld } from './update
 
 const DELTA_URL = 'https://u.example/old-new.kdelta';
 const BUNDLE_URL = 'https://u.example/new.squashfs';
+/** Of what an earlier try has written. */
+const KEPT_BYTES = 262_144;
 const DELTA = Buffer.from('a delta, or so it is said');
 
 /** A node, a server with a bundle and a delta, and a process that makes the one of the other. */
@@ -274,8 +279,15 @@ describe('an update by a delta', function () {
     };
     await assert.rejects(lab.install(''), fails('E_DELTA_DAMAGED'));
     lab.onPiece = () => undefined;
+    // A small root is flushed once only; what is on the medium by now is told as a larger one would be.
+    const { state } = lab.node.world;
+    const record = resumeRecord(lab.node.ports) ?? assert.fail('nothing to go on with');
+    const resumed = { ...record, writtenBytes: KEPT_BYTES };
+    state.replace(UPDATE_PATHS.resume, encodeRecord(RESUME_RECORD, resumed));
+    lab.slot().set(lab.bundle.bytes.subarray(0, KEPT_BYTES));
     assert.ok((await lab.install('')).equals(lab.bundle.root.bytes));
-    assert.equal(lab.begins[0], 0);
+    assert.deepEqual(lab.begins, [0, KEPT_BYTES]);
+    assert.equal(lab.node.engine.status().resumedBytes, KEPT_BYTES);
     lab.assertClean();
   });
 });
