@@ -214,8 +214,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     edits: [
       {
         file: 'shell/loader-copies.ts',
-        find: "  if (found.kind === 'damaged') {",
-        replace: "  if (found.kind === 'damaged' && found.copy === 1) {",
+        find: "if (found.kind !== 'damaged') return",
+        replace: "if (found.kind !== 'damaged' || found.copy === 0) return",
       },
     ],
     scenario: 'a first loader that is damaged',

@@ -184,7 +184,7 @@ export class Session {
       evidenceKept: async () => undefined,
       health: async () => [this.#services()],
       apiProblem: async () => '',
-      mendLadder: async (committed) => (await ladder.repair(committed)).damage,
+      mendLadder: (committed) => ladder.repair(committed),
       wait: async (ms) => this.#wait(ms),
     };
   }

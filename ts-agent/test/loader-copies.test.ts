@@ -10,7 +10,9 @@ import {
 } from '@keelos/ts-agent/core/loader-copies.ts';
 import { LOADER_IMAGE } from '@keelos/ts-agent/core/loader-variables.ts';
 import { BootLadder } from '@keelos/ts-agent/shell/boot-ladder.ts';
+import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
 import { Esp } from '@keelos/ts-agent/shell/esp.ts';
+import type { BlockDevice } from '@keelos/ts-agent/sys/block-device.ts';
 import { testEsp } from './slot-disk.ts';
 import { UpdateWorld } from './update-world.ts';
 
@@ -18,6 +20,8 @@ const GOOD = Buffer.alloc(3_000, 'good');
 const ROTTEN = Buffer.alloc(3_000, 'rotten');
 const PATHS = [LOADER_PATH, SECOND_LOADER_PATH] as const;
 const COMMITTED = { version: '0.1.0', rootHash: 'ab'.repeat(32) };
+
+const damaged = (copy: 0 | 1, sha256: string): LoaderVerdict => ({ kind: 'damaged', copy, sha256 });
 
 /** A node whose partition has these copies; undefined: none. */
 function nodeWith(first: Buffer | undefined, second: Buffer | undefined): UpdateWorld {
@@ -52,15 +56,15 @@ describe('the copies of the boot loader', () => {
   ][] = [
     [['a', 'a'], undefined, undefined, { kind: 'equal', sha256: 'a' }],
     [['b', 'b'], 'a', 0, { kind: 'equal', sha256: 'b' }],
-    [['a', 'b'], 'a', undefined, { kind: 'damaged', copy: 1 }],
-    [['b', 'a'], 'a', undefined, { kind: 'damaged', copy: 0 }],
+    [['a', 'b'], 'a', undefined, damaged(1, 'a')],
+    [['b', 'a'], 'a', undefined, damaged(0, 'a')],
     // It has a flipped bit, and starts all the same.
-    [['b', 'a'], 'a', 0, { kind: 'damaged', copy: 0 }],
-    [['a', 'b'], 'a', 1, { kind: 'damaged', copy: 1 }],
-    [[undefined, 'a'], 'a', undefined, { kind: 'damaged', copy: 0 }],
-    [[undefined, 'b'], undefined, 1, { kind: 'damaged', copy: 0 }],
-    [['b', 'a'], undefined, 1, { kind: 'damaged', copy: 0 }],
-    [['b', undefined], undefined, 0, { kind: 'damaged', copy: 1 }],
+    [['b', 'a'], 'a', 0, damaged(0, 'a')],
+    [['a', 'b'], 'a', 1, damaged(1, 'a')],
+    [[undefined, 'a'], 'a', undefined, damaged(0, 'a')],
+    [[undefined, 'b'], undefined, 1, damaged(0, 'b')],
+    [['b', 'a'], undefined, 1, damaged(0, 'a')],
+    [['b', undefined], undefined, 0, damaged(1, 'b')],
     [['b', 'a'], undefined, 0, { kind: 'unknown' }],
     [['b', 'c'], 'a', 0, { kind: 'unknown' }],
     [['b', undefined], 'a', undefined, { kind: 'unknown' }],
@@ -96,11 +100,10 @@ describe('the copies of the boot loader', () => {
     ]) {
       const hurt = nodeWith(first, second);
       hurt.world.state.files.set(UPDATE_PATHS.loader, record);
-      const before = await hurt.bootState.loaders();
-      assert.deepEqual(before, { kind: 'damaged', copy: first === GOOD ? 1 : 0 });
-      assert.equal((await hurt.bootState.mendLoaders()).verdict.kind, 'equal');
+      const { verdict, written } = await hurt.bootState.mendLoaders();
+      assert.deepEqual([verdict.kind, written], ['equal', PATHS[first === GOOD ? 1 : 0]]);
       assert.deepEqual(await copies(hurt), ['good', 'good']);
-      assert.equal((await hurt.bootState.loaders()).kind, 'equal');
+      assert.equal((await hurt.bootState.mendLoaders()).written, undefined);
     }
   });
 
@@ -124,11 +127,20 @@ describe('the copies of the boot loader', () => {
   it('are rungs of the ladder: a damaged one is not as it must be, and a repair mends it', async () => {
     const node = nodeWith(ROTTEN, GOOD);
     startedFrom(node, SECOND_LOADER_PATH);
-    const ladder = new BootLadder(node.world.ports(), node.bootState);
-    const correct = async () => (await ladder.check()).rungs.map(({ isCorrect }) => isCorrect);
-    assert.deepEqual(await correct(), [false, true, true]);
-    await ladder.repair(COMMITTED);
-    assert.deepEqual(await correct(), [true, true, true]);
+    const correct = async (ladder: BootLadder) =>
+      (await ladder.check()).rungs.map(({ isCorrect }) => isCorrect);
+    const { bootState } = node;
+    const mendLoaders = () => Promise.reject(new Error('it cannot be written'));
+    const failing = { mendLoaders, rememberLoader: () => undefined };
+    const ports = node.world.ports();
+    const helpless = new BootLadder(ports, failing);
+    await helpless.repair(COMMITTED);
+    assert.deepEqual(await correct(helpless), [false, false, true]);
+    const ladder = new BootLadder(ports, bootState);
+    assert.deepEqual(await ladder.repair(COMMITTED), [
+      'The boot loader EFI/BOOT/BOOTX64.EFI was damaged or gone.',
+    ]);
+    assert.deepEqual(await correct(ladder), [true, true, true]);
   });
 
   it('are mended also where the firmware keeps no variables', async () => {
@@ -139,8 +151,9 @@ describe('the copies of the boot loader', () => {
     hurt.world.state.files.set(UPDATE_PATHS.loader, record);
     hurt.world.variables.isAvailable = false;
     const ladder = new BootLadder(hurt.world.ports(), hurt.bootState);
-    const damage = ['The boot loader EFI/BOOT/BOOTX64.EFI was damaged or gone.'];
-    assert.deepEqual(await ladder.repair(COMMITTED), { isAvailable: false, rungs: [], damage });
+    assert.deepEqual(await ladder.repair(COMMITTED), [
+      'The boot loader EFI/BOOT/BOOTX64.EFI was damaged or gone.',
+    ]);
     assert.deepEqual(await copies(hurt), ['good', 'good']);
   });
 
@@ -152,4 +165,115 @@ describe('the copies of the boot loader', () => {
     assert.deepEqual(await copies(node), ['good', 'good']);
     assert.match(node.world.logged.join('\n'), /boot loader not remembered/);
   });
+
+  it('are never gone: at whatever write or flush the disk fails, the damaged one is there, or the new one', async () => {
+    const record = await knownRecord();
+    const seen = new Set<string | undefined>();
+    for (let left = 0; ; left += 1) {
+      const node = nodeWith(ROTTEN, GOOD);
+      node.world.state.files.set(UPDATE_PATHS.loader, record);
+      const { boot, isDone } = failingAfter(node, left);
+      await boot.mendLoaders().catch(() => undefined);
+      const [first, second] = await copies(node);
+      assert.equal(second, 'good');
+      assert.ok(first === 'rott' || first === 'good', `${first} after ${left} calls`);
+      seen.add(first);
+      node.startAgent();
+      assert.equal((await node.bootState.mendLoaders()).verdict.kind, 'equal');
+      assert.deepEqual(await copies(node), ['good', 'good']);
+      await assertNothingBeside(node);
+      if (isDone()) break;
+    }
+    assert.deepEqual([...seen].sort(), ['good', 'rott']);
+  });
+
+  it('are left alone when the one that is right reads differently the second time', async () => {
+    const node = nodeWith(ROTTEN, GOOD);
+    node.world.state.files.set(UPDATE_PATHS.loader, await knownRecord());
+    const { boot } = misreading(node, 3);
+    await assert.rejects(boot.mendLoaders(), {
+      code: 'E_ESP_DAMAGED',
+      message: /reads differently/,
+    });
+    assert.deepEqual(await copies(node), ['rott', 'good']);
+  });
+
+  it('are left alone without room for another, and are then told', async () => {
+    const node = nodeWith(ROTTEN, GOOD);
+    node.world.state.files.set(UPDATE_PATHS.loader, await knownRecord());
+    const esp = await Esp.open(await node.world.ports().openDevice('/dev/vda1', 'write'));
+    const { freeBytes } = esp;
+    await esp.write('EFI/keel/full', Buffer.alloc(freeBytes - 2_048), freeBytes - 2_048);
+    await assert.rejects(node.bootState.mendLoaders(), { code: 'E_ESP_FULL' });
+    assert.deepEqual(await copies(node), ['rott', 'good']);
+  });
 });
+
+async function knownRecord(): Promise<Uint8Array> {
+  const node = nodeWith(GOOD, GOOD);
+  await new BootLadder(node.world.ports(), node.bootState).repair(COMMITTED);
+  return node.world.state.files.get(UPDATE_PATHS.loader) ?? assert.fail();
+}
+
+async function assertNothingBeside(node: UpdateWorld): Promise<void> {
+  const esp = await Esp.open(await node.world.ports().openDevice('/dev/vda1', 'write'));
+  for (const folder of ['EFI/BOOT', 'EFI/keel']) {
+    const names = ((await esp.list(folder)) ?? []).map(({ name }) => name);
+    assert.ok(!names.some((name) => /\.new$/i.test(name)), names.join());
+  }
+}
+
+/** The boot state on a disk that takes so many writes and flushes, and no more. */
+function failingAfter(node: UpdateWorld, calls: number) {
+  let left = calls;
+  const spend = () => {
+    left -= 1;
+    if (left < 0) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO', errno: -5 });
+  };
+  const boot = new BootState({
+    ...node.world.ports(),
+    openDevice: async (path, mode) => {
+      const device = await node.world.ports().openDevice(path, mode);
+      return wrapped(device, {
+        writeAt: async (...args) => {
+          spend();
+          return device.writeAt(...args);
+        },
+        flush: async () => {
+          spend();
+          return device.flush();
+        },
+      });
+    },
+  });
+  return { boot, isDone: () => left >= 0 };
+}
+
+/** The boot state on a disk that reads the second copy's contents with a flipped bit from the n-th time on. */
+function misreading(node: UpdateWorld, from: number) {
+  let reads = 0;
+  const boot = new BootState({
+    ...node.world.ports(),
+    openDevice: async (path, mode) => {
+      const device = await node.world.ports().openDevice(path, mode);
+      return wrapped(device, {
+        readAt: async (...args) => {
+          const bytes = Buffer.from(await device.readAt(...args));
+          const isIt = bytes.subarray(0, 4).toString('latin1') === 'good';
+          if (isIt) reads += 1;
+          if (isIt && reads >= from - 1) bytes.writeUInt8(bytes.readUInt8(9) ^ 1, 9);
+          return bytes;
+        },
+      });
+    },
+  });
+  return { boot };
+}
+
+function wrapped(device: BlockDevice, other: Partial<BlockDevice>): BlockDevice {
+  const get = (_: BlockDevice, key: PropertyKey) => {
+    const value = Reflect.get(other, key) ?? Reflect.get(device, key);
+    return typeof value === 'function' ? value.bind(device) : value;
+  };
+  return new Proxy(device, { get });
+}

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { kernelCommandLine } from '@keelos/image/core/command-line.ts';
 import { ConfigService } from '@keelos/proto/gen/keel/v1/config_pb.js';
 import { HealthService, HealthState } from '@keelos/proto/gen/keel/v1/health_pb.js';
 import { NODE_PATHS } from '@keelos/proto/node-paths.ts';
@@ -150,7 +151,12 @@ describe('checks of what is outside', () => {
   const openings = new Openings();
   afterEach(() => openings.closeAll());
   const probe: ProbeConfig = { name: 'a', tcp: 'h:1', timeoutSeconds: 1, periodSeconds: 1 };
-  const settings: OutsideSettings = { probes: [probe], health: {}, gateways: [] };
+  const settings: OutsideSettings = {
+    probes: [probe],
+    health: {},
+    gateways: [],
+    isDynamic: true,
+  };
 
   function outside(change: Partial<OutsidePorts> = {}) {
     const files = createFakeKernelFiles();
@@ -229,13 +235,23 @@ describe('checks of what is outside', () => {
   it('a trial that has lost the gateway is failing, until it has one, or is over', async () => {
     const state = new MemoryStateStore();
     const files = createFakeKernelFiles();
+    const runs = (rootHash: string) =>
+      files.files.set(
+        '/proc/cmdline',
+        kernelCommandLine({ dataBytes: 4096, rootHash, salt: 'ab' }),
+      );
+    runs(TRIAL.to.rootHash);
     keepTrial({ state, log: () => undefined }, { ...TRIAL, hadGateway: true });
-    const look = async () => {
+    const look = async (isDynamic = true) => {
       const { checks, verdictOf } = outside({ state, files });
-      checks.restart({ ...settings, probes: [] });
+      checks.restart({ ...settings, probes: [], isDynamic });
       return (await verdictOf(REACH_CHECK)).state;
     };
     assert.equal(await look(), 'failing');
+    assert.equal(await look(false), 'healthy', 'a configuration without a gateway is in force');
+    runs(TRIAL.from.rootHash);
+    assert.equal(await look(), 'healthy', 'this is the release that had one');
+    runs(TRIAL.to.rootHash);
     files.files.set('/proc/net/route', ROUTES);
     assert.equal(await look(), 'healthy');
     files.files.delete('/proc/net/route');

@@ -296,7 +296,14 @@ describe('records about updates', () => {
     for (let number = 0; number < HISTORY_MAX; number += 1) {
       kept = withEntry(kept, told(`good-${number}`, 'committed'));
     }
-    assert.equal(kept.at(-1)?.id, 'good-0', 'the oldest goes when all of them tell something');
+    assert.equal(kept.at(-1)?.id, 'good-0', 'the oldest goes when most of them tell something');
+    kept = withEntry(kept, told('once', 'failed'));
+    kept = withEntry(kept, told('twice', 'failed'));
+    assert.deepEqual(
+      kept.slice(0, 2).map(({ id }) => id),
+      ['twice', 'once'],
+      'what failed before is known the next time',
+    );
   });
 
   it('an entry is closed once, and noted only while it is open', () => {

@@ -176,10 +176,13 @@ export function lostOptions(rungs: readonly Rung[]): string {
 }
 
 /** The rungs with what is known of the copies of the loader, which the first two start. */
-export function withLoaders(rungs: readonly Rung[], loaders: LoaderVerdict): Rung[] {
+export function withLoaders(
+  rungs: readonly Rung[],
+  loaders: LoaderVerdict | undefined,
+): readonly Rung[] {
   const isDamaged = (rung: number) =>
     rung < LOADER_COPIES.length &&
-    (loaders.kind === 'unknown' || (loaders.kind === 'damaged' && loaders.copy === rung));
+    (loaders?.kind === 'unknown' || (loaders?.kind === 'damaged' && loaders.copy === rung));
   return rungs.map((one, rung) => (isDamaged(rung) ? { ...one, isCorrect: false } : one));
 }
 

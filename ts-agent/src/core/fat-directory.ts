@@ -182,6 +182,17 @@ export function withName(bytes: Buffer, record: FatRecord, name: string): Buffer
   return [tidy, renamed, unused(renamed, { ...record, lastEntry: firstOfSector(record) - 1 })];
 }
 
+/** Contents that lead to a directory in which a record has the contents of another file, by a change of its sector alone. */
+export function withContents(
+  bytes: Buffer,
+  record: FatRecord,
+  { firstCluster, sizeBytes }: Pick<FatRecord, 'firstCluster' | 'sizeBytes'>,
+): Buffer[] {
+  const changed = Buffer.from(bytes);
+  placeFields(entryAt(changed, record.lastEntry), { firstCluster, sizeBytes });
+  return [changed];
+}
+
 /** The part of a record's entries that is in the sector of its short entry. */
 function inLastSector(record: FatRecord): Pick<FatRecord, 'firstEntry' | 'lastEntry'> {
   const firstEntry = Math.max(record.firstEntry, firstOfSector(record));
@@ -248,6 +259,13 @@ function encoded(name: string, others: readonly FatRecord[]): Buffer {
 function shortFields(entry: Buffer, { isDirectory, firstCluster, sizeBytes }: NewRecord): void {
   entry[11] = isDirectory ? ATTRIBUTE_DIRECTORY : ATTRIBUTE_ARCHIVE;
   for (const at of [16, 18, 24]) entry.writeUInt16LE(FIRST_DAY, at);
+  placeFields(entry, { firstCluster, sizeBytes });
+}
+
+function placeFields(
+  entry: Buffer,
+  { firstCluster, sizeBytes }: Pick<NewRecord, 'firstCluster' | 'sizeBytes'>,
+): void {
   entry.writeUInt16LE(firstCluster >>> 16, 20);
   entry.writeUInt16LE(firstCluster & 0xffff, 26);
   entry.writeUInt32LE(sizeBytes, 28);

@@ -4,6 +4,7 @@
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import type { BootReport, ServiceStatus, WatchdogKind } from '@keelos/proto/init-control.ts';
 import type { Rung } from './boot-options.ts';
+import type { LoaderVerdict } from './loader-copies.ts';
 
 /** Result of a check. */
 export type HealthState = 'healthy' | 'degraded' | 'failing';
@@ -170,9 +171,18 @@ export function judgeBootCounting(isCounting: boolean | undefined): Verdict {
   );
 }
 
-/** The firmware's boot options are in order. `rungs` is empty when the firmware keeps no variables. */
-export function judgeBootOptions(rungs: readonly Rung[]): Verdict {
+/** Boot options and boot loaders are in order. `rungs` is empty when the firmware keeps no variables. */
+export function judgeBootOptions(
+  rungs: readonly Rung[],
+  loaders: LoaderVerdict | undefined,
+): Verdict {
   if (rungs.length === 0) {
+    if (loaders !== undefined && loaders.kind !== 'equal') {
+      return degraded(
+        'A copy of the boot loader is damaged, and the firmware keeps no variables to start the other one.',
+        'The node mends it at every boot. When it stays so, look at osctl logs agent, and keep an image of the node at hand.',
+      );
+    }
     return degraded(
       'The firmware keeps no variables: a damaged boot loader has nothing behind it.',
       'Keep an image of the node at hand. In a virtual machine, give it a store for UEFI variables.',

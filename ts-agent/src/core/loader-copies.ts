@@ -23,7 +23,8 @@ export interface LoaderFacts {
 export type LoaderVerdict =
   /** Both are the same program. */
   | { readonly kind: 'equal'; readonly sha256: string }
-  | { readonly kind: 'damaged'; readonly copy: LoaderCopy }
+  /** `sha256` is that of the other copy, which is right. */
+  | { readonly kind: 'damaged'; readonly copy: LoaderCopy; readonly sha256: string }
   /** They differ, and nothing tells which of them is right. */
   | { readonly kind: 'unknown' };
 
@@ -34,10 +35,12 @@ export type LoaderVerdict =
 export function judgeLoaders({ sha256, known, started }: LoaderFacts): LoaderVerdict {
   const [first, second] = sha256;
   if (first !== undefined && first === second) return { kind: 'equal', sha256: first };
-  if (known !== undefined && first === known) return { kind: 'damaged', copy: 1 };
-  if (known !== undefined && second === known) return { kind: 'damaged', copy: 0 };
-  if (started === 1 && second !== undefined) return { kind: 'damaged', copy: 0 };
-  if (started === 0 && second === undefined) return { kind: 'damaged', copy: 1 };
+  const damaged = (copy: LoaderCopy, right: string) =>
+    ({ kind: 'damaged', copy, sha256: right }) as const;
+  if (known !== undefined && first === known) return damaged(1, known);
+  if (known !== undefined && second === known) return damaged(0, known);
+  if (started === 1 && second !== undefined) return damaged(0, second);
+  if (started === 0 && first !== undefined && second === undefined) return damaged(1, first);
   return { kind: 'unknown' };
 }
 

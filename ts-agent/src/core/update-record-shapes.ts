@@ -192,10 +192,15 @@ export function withEntry(
   return next.length > HISTORY_MAX ? withoutLeast(next) : next;
 }
 
-/** An install that changed nothing is the first to be forgotten: a channel that cannot be read may add one at each look. */
+/**
+ * The oldest entry goes; but the oldest install that changed nothing when most of them are such: a channel whose server
+ * breaks off may add one at each look.
+ */
 function withoutLeast(entries: readonly HistoryEntry[]): readonly HistoryEntry[] {
-  const at = entries.findLastIndex(({ outcome }) => outcome === 'failed');
-  return entries.toSpliced(at > 0 ? at : entries.length - 1, 1);
+  const failed = entries.filter(({ outcome }) => outcome === 'failed');
+  const isFlooded = failed.length > entries.length / 2;
+  const least = isFlooded ? failed.at(-1) : entries.at(-1);
+  return entries.filter((one) => one !== least);
 }
 
 /** The history in at most `charsMax` characters of JSON: the oldest evidence goes first, then the oldest entries. */

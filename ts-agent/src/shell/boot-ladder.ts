@@ -20,6 +20,7 @@ import {
   withLoaders,
 } from '../core/boot-options.ts';
 import type { OptionPartition } from '../core/load-option.ts';
+import type { LoaderVerdict } from '../core/loader-copies.ts';
 import type { AgentPorts } from '../ports.ts';
 import { attemptAsync } from './attempt.ts';
 import type { BootState } from './boot-state.ts';
@@ -35,24 +36,19 @@ export interface LadderFacts {
   readonly isAvailable: boolean;
   /** In the order that they must have; empty when there is no ladder. */
   readonly rungs: readonly Rung[];
-}
-
-/** The ladder after it was mended. */
-export interface LadderRepair extends LadderFacts {
-  /**
-   * What was damaged, a sentence each. That boot options are not there yet is none on a node that starts for the first
-   * time.
-   */
-  readonly damage: readonly string[];
+  /** The copies of the loader as they were when they were mended last; undefined: not yet. */
+  readonly loaders: LoaderVerdict | undefined;
 }
 
 /** The copies of the loader: {@link BootState} has them. */
-export type LoaderControl = Pick<BootState, 'loaders' | 'mendLoaders' | 'rememberLoader'>;
+export type LoaderControl = Pick<BootState, 'mendLoaders' | 'rememberLoader'>;
 
 /** The ladder of the node. */
 export class BootLadder {
   readonly #ports: LadderPorts;
   readonly #loaders: LoaderControl;
+  /** As they were when they were mended last; undefined: not yet in this start of the agent. */
+  #seenLoaders: LoaderVerdict | undefined;
 
   constructor(ports: LadderPorts, loaders: LoaderControl) {
     this.#ports = ports;
@@ -62,49 +58,64 @@ export class BootLadder {
   /**
    * Looks, and changes nothing. Without a committed release any kernel image will do on the last rung.
    *
-   * @throws KeelError E_DISK_LAYOUT when the partition cannot be named; E_ESP_DAMAGED
+   * @throws KeelError E_DISK_LAYOUT when the partition cannot be named
    */
   async check(committed?: Committed): Promise<LadderFacts> {
-    if (!this.#ports.variables.isAvailable) return { isAvailable: false, rungs: [] };
+    const loaders = this.#seenLoaders;
+    if (!this.#ports.variables.isAvailable) return { isAvailable: false, rungs: [], loaders };
     const partition = await this.#partition();
     const firmware = await this.#options();
     const wanted =
       committed === undefined
         ? possibleOptions(partition, firmware)
         : wantedOptions(partition, committed);
-    const rungs = withLoaders(judgeLadder(firmware, wanted), await this.#loaders.loaders());
-    return { isAvailable: true, rungs };
+    return {
+      isAvailable: true,
+      rungs: withLoaders(judgeLadder(firmware, wanted), loaders),
+      loaders,
+    };
   }
 
   /**
-   * Puts the ladder in order, and looks again. Only what is wrong is written: first the copies of the loader, which need
-   * no firmware that takes variables.
+   * Puts the ladder in order. Only what is wrong is written: first the copies of the loader, which need no firmware that
+   * takes variables. What cannot be mended is logged, and keeps nothing else from it.
    *
-   * @throws KeelError E_DISK_LAYOUT, E_ESP_DAMAGED, E_ESP_FULL; E_INTERNAL when the firmware refuses a variable
+   * @returns what was damaged, a sentence each. That boot options are not there yet is none on a node that starts for the
+   * first time.
    */
-  async repair(committed: Committed): Promise<LadderRepair> {
-    const { variables, log } = this.#ports;
+  async repair(committed: Committed): Promise<readonly string[]> {
+    const { log } = this.#ports;
     const mending = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
     const { written, wasKnown = false, verdict = { kind: 'unknown' } } = mending ?? {};
-    const damage = written === undefined ? [] : [loaderDamage(written)];
-    const remember = () => {
-      if (verdict.kind === 'equal') this.#loaders.rememberLoader(verdict.sha256);
-    };
-    if (!variables.isAvailable) {
-      remember();
-      return { isAvailable: false, rungs: [], damage };
+    this.#seenLoaders = verdict;
+    const options = await attemptAsync(log, 'boot options', () => this.#repairOptions(committed));
+    if (verdict.kind === 'equal' && options?.isInOrder === true) {
+      this.#loaders.rememberLoader(verdict.sha256);
     }
+    const damage = [
+      written === undefined ? '' : loaderDamage(written),
+      wasKnown ? (options?.lost ?? '') : '',
+    ];
+    return damage.filter((one) => one !== '');
+  }
+
+  /** @throws KeelError E_DISK_LAYOUT; E_INTERNAL when the firmware refuses a variable */
+  async #repairOptions(
+    committed: Committed,
+  ): Promise<{ readonly lost: string; readonly isInOrder: boolean }> {
+    const { variables } = this.#ports;
+    if (!variables.isAvailable) return { lost: '', isInOrder: true };
     const wanted = wantedOptions(await this.#partition(), committed);
     const firmware = await this.#options();
-    const lost = lostOptions(judgeLadder(firmware, wanted));
-    if (wasKnown && lost !== '') damage.push(lost);
     for (const change of planLadder(firmware, wanted)) {
       if (change.kind === 'remove') await variables.remove(change.name);
       else await variables.write(change.name, change);
     }
-    const rungs = judgeLadder(await this.#options(), wanted);
-    remember();
-    return { isAvailable: true, rungs: withLoaders(rungs, verdict), damage };
+    const after = judgeLadder(await this.#options(), wanted);
+    return {
+      lost: lostOptions(judgeLadder(firmware, wanted)),
+      isInOrder: after.every(({ isCorrect }) => isCorrect),
+    };
   }
 
   async #options(): Promise<FirmwareOptions> {

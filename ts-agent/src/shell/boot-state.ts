@@ -25,12 +25,11 @@ import {
 } from '../core/boot-state.ts';
 import type { FileBytes } from '../core/esp-pieces.ts';
 import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
-import type { LoaderVerdict } from '../core/loader-copies.ts';
 import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-facts.ts';
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
-import { judgeCopies, type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
+import { type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
 import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
@@ -199,11 +198,6 @@ export class BootState {
     return this.#change(async (esp) => {
       await perform(esp, planRemove(await this.#picture(esp), sequence));
     });
-  }
-
-  /** The copies of the boot loader as they are. @throws KeelError E_ESP_DAMAGED */
-  loaders(): Promise<LoaderVerdict> {
-    return this.#withEsp('read', (esp) => judgeCopies(esp, this.#ports));
   }
 
   /** Writes a damaged copy of the boot loader from the other one. @throws KeelError E_ESP_DAMAGED, E_ESP_FULL */

@@ -303,9 +303,10 @@ export class Committer {
   }
 
   async #putBackNow(): Promise<boolean> {
-    const results = await this.#ports.health();
-    const isWell = isHealthy(results.filter(({ name }) => !isOutsideCheck(name)));
-    if (!isWell && this.#unended === undefined) return false;
+    if (this.#unended === undefined) {
+      const results = await this.#ports.health();
+      if (!isHealthy(results.filter(({ name }) => !isOutsideCheck(name)))) return false;
+    }
     const isDone = await attemptAsync(this.#ports.log, 'tries', async () => {
       await this.#ports.boot.putBackTries();
       return true;

@@ -10,6 +10,7 @@ import {
   type FatRecord,
   newDirectory,
   recordNamed,
+  withContents,
   withName,
   withoutRecord,
   withRecord,
@@ -134,6 +135,27 @@ export class Esp {
     });
   }
 
+  /**
+   * Gives a file the contents of another one, whose name goes first, by a change of one sector: cut anywhere, it has the
+   * old ones or the new ones whole, and at most clusters are lost.
+   *
+   * @throws KeelError E_ESP_DAMAGED
+   * @throws TypeError when there is no such file
+   */
+  replace(path: string, from: string): Promise<void> {
+    return this.#change(async () => {
+      const other = await this.#existing(from);
+      const before = await this.#existing(path);
+      if (before.record.isDirectory || other.record.isDirectory) {
+        throw new TypeError(`Cannot replace ${path}: only a file, by a file`);
+      }
+      await this.#replaceFolder(other.folder, withoutRecord(other.folder.bytes, other.record));
+      const { folder, record } = await this.#existing(path);
+      await this.#replaceFolder(folder, withContents(folder.bytes, record, other.record));
+      await this.#freeLost();
+    });
+  }
+
   /** Removes a file: its name, then its clusters. One that is not there is fine. @throws KeelError E_ESP_DAMAGED */
   remove(path: string): Promise<void> {
     return this.#change(async () => {
@@ -157,13 +179,17 @@ export class Esp {
    */
   reclaim(): Promise<number> {
     return this.#change(async () => {
-      const { table, shape } = this.#volume;
       await this.#equalTables();
-      const used = await this.#volume.usedClusters();
-      const lost = allocated(table, shape).filter((cluster) => !used.has(cluster));
-      await this.#replaceTable(withFree(table, lost));
-      return lost.length * shape.clusterBytes;
+      return this.#freeLost();
     });
+  }
+
+  async #freeLost(): Promise<number> {
+    const { table, shape } = this.#volume;
+    const used = await this.#volume.usedClusters();
+    const lost = allocated(table, shape).filter((cluster) => !used.has(cluster));
+    await this.#replaceTable(withFree(table, lost));
+    return lost.length * shape.clusterBytes;
   }
 
   async #find(path: string): Promise<Found | undefined> {

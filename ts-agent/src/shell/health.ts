@@ -61,7 +61,13 @@ const CHECKS: readonly (readonly [name: string, check: Check])[] = [
   ['state-partition', checkStatePartition],
   ['esp', checkEsp],
   ['boot-counting', async ({ bootState }) => judgeBootCounting(await bootState.counting())],
-  ['boot-options', async ({ ladder }) => judgeBootOptions((await ladder.facts()).rungs)],
+  [
+    'boot-options',
+    async ({ ladder }) => {
+      const { rungs, loaders } = await ladder.facts();
+      return judgeBootOptions(rungs, loaders);
+    },
+  ],
   ['time', checkTime],
   ['network', checkNetwork],
   ['certificate', checkCertificate],

@@ -1,5 +1,6 @@
 /** Reads the two copies of the boot loader on the EFI system partition, and writes a damaged one anew from the other. */
 import { createHash } from 'node:crypto';
+import { basename, extname } from 'node:path/posix';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
 import { LOADER_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
@@ -24,7 +25,7 @@ export type LoaderPorts = Pick<AgentPorts, 'state' | 'variables' | 'log'>;
 const FORM = { path: UPDATE_PATHS.loader, kind: LOADER_RECORD, from: loaderFrom };
 
 /** Judges the copies as they lie there. */
-export async function judgeCopies(esp: Esp, ports: LoaderPorts): Promise<LoaderVerdict> {
+async function judgeCopies(esp: Esp, ports: LoaderPorts): Promise<LoaderVerdict> {
   const [first, second] = LOADER_COPIES;
   const variable = await ports.variables.read(LOADER_IMAGE);
   return judgeLoaders({
@@ -40,12 +41,13 @@ export interface LoaderMending {
   readonly verdict: LoaderVerdict;
   /** Path of the copy that was written; absent: none. */
   readonly written?: string;
-  /** This node has started before, with both copies in order. */
+  /** This node has started before, with the whole ladder in order. */
   readonly wasKnown: boolean;
 }
 
 /**
- * Writes a copy that is damaged from the other one, and reads it back.
+ * Writes a copy that is damaged from the other one: under another name, read back, and then by a change of one sector, so
+ * that a damaged copy that starts all the same is there until the new one is. Without room for both it stays as it is.
  *
  * @throws KeelError E_ESP_FULL, E_ESP_DAMAGED
  */
@@ -54,25 +56,35 @@ export async function mendCopies(
   ports: LoaderPorts,
   dropCache: () => Promise<void>,
 ): Promise<LoaderMending> {
-  const found = await judgeCopies(esp, ports);
   const wasKnown = known(ports) !== undefined;
-  if (found.kind === 'damaged') {
-    const path = LOADER_COPIES[found.copy];
-    const bytes = await contents(esp, LOADER_COPIES[otherCopy(found.copy)]);
-    if (bytes === undefined) throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: no copy`);
-    ports.log(`${path} is damaged or gone: it is written from the other copy of the boot loader`);
-    await esp.remove(path);
-    await esp.write(path, bytes, bytes.length);
-    await dropCache();
-    if (sumOf(await contents(esp, path)) !== sumOf(bytes)) {
-      throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: it reads back as something else`);
-    }
-    return { verdict: { kind: 'equal', sha256: sumOf(bytes) ?? '' }, written: path, wasKnown };
+  // Of a mending that was cut off.
+  for (const path of LOADER_COPIES) await esp.remove(beside(path));
+  const found = await judgeCopies(esp, ports);
+  if (found.kind !== 'damaged') return { verdict: found, wasKnown };
+  const path = LOADER_COPIES[found.copy];
+  const bytes = await contents(esp, LOADER_COPIES[otherCopy(found.copy)]);
+  if (bytes === undefined || sumOf(bytes) !== found.sha256) {
+    throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: the other copy reads differently`);
   }
-  return { verdict: found, wasKnown };
+  ports.log(`${path} is damaged or gone: it is written from the other copy of the boot loader`);
+  await esp.write(beside(path), bytes, bytes.length);
+  await dropCache();
+  if (sumOf(await contents(esp, beside(path))) !== found.sha256) {
+    throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: it reads back as something else`);
+  }
+  const isThere = (await esp.read(path, 1).catch(() => Buffer.alloc(0))) !== undefined;
+  if (isThere) await esp.replace(path, beside(path));
+  else await esp.rename(beside(path), basename(path));
+  await dropCache();
+  return { verdict: await judgeCopies(esp, ports), written: path, wasKnown };
 }
 
-/** Remembers what both copies are, once the whole ladder is in order: from now on what differs is damage. */
+/** Where a copy is written before it takes its place. */
+function beside(path: string): string {
+  return `${path.slice(0, -extname(path).length)}.new`;
+}
+
+/** Remembers what both copies are, once they and the boot options are in order: from now on what differs is damage. */
 export function rememberLoader(sha256: string, ports: LoaderPorts): void {
   attempt(ports.log, 'boot loader not remembered', () => {
     if (known(ports) === sha256) return;

@@ -21,6 +21,7 @@ import type { AgentPorts } from '../ports.ts';
 import type { HostAnswer } from '../sys/probe.ts';
 import { attempt } from './attempt.ts';
 import type { NodeConfigStore } from './node-config-store.ts';
+import { rootHash } from './node-facts.ts';
 import { trialRecord } from './update-records.ts';
 
 /** From one look at the way out to the next. */
@@ -53,8 +54,10 @@ export type OutsidePorts = Pick<
 
 /** What is to be looked at. */
 export interface OutsideSettings extends Pick<NodeConfig, 'probes' | 'health'> {
-  /** Gateways that the network was set up with; empty: by DHCP. */
+  /** Gateways that the configuration names. */
   readonly gateways: readonly string[];
+  /** Address and gateway are from DHCP: the configuration names no interface. */
+  readonly isDynamic: boolean;
 }
 
 /** One thing that is looked at, and its last result. */
@@ -155,7 +158,10 @@ export class OutsideChecks {
     return judgeProbe(probe, await outcomeOf(ask, { signal, ms: probe.timeoutSeconds * 1_000 }));
   }
 
-  async #reach({ health, gateways }: OutsideSettings, signal: AbortSignal): Promise<Verdict> {
+  async #reach(
+    { health, gateways, isDynamic }: OutsideSettings,
+    signal: AbortSignal,
+  ): Promise<Verdict> {
     const { networkTarget: target } = health;
     if (target !== undefined) {
       const timing = { timeoutSeconds: TARGET_MS / 1_000, periodSeconds: REACH_PERIOD_MS / 1_000 };
@@ -169,13 +175,19 @@ export class OutsideChecks {
       routes.map(async (gateway) => ({ ...gateway, answer: await this.#knock(gateway, signal) })),
     );
     const expected = gateways.map(canonicalAddress);
-    return judgeReach({ kind: 'gateways', expected, found, hadGateway: this.#hadGateway() });
+    return judgeReach({
+      kind: 'gateways',
+      expected,
+      found,
+      hadGateway: isDynamic && (await this.#hadGateway()),
+    });
   }
 
-  /** What the record of the trial says, as long as there is one. */
-  #hadGateway(): boolean {
-    const { log } = this.#ports;
-    return attempt(log, 'trial record', () => trialRecord(this.#ports))?.hadGateway === true;
+  /** In a trial, what its record says of the release before. */
+  async #hadGateway(): Promise<boolean> {
+    const { log, files } = this.#ports;
+    const record = attempt(log, 'trial record', () => trialRecord(this.#ports));
+    return record?.hadGateway === true && record.to.rootHash === (await rootHash(files));
   }
 
   async #knock(gateway: Gateway, signal: AbortSignal): Promise<GatewayAnswer> {
@@ -219,8 +231,10 @@ export function outsideSettings({
   config = DEFAULT_NODE_CONFIG,
   bootConfig,
 }: Pick<NodeConfigStore, 'config' | 'bootConfig'>): OutsideSettings {
-  const gateways = bootConfig?.network.interfaces.flatMap((one) => one.gateways) ?? [];
-  return { probes: config.probes, health: config.health, gateways };
+  const interfaces = bootConfig?.network.interfaces ?? [];
+  const gateways = interfaces.flatMap((one) => one.gateways);
+  const isDynamic = interfaces.length === 0;
+  return { probes: config.probes, health: config.health, gateways, isDynamic };
 }
 
 const NOT_LOOKED_AT: Verdict = {

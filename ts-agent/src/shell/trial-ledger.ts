@@ -143,8 +143,8 @@ export class TrialLedger {
   }
 
   /**
-   * What starts the node was damaged, and has been written anew. Firmware that forgets at every boot is told once: the
-   * entry says since when, and when last.
+   * What starts the node was damaged, and has been written anew. The same with nothing but repairs between is one entry,
+   * which says since when, and when last: firmware that forgets at every boot must not push out the history.
    */
   repaired(damage: readonly string[], running: SlotRelease): void {
     if (damage.length === 0) return;
@@ -153,10 +153,12 @@ export class TrialLedger {
     const cause = `${damage.join(' ')} It was written anew.`;
     this.#ports.log(cause);
     attempt(this.#ports.log, 'history', () => {
-      const last = history.entries().find(({ kind }) => kind === 'repair');
-      const isSame = last?.cause === cause && last.to.rootHash === running.rootHash;
+      const entries = history.entries();
+      const isOther = entries.findIndex(({ kind }) => kind !== 'repair');
+      const repairs = isOther === -1 ? entries : entries.slice(0, isOther);
+      const same = repairs.find((one) => one.cause === cause);
       history.put({
-        id: isSame ? last.id : `repair-${nowMs}`,
+        id: same?.id ?? `repair-${nowMs}`,
         kind: 'repair',
         automatic: true,
         who: '',
@@ -165,7 +167,7 @@ export class TrialLedger {
         from: running,
         to: running,
         outcome: 'committed',
-        startedMs: isSame ? last.startedMs : nowMs,
+        startedMs: same?.startedMs ?? nowMs,
         endedMs: nowMs,
         cause,
         evidence: [],

@@ -58,7 +58,7 @@ export function updatePorts(node: UpdateNode): EnginePorts & CommitterPorts {
         return String(cause instanceof KeelError ? cause.message : cause) || 'no reason given';
       }
     },
-    mendLadder: async (committed) => (await bootLadder.repair(committed)).damage,
+    mendLadder: (committed) => bootLadder.repair(committed),
   };
 }
 
