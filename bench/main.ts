@@ -57,7 +57,7 @@ Options:
   --input FILE   what sha256 and verity work on instead of 256 MiB of noise; what squashfs-write packs: a
                  folder or a SquashFS
   --old FILE     with --new FILE: what delta works on instead of a tree in which containerd changes; two
-                 bundles, or two SquashFS files
+                 bundles, or two SquashFS files that are compressed with zstd
   --json         one JSON object a figure on standard output:
                  {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
                  ratio: how many times better than the rival; spread: (largest - smallest) / median

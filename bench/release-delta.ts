@@ -89,7 +89,7 @@ export async function releaseDelta(): Promise<Figure[]> {
           rival: { name: 'the whole bundle', values: [newer.sizeBytes] },
         }),
         figure({ ...inSeconds, name: `${name}-generate`, values: [mine.seconds] }),
-        figure({ ...inSeconds, name: `${name}-apply`, values: [mine.applySeconds ?? 0] }),
+        figure({ ...inSeconds, name: `${name}-apply`, values: [mine.applySeconds] }),
       );
       const delta = join(folder, OWN_DELTA);
       if (name === INSTALLED) figures.push(await installed(lab, { delta, bundle: newer.path }));

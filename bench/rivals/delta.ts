@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { exec } from '../../scripts/lib/exec.mjs';
 
 /** Two files, and an empty folder for results. */
@@ -22,10 +23,12 @@ export interface DeltaCost {
   readonly peakBytes: number;
   /** For making the newer file out of the older one; where it was measured. */
   readonly applySeconds?: number;
+  /** Most memory that a process had that did it. */
+  readonly applyPeakBytes?: number;
 }
 
-/** A delta maker. */
-export type DeltaRival = (task: DeltaTask) => Promise<DeltaCost>;
+/** A delta maker. Undefined: it does not work on this pair. */
+export type DeltaRival = (task: DeltaTask) => Promise<DeltaCost | undefined>;
 
 /** Commands and the packages that they are in. */
 export const DELTA_TOOLS = [
@@ -41,7 +44,9 @@ const TIMEOUT_MS = 3_600_000;
 const RAUC_BLOCK_BYTES = 4096;
 const RAUC_HASH_BYTES = 32;
 
-type Measured = Omit<DeltaCost, 'bytes' | 'applySeconds'>;
+const XDELTA_PROBE = fileURLToPath(new URL('./xdelta3-wasm-probe.mjs', import.meta.url));
+
+type Measured = Omit<DeltaCost, 'bytes' | 'applySeconds' | 'applyPeakBytes'>;
 
 /** Runs a command, and says what it took. */
 export async function timed(
@@ -70,9 +75,23 @@ async function made(
   const [make, ...makeArgs] = of.make;
   const [apply, ...applyArgs] = of.apply;
   const { stdout: _, ...measured } = await timed(make, makeArgs);
-  const { seconds: applySeconds } = await timed(apply, applyArgs);
+  const { seconds: applySeconds, peakBytes: applyPeakBytes } = await timed(apply, applyArgs);
   const { size: bytes } = await stat(join(task.scratch, of.file));
-  return { ...measured, bytes, applySeconds };
+  return { ...measured, bytes, applySeconds, applyPeakBytes };
+}
+
+/** It is told where it fails: its memory is fixed (docs/decisions/0009). */
+async function xdeltaInWasm(task: DeltaTask): Promise<DeltaCost | undefined> {
+  const patch = join(task.scratch, 'xdelta-wasm');
+  try {
+    const args = [XDELTA_PROBE, task.older, task.newer, patch];
+    const { stdout: _, ...measured } = await timed(process.execPath, args);
+    return { ...measured, bytes: (await stat(patch)).size };
+  } catch (cause) {
+    const reason = /\| (?:\w*Error): (.+)/.exec(String(cause))?.[1] ?? String(cause);
+    process.stderr.write(`xdelta3-wasm makes no delta of this pair: ${reason}\n`);
+    return undefined;
+  }
 }
 
 function bsdiff(task: DeltaTask): Promise<DeltaCost> {
@@ -149,7 +168,14 @@ async function bsdiffPerFile(task: DeltaTask): Promise<DeltaCost> {
   const args = ['-quiet', '-no-progress', '-no-xattrs', '-dest'];
   await exec('unsquashfs', [...args, older, task.older], { timeoutMs: TIMEOUT_MS });
   await exec('unsquashfs', [...args, newer, task.newer], { timeoutMs: TIMEOUT_MS });
-  const sum = { bytes: 0, seconds: 0, cpuSeconds: 0, peakBytes: 0, applySeconds: 0 };
+  const sum = {
+    bytes: 0,
+    seconds: 0,
+    cpuSeconds: 0,
+    peakBytes: 0,
+    applySeconds: 0,
+    applyPeakBytes: 0,
+  };
   for (const path of await readdir(newer, { recursive: true })) {
     const [from, to] = [join(older, path), join(newer, path)];
     if (!(await lstat(to)).isFile()) continue;
@@ -160,6 +186,7 @@ async function bsdiffPerFile(task: DeltaTask): Promise<DeltaCost> {
     if (was.equals(await readFile(to))) continue;
     const source = was.length === 0 ? '/dev/null' : from;
     const cost = await bsdiff({ older: source, newer: to, scratch: task.scratch });
+    sum.applyPeakBytes = Math.max(sum.applyPeakBytes, cost.applyPeakBytes ?? 0);
     sum.bytes += cost.bytes;
     sum.seconds += cost.seconds;
     sum.cpuSeconds += cost.cpuSeconds;
@@ -181,6 +208,7 @@ async function folderBytes(folder: string): Promise<number> {
 /** All of them, by name. */
 export const DELTA_RIVALS: Readonly<Record<string, DeltaRival>> = {
   'xdelta3 -9': xdelta,
+  'xdelta3-wasm': xdeltaInWasm,
   'zstd -19 --patch-from --long': zstd,
   casync,
   'blocks of 4 KiB by hash, as RAUC has them': blockIndex,
@@ -189,7 +217,10 @@ export const DELTA_RIVALS: Readonly<Record<string, DeltaRival>> = {
 };
 
 /** Runs one of them in a folder of its own. */
-export async function runRival(rival: DeltaRival, task: DeltaTask): Promise<DeltaCost> {
+export async function runRival<T>(
+  rival: (task: DeltaTask) => Promise<T>,
+  task: DeltaTask,
+): Promise<T> {
   await mkdir(task.scratch);
   try {
     return await rival(task);

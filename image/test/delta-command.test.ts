@@ -1,6 +1,6 @@
 /** `keel-image delta` on files: a signed delta between bundles, and what it refuses. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
@@ -116,6 +116,35 @@ describe('keel-image delta', function () {
       assert.deepEqual(await readdir(folder), before);
     });
   }
+
+  it('takes two images of mksquashfs, whose blocks it carries where it cannot make them again', async () => {
+    const tree = at('tree');
+    await mkdir(join(tree, 'bin'), { recursive: true });
+    const tool = program(400_000, 3);
+    const pack = async (name: string, ...options: readonly string[]) => {
+      const args = [tree, at(name), '-noappend', '-quiet', '-all-root', ...options];
+      await exec('mksquashfs', args);
+      return readFile(at(name));
+    };
+    await writeFile(join(tree, 'bin/tool'), tool);
+    await writeFile(join(tree, 'same'), noise(300_000, 4));
+    const old = await pack('foreign-old', '-comp', 'zstd', '-b', '65536');
+    await writeFile(join(tree, 'bin/tool'), Buffer.concat([Buffer.from('new'), tool]));
+    const fresh = await pack('foreign-new', '-comp', 'zstd', '-b', '65536');
+    const out = at('foreign.kdelta');
+    const { deltaBytes } = await makeDelta({
+      ...{ oldPath: at('foreign-old'), newPath: at('foreign-new'), out },
+    });
+    assert.ok(deltaBytes < fresh.length - 250_000, `${deltaBytes} of ${fresh.length}`);
+    const sides = { old: await inputOf(old), target: await inputOf(fresh), targetFile: fresh };
+    const { root } = await apply(await readFile(out), sides);
+    const used = Number(fresh.readBigUInt64LE(40));
+    assert.ok(root.subarray(0, used).equals(fresh.subarray(0, used)));
+    await pack('gzip', '-comp', 'gzip');
+    const { exitCode, stderr } = await run(at('foreign-old'), at('gzip'), at('none.kdelta'));
+    assert.notEqual(exitCode, 0);
+    assert.match(stderr, /zstd/);
+  });
 
   it('is refused with too little memory for the matcher', async () => {
     const matching = matchBytes({ old: noise(9, 1), fresh: noise(9, 2), maxMemoryBytes: 100 });

@@ -5,7 +5,8 @@ import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { packHere } from '@keelos/as-core/delta-pack.ts';
 import { CoreError } from '@keelos/as-core/status.ts';
 import type { DeltaContents } from '@keelos/image/core/delta-assembly.ts';
-import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
+import { bytesSource, proveDelta } from '@keelos/image/shell/delta-prove.ts';
+import type { DeltaInput } from '@keelos/image/sys/delta-input.ts';
 import type { DeltaManifest, DeltaSide } from '@keelos/proto/delta.ts';
 import { encodePlan } from '@keelos/proto/delta-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
@@ -223,6 +224,30 @@ describe('an encoder that is another', () => {
   });
 });
 
+describe('the proof of a delta', () => {
+  const proof = async (edit: (target: DeltaInput) => DeltaInput) =>
+    proveDelta({
+      delta: bundle.delta,
+      old: bundle.old,
+      target: edit(bundle.target),
+      packer: await packHere(),
+    });
+
+  it('takes the target, and no other: whichever byte of data or kernel image is another', async () => {
+    await proof((target) => target);
+    const { packed, side } = bundle.target;
+    for (const at of [0, side.dataBytes - 1, side.dataBytes, packed.length - 1]) {
+      const other = Buffer.from(packed);
+      other[at] = (other[at] ?? 0) ^ 1;
+      await assert.rejects(
+        proof((target) => ({ ...target, packed: other })),
+        { code: 'E_DELTA_DAMAGED', message: /Cannot prove delta: .* at / },
+        `byte ${at}`,
+      );
+    }
+  });
+});
+
 describe('a delta that is damaged', function () {
   this.timeout(TIMEOUT_MS);
 
@@ -250,6 +275,7 @@ describe('a delta that is damaged', function () {
       const delta = mutate(plain.delta, random, bundle.delta);
       const result = await outcome(delta, plain);
       assert.notEqual(result, 'wrong', `mutation ${index}`);
+      assert.doesNotMatch(result, /trap/, `mutation ${index}`);
       if (result === 'right') assert.ok(plain.delta.equals(delta), `mutation ${index}`);
       found.set(result, (found.get(result) ?? 0) + 1);
     }
@@ -266,6 +292,7 @@ describe('a delta that is damaged', function () {
       const delta = deltaOf({ ...plain.contents, parts: { ...parts, [name]: changed } });
       const result = await outcome(delta, plain);
       assert.notEqual(result, 'wrong', `mutation ${index} of ${name}`);
+      assert.doesNotMatch(result, /trap/, `mutation ${index} of ${name}`);
       found.set(result, (found.get(result) ?? 0) + 1);
     }
     assert.ok(found.size > 5, `met only ${[...found.keys()]}`);

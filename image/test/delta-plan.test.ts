@@ -307,7 +307,7 @@ describe('a plan', () => {
   const crc = [0, 0, 0, 0];
   const number = 'delta-plan-number';
   const bytes: readonly (readonly [name: string, plan: readonly number[], reason: string])[] = [
-    ['an unknown kind', [6, 1, ...crc], 'delta-plan-kind'],
+    ['an unknown kind', [PlanKind.kernel + 1, 1, ...crc], 'delta-plan-kind'],
     ['kind 255', [255], 'delta-plan-kind'],
     ['no number', [PlanKind.zero], number],
     ['a number that is cut', [PlanKind.zero, 0x80], number],

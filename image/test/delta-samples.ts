@@ -97,6 +97,7 @@ export async function inputOf(bytes: Uint8Array): Promise<DeltaInput> {
 /** A pair and its delta. */
 export interface Sample {
   readonly old: DeltaInput;
+  readonly oldFile: Buffer;
   readonly target: DeltaInput;
   /** The whole bundle that is to come out. */
   readonly targetFile: Buffer;
@@ -112,7 +113,7 @@ export async function sampleOf(oldFile: Buffer, targetFile: Buffer): Promise<Sam
   const kernels = unpackedKernels(old, target);
   const making = { old, target, kernels, packer, frames, maxMemoryBytes: MEMORY_BYTES };
   const { contents } = await contentsOf(making);
-  return { old, target, targetFile, contents, delta: deltaOf(contents) };
+  return { old, oldFile, target, targetFile, contents, delta: deltaOf(contents) };
 }
 
 /** Files of the old release of {@link bundleSample}. */

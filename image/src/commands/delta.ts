@@ -7,8 +7,8 @@ import type { DeltaProgress, DeltaReport, DeltaStep } from '../core/delta-report
 import { makeDelta } from '../shell/delta.ts';
 
 const EXAMPLES = `
-OLD and NEW are two bundles, or two plain SquashFS files (mksquashfs makes them too: blocks that our encoder cannot make
-again are carried as they are). The delta is applied and every byte of it compared before OUT gets its name
+OLD and NEW are two bundles, or two plain SquashFS files that are compressed with zstd (mksquashfs -comp zstd makes them
+too: blocks that our encoder cannot make again are carried as they are). The delta is applied and every byte of it compared before OUT gets its name
 (docs/reference/delta-format.md).
 
 Examples:
