@@ -40,6 +40,8 @@ export const OWN_DELTA = 'own.kdelta';
 export interface OwnCost extends DeltaCost {
   readonly applySeconds: number;
   readonly applyPeakBytes: number;
+  /** Memory above a process that has its modules compiled. */
+  readonly applyWorkingBytes: number;
   /** Of the proof, which takes the blocks that the generator has packed: applying without packing. */
   readonly proofSeconds: number;
 }
@@ -53,6 +55,7 @@ export async function ownDelta({ older, newer, scratch }: DeltaTask): Promise<Ow
   const out = join(scratch, 'own.out');
   const applied = await timed(process.execPath, [APPLIER, older, path, out]);
   await demandBegin(out, newer);
+  const { peakBytes: idleBytes } = await timed(process.execPath, [APPLIER]);
   return {
     bytes: report.deltaBytes,
     seconds: report.generateMs / 1000,
@@ -60,6 +63,7 @@ export async function ownDelta({ older, newer, scratch }: DeltaTask): Promise<Ow
     peakBytes,
     applySeconds: applied.seconds,
     applyPeakBytes: applied.peakBytes,
+    applyWorkingBytes: Math.max(0, applied.peakBytes - idleBytes),
     proofSeconds: report.applyMs / 1000,
   };
 }
@@ -121,6 +125,10 @@ export async function delta(options: BenchOptions): Promise<Figure[]> {
       figure({
         ...{ bench: 'delta', name: 'apply-without-packing', unit: 's', better: 'lower' },
         values: [mine.proofSeconds],
+      }),
+      figure({
+        ...{ bench: 'delta', name: 'apply-working-memory', unit: 'bytes', better: 'lower' },
+        values: [mine.applyWorkingBytes],
       }),
     ];
     for (const [name, rival] of Object.entries(DELTA_RIVALS)) {

@@ -1,11 +1,13 @@
 /**
  * `node apply-delta.ts OLDER DELTA NEWER`: the code of a node applies a delta to a bundle or a SquashFS and writes what
  * comes out. A process of its own, so that its memory can be told. What is written is root data, hash tree and kernel image.
+ * Without arguments it compiles its modules and ends: what is more than that is the work's.
  */
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compileApply } from '@keelos/as-core/delta-apply.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
 import { hasFooter, readTail } from '@keelos/image/sys/bundle-file.ts';
 import type { DeltaSourcePlace } from '@keelos/proto/verifier.ts';
@@ -54,4 +56,5 @@ async function main([older = '', delta = '', newer = '']: readonly string[]): Pr
   }
 }
 
-await main(process.argv.slice(2));
+if (process.argv.length > 2) await main(process.argv.slice(2));
+else await compileApply();

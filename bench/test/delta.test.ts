@@ -77,7 +77,7 @@ describe('our own delta', () => {
         await writeFile(newer, targetFile);
         const cost = await runRival(ownDelta, { older, newer, scratch: join(folder, 'own') });
         assert.ok(cost.bytes < targetFile.length);
-        assert.ok(cost.applySeconds > 0 && cost.applyPeakBytes > 1_000_000);
+        assert.ok(cost.applySeconds > 0 && cost.applyPeakBytes > cost.applyWorkingBytes);
       } finally {
         await rm(folder, { recursive: true, force: true });
       }
