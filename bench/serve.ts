@@ -24,6 +24,8 @@ const TOOLS = [
 ];
 const MAIN = fileURLToPath(new URL('../image/src/main.ts', import.meta.url));
 const BUNDLE_BYTES = 60_000_000;
+/** A small part of the bundle: the rest is read from the disk, or what the kernel kept of it. */
+const SMALL_MEMORY_MIB = 4;
 const CONNECTIONS = 32;
 const SECONDS = 5;
 const START_MS = 30_000;
@@ -110,7 +112,21 @@ async function measured(url: string, of: { script: string; length: number }): Pr
   return Number(bytes) / Number(micros);
 }
 
-/** One figure a size of range. */
+/** `keel-image serve` with an access log. */
+function ownServer(
+  folder: string,
+  of: { readonly dir: string; readonly port: number; readonly memoryMib?: number },
+): ChildProcess {
+  const { dir, port, memoryMib } = of;
+  const memory = memoryMib === undefined ? [] : ['--memory', String(memoryMib)];
+  const args = ['serve', '--dir', dir, '--listen', `127.0.0.1:${port}`, ...memory];
+  const server = spawn(process.execPath, [MAIN, ...args]);
+  server.stdout.pipe(createWriteStream(join(folder, `own-${port}.log`)));
+  server.stderr.resume();
+  return server;
+}
+
+/** One figure a size of range, and one of a bundle of which most is not in the memory of the server. */
 export async function serve({ runs }: BenchOptions): Promise<Figure[]> {
   await ensureTools(TOOLS);
   const folder = await mkdtemp(join(tmpdir(), 'keel-bench-serve-'));
@@ -119,24 +135,26 @@ export async function serve({ runs }: BenchOptions): Promise<Figure[]> {
     const dir = join(folder, 'releases');
     await mkdir(dir);
     await new ServedDirectory(dir).publish([{ version: '1.0.0' }], { bundleBytes: BUNDLE_BYTES });
-    const [ownPort, rivalPort] = [await freePort(), await freePort()];
-    const listen = `127.0.0.1:${ownPort}`;
-    const log = createWriteStream(join(folder, 'own.log'));
-    const own = spawn(process.execPath, [MAIN, 'serve', '--dir', dir, '--listen', listen]);
-    own.stdout.pipe(log);
-    own.stderr.resume();
+    const ports = [await freePort(), await freePort(), await freePort()] as const;
+    const [ownPort, smallPort, rivalPort] = ports;
+    const own = ownServer(folder, { dir, port: ownPort });
+    const small = ownServer(folder, { dir, port: smallPort, memoryMib: SMALL_MEMORY_MIB });
     await writeFile(join(folder, 'nginx.conf'), nginxConfig(folder, dir, rivalPort));
     const config = ['-p', folder, '-c', join(folder, 'nginx.conf')];
     const rival = spawn(findCommand('nginx') ?? 'nginx', config, { stdio: 'ignore' });
-    children.push(own, rival);
-    await Promise.all([untilOpen(ownPort), untilOpen(rivalPort)]);
+    children.push(own, small, rival);
+    await Promise.all(ports.map(untilOpen));
     const script = join(folder, 'ranges.lua');
     await writeFile(script, SCRIPT);
     const path = bundlePath({ version: '1.0.0', arch: 'x86_64' });
     const figures: Figure[] = [];
-    for (const [name, length] of Object.entries(RANGES)) {
+    const rows = [
+      ...Object.entries(RANGES).map(([name, length]) => [name, length, ownPort] as const),
+      ['range-1m-beyond-memory', RANGES['range-1m'], smallPort] as const,
+    ];
+    for (const [name, length, port] of rows) {
       const values = await inTurn(runs, {
-        own: () => measured(`http://${listen}/${path}`, { script, length }),
+        own: () => measured(`http://127.0.0.1:${port}/${path}`, { script, length }),
         nginx: () => measured(`http://127.0.0.1:${rivalPort}/${path}`, { script, length }),
       });
       figures.push(

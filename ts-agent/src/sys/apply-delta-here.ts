@@ -104,11 +104,15 @@ export async function applyDeltaHere(
   }
 }
 
-/** Node's own zstd where it makes the bytes that the delta counts on, else the encoder in WebAssembly, which takes longer. */
-async function fittingPacker(
+/**
+ * Node's own zstd where it makes the bytes that the delta counts on, else the encoder in WebAssembly, which takes longer.
+ *
+ * @throws KeelError E_DELTA_ENCODER when that one makes others as well
+ */
+export async function fittingPacker(
   manifest: Pick<DeltaManifest, 'canary' | 'level' | 'encoder'>,
+  native = packNatively(),
 ): Promise<Packer> {
-  const native = packNatively();
   if ((await canaryOf(native, manifest.level)) === manifest.canary) return native;
   const packer = await packHere();
   await demandEncoder(packer, manifest);
