@@ -10,7 +10,7 @@ import { runProgram } from '@keelos/tests/program.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
 import { listening } from '../image/test/listening.ts';
 import { sampleReleases } from '../image/test/release-samples.ts';
-import { findCommand } from '../scripts/lib/apt.mjs';
+import { ensureTools } from '../scripts/lib/apt.mjs';
 import { readPages } from './docs/pages.ts';
 
 const PAGE = 'docs/platform-installation/update-server.md';
@@ -118,7 +118,9 @@ describe(`the unit of ${PAGE}`, () => {
       command,
       /image\/src\/main\.ts serve --dir \S+ --listen \S+ --tls-cert \S+ --tls-key \S+$/,
     );
-    if (findCommand('systemd-analyze') === undefined) return;
+    await ensureTools([
+      { command: 'systemd-analyze', package: 'systemd', why: 'judges the unit of the page' },
+    ]);
     const folder = await mkdtemp(join(tmpdir(), 'keel-unit-'));
     const path = join(folder, 'keel-serve.service');
     await writeFile(path, unit.replaceAll('/opt/keelos', CHECKOUT).replace('User=keel\n', ''));

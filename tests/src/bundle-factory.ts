@@ -67,6 +67,7 @@ export class BundleFactory {
   /** The second build. */
   readonly second: BuiltImage;
   readonly #key: KeyObject;
+  #beginning: Promise<TestBundle> | undefined;
   readonly #made = new Map<ReleaseName, Promise<TestBundle>>();
 
   private constructor(of: { dir: string; second: BuiltImage; key: KeyObject }) {
@@ -123,8 +124,14 @@ export class BundleFactory {
   }
 
   /** The bundle of the release that test nodes begin with: what a delta to any other is made from. */
-  async beginning(): Promise<TestBundle> {
-    return this.ofImage('beginning', await findBuiltNode());
+  beginning(): Promise<TestBundle> {
+    this.#beginning ??= findBuiltNode().then((image) => this.ofImage('beginning', image));
+    return this.#beginning;
+  }
+
+  /** What may run on a node of this factory: the first release, and those that were made. */
+  async made(): Promise<readonly TestBundle[]> {
+    return Promise.all([this.beginning(), ...this.#made.values()]);
   }
 
   /** The bundle of any image. */

@@ -45,7 +45,8 @@ async function nextRelease(lab: UpdateLab): Promise<ReleaseName> {
 }
 
 /**
- * Begins updates and cuts the power during each, at a moment between its begin and the end of its trial. Asserts after
+ * Begins updates, every second one by a delta, and cuts the power during each, at a moment between its begin and the end of
+ * its trial. Asserts after
  * each that one of the two releases runs and is well, and that whole updates work in between.
  */
 export async function cutDuringUpdates(
@@ -61,8 +62,11 @@ export async function cutDuringUpdates(
     const waitMs = random.below(Math.ceil(wholeMs));
     const [known] = await historyOf(lab.node);
     const what = `cut ${cut}, ${waitMs} ms after the begin of the update to ${name}`;
+    const byDelta = cut % 2 === 0;
+    const url = byDelta ? await lab.deltaUrlOf(name) : await lab.urlOf(name);
+    const how = byDelta ? ['--delta'] : [];
     // It follows the install through the cut; how it ends is not what is asked for.
-    const update = lab.update(name, AGAIN, '--timeout', '5m').catch(() => undefined);
+    const update = lab.updateFrom(url, AGAIN, ...how, '--timeout', '5m').catch(() => undefined);
     await delay(waitMs); // the moment is what is tried
     await lab.node.cutPower();
     await lab.node.start(UPDATE_TIMEOUT_MS);

@@ -1,7 +1,9 @@
 /** One enrolled node, bundles to give it, and a server that it fetches them from: what every test of updates begins with. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { UpdateHistoryEntry } from '@keelos/proto/gen/keel/v1/update_pb.js';
-import { BundleFactory } from './bundle-factory.ts';
+import { BundleFactory, makeDelta } from './bundle-factory.ts';
 import { BundleServer } from './bundle-server.ts';
 import type { Ended } from './program.ts';
 import type { ReleaseName } from './release-variants.data.ts';
@@ -71,11 +73,28 @@ export class UpdateLab {
     return this.server.add((await this.factory.bundle(name)).path);
   }
 
+  /** URL of the delta to a release from the one of the test releases that runs; each is made once. */
+  async deltaUrlOf(name: ReleaseName): Promise<string> {
+    const { rootHash } = await this.running();
+    for (const from of await this.factory.made()) {
+      if (from.rootHash !== rootHash) continue;
+      const path = join(this.factory.dir, `${rootHash.slice(0, 8)}-${name}.kdelta`);
+      if (!existsSync(path)) await makeDelta([from, await this.factory.bundle(name)], path);
+      return this.server.add(path);
+    }
+    return assert.fail(`no bundle of what runs: ${rootHash}`);
+  }
+
   /** Runs `osctl update` with a gated trial. */
   async update(name: ReleaseName, ...more: readonly string[]): Promise<Ended> {
+    return this.updateFrom(await this.urlOf(name), ...more);
+  }
+
+  /** The same with the URL of a bundle or, with `--delta`, of a delta. */
+  async updateFrom(url: string, ...more: readonly string[]): Promise<Ended> {
     return this.node.osctlWithin(
       UPDATE_TIMEOUT_MS,
-      ...['update', '--source', await this.urlOf(name), '--enable-auto-rollback'],
+      ...['update', '--source', url, '--enable-auto-rollback'],
       ...['--health-check-timeout', String(HEALTH_TIMEOUT_SECONDS)],
       ...['--min-healthy', String(MIN_HEALTHY_SECONDS), ...more],
     );
