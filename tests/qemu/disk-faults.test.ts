@@ -6,6 +6,8 @@ import { PARTITION, partition, readBytes, tool, writeBytes } from '@keelos/tests
 import { keepEvidence, TestNode } from '@keelos/tests/test-node.ts';
 
 const CORRUPTION = /device-mapper: verity: .*block \d+ is corrupted/;
+/** From damage to a health that knows of it. */
+const RESULT_TIMEOUT_MS = 20_000;
 const KERNEL_START = /\] Linux version 6\.12\./g;
 
 describe('a node on a disk with the wrong layout', () => {
@@ -39,9 +41,13 @@ describe('a node on a disk with the wrong layout', () => {
     const { offsetBytes } = await partition(node.disk, PARTITION.esp);
     // Behind the back of the running node, as a failing disk does it.
     await writeBytes(node.disk, offsetBytes, Buffer.alloc(4096, 0xa5));
-    const after = (await node.health()).checks.find((each) => each.name === 'esp');
-    assert.equal(after?.state, 'failing', after?.message);
-    assert.notEqual(after?.remedy, '');
+    // A result of before is told for up to a second.
+    const after = await node.until(RESULT_TIMEOUT_MS, async () => {
+      const { checks } = await node.health();
+      return checks.find(({ name, state }) => name === 'esp' && state !== 'healthy');
+    });
+    assert.equal(after.state, 'failing', after.message);
+    assert.notEqual(after.remedy, '');
     assert.equal((await node.osctl('version')).exitCode, 0);
   });
 });
