@@ -22,7 +22,7 @@ import {
 import type { BenchOptions } from './rounds.ts';
 
 const GENERATOR = fileURLToPath(new URL('../image/src/main.ts', import.meta.url));
-const APPLIER = fileURLToPath(new URL('./rivals/apply-delta.ts', import.meta.url));
+const APPLIER = fileURLToPath(new URL('../tests/src/apply-delta.ts', import.meta.url));
 /** Of its superblock: bytes_used. */
 const SQUASHFS_USED_AT = 40;
 
