@@ -124,8 +124,9 @@ export async function assertWell(
 ): Promise<readonly string[]> {
   assert.deepEqual(await failingChecks(node), [], what);
   const ids = (await historyOf(node)).map(({ id }) => id);
-  // The oldest may be forgotten meanwhile.
-  const lost = known.slice(0, HISTORY_MAX / 2).filter((id) => !ids.includes(id));
+  // Of a full one the oldest are forgotten.
+  const kept = ids.length < HISTORY_MAX ? known : known.slice(0, HISTORY_MAX / 2);
+  const lost = kept.filter((id) => !ids.includes(id));
   assert.deepEqual(lost, [], `${what}: lost from the history`);
   return ids;
 }
