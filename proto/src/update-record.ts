@@ -215,6 +215,8 @@ export interface Schedule {
 export interface LoaderRecord {
   /** Of each copy, hexadecimal. */
   readonly sha256: string;
+  /** The boot options were in order as well, at this time or before. */
+  readonly hadOptions: boolean;
 }
 
 /** The channel that a node follows. */

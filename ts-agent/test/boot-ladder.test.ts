@@ -23,7 +23,8 @@ const bytesOf = (option: Partial<LoadOption>) =>
   encodeLoadOption({ ...(WANTED[0] ?? assert.fail()), ...option });
 /** Copies of the loader that are in order. */
 const WHOLE: LoaderControl = {
-  mendLoaders: async () => ({ verdict: { kind: 'equal', sha256: 'ab' }, wasKnown: true }),
+  mendLoaders: async () => ({ verdict: { kind: 'equal', sha256: 'ab' } }),
+  hadOptions: () => true,
   rememberLoader: () => undefined,
 };
 const STRANGER = bytesOf({ description: 'UEFI Shell', path: 'shell.efi' });
@@ -273,7 +274,9 @@ describe('the ladder of boot options', () => {
 
   it('is looked at seldom while it is in order', async () => {
     const world = new FakeWorld();
-    const watch = new LadderWatch(new BootLadder(world.ports(), WHOLE), world.clock);
+    const ladder = new BootLadder(world.ports(), WHOLE);
+    await ladder.repair({ version: '0.1.0', rootHash: ROOT_HASH });
+    const watch = new LadderWatch(ladder, world.clock);
     const isRight = async () => (await watch.facts()).rungs.every(({ isCorrect }) => isCorrect);
     assert.equal(await isRight(), true);
     const kept = world.variables.variables.get(BOOT_ORDER);

@@ -251,6 +251,17 @@ describe('a failed trial that stays in the loader', () => {
     assert.equal(node.engine.history.entries()[0]?.outcome, 'rolled-back');
   });
 
+  it('costs the release that runs no try, although its checks do not answer', async () => {
+    const node = await inTrial();
+    node.world.state.writeFailure = 'ENOSPC';
+    assert.equal(await node.boot(), '0.1.0');
+    const health = () => new Promise<never>(() => undefined);
+    const committer = new Committer({ ...node.ports, health }, node.engine);
+    node.onWait = () => committer.close();
+    await assert.rejects(committer.run(), { code: 'E_CANCELLED' });
+    assert.deepEqual(await node.entries(), ['keel-1+9.conf', 'keel-2+0-1.conf']);
+  });
+
   it('gives way to a release that has no try left either, and is never taken for committed', async () => {
     for (const spent of ['keel-2+0-1.conf', 'keel-2+0-8.conf', 'keel-2+0-9.conf']) {
       const node = await inTrial();

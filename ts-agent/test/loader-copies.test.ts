@@ -131,7 +131,7 @@ describe('the copies of the boot loader', () => {
       (await ladder.check()).rungs.map(({ isCorrect }) => isCorrect);
     const { bootState } = node;
     const mendLoaders = () => Promise.reject(new Error('it cannot be written'));
-    const failing = { mendLoaders, rememberLoader: () => undefined };
+    const failing = { mendLoaders, rememberLoader: () => undefined, hadOptions: () => true };
     const ports = node.world.ports();
     const helpless = new BootLadder(ports, failing);
     await helpless.repair(COMMITTED);
@@ -168,23 +168,13 @@ describe('the copies of the boot loader', () => {
 
   it('are never gone: at whatever write or flush the disk fails, the damaged one is there, or the new one', async () => {
     const record = await knownRecord();
-    const seen = new Set<string | undefined>();
-    for (let left = 0; ; left += 1) {
-      const node = nodeWith(ROTTEN, GOOD);
-      node.world.state.files.set(UPDATE_PATHS.loader, record);
-      const { boot, isDone } = failingAfter(node, left);
-      await boot.mendLoaders().catch(() => undefined);
-      const [first, second] = await copies(node);
-      assert.equal(second, 'good');
-      assert.ok(first === 'rott' || first === 'good', `${first} after ${left} calls`);
-      seen.add(first);
-      node.startAgent();
-      assert.equal((await node.bootState.mendLoaders()).verdict.kind, 'equal');
-      assert.deepEqual(await copies(node), ['good', 'good']);
-      await assertNothingBeside(node);
-      if (isDone()) break;
-    }
-    assert.deepEqual([...seen].sort(), ['good', 'rott']);
+    const HURT = [
+      [ROTTEN, GOOD],
+      [GOOD, ROTTEN],
+      [undefined, GOOD],
+      [GOOD, undefined],
+    ] as const;
+    for (const pair of HURT) await mendedWhereverItFails(pair, record);
   });
 
   it('are left alone when the one that is right reads differently the second time', async () => {
@@ -208,6 +198,33 @@ describe('the copies of the boot loader', () => {
     assert.deepEqual(await copies(node), ['rott', 'good']);
   });
 });
+
+/** Fails the disk at every write and flush of a mending in turn. */
+async function mendedWhereverItFails(
+  pair: readonly [Buffer | undefined, Buffer | undefined],
+  record: Uint8Array,
+): Promise<void> {
+  const hurt = pair[0] === GOOD ? 1 : 0;
+  const before = pair[hurt]?.toString('latin1', 0, 4);
+  const seen = new Set<string | undefined>();
+  for (let left = 0; ; left += 1) {
+    const node = nodeWith(...pair);
+    node.world.state.files.set(UPDATE_PATHS.loader, record);
+    const { boot, isDone } = failingAfter(node, left);
+    const mending = await boot.mendLoaders().catch(() => undefined);
+    const now = await copies(node);
+    assert.equal(now[1 - hurt], 'good');
+    assert.ok([before, 'good'].includes(now[hurt]), `${now[hurt]} after ${left} calls`);
+    if (mending !== undefined) assert.deepEqual(now, ['good', 'good']);
+    seen.add(now[hurt]);
+    node.startAgent();
+    assert.equal((await node.bootState.mendLoaders()).verdict.kind, 'equal');
+    assert.deepEqual(await copies(node), ['good', 'good']);
+    await assertNothingBeside(node);
+    if (isDone()) break;
+  }
+  assert.deepEqual(seen, new Set([before, 'good']));
+}
 
 async function knownRecord(): Promise<Uint8Array> {
   const node = nodeWith(GOOD, GOOD);

@@ -179,7 +179,7 @@ export function judgeBootOptions(
   if (rungs.length === 0) {
     if (loaders !== undefined && loaders.kind !== 'equal') {
       return degraded(
-        'A copy of the boot loader is damaged, and the firmware keeps no variables to start the other one.',
+        'A copy of the boot loader is damaged or cannot be read, and the firmware keeps no variables to start the other one.',
         'The node mends it at every boot. When it stays so, look at osctl logs agent, and keep an image of the node at hand.',
       );
     }

@@ -90,7 +90,7 @@ const isFailedRoot = shape({
 } satisfies Keys<FailedRoot>);
 const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 
-const isLoader = shape({ sha256: text } satisfies Keys<LoaderRecord>);
+const isLoader = shape({ sha256: text, hadOptions: truth } satisfies Keys<LoaderRecord>);
 
 const isFollowed = shape({
   url: text,

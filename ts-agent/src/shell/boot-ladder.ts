@@ -41,7 +41,7 @@ export interface LadderFacts {
 }
 
 /** The copies of the loader: {@link BootState} has them. */
-export type LoaderControl = Pick<BootState, 'mendLoaders' | 'rememberLoader'>;
+export type LoaderControl = Pick<BootState, 'mendLoaders' | 'rememberLoader' | 'hadOptions'>;
 
 /** The ladder of the node. */
 export class BootLadder {
@@ -86,15 +86,17 @@ export class BootLadder {
   async repair(committed: Committed): Promise<readonly string[]> {
     const { log } = this.#ports;
     const mending = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
-    const { written, wasKnown = false, verdict = { kind: 'unknown' } } = mending ?? {};
+    const { written, verdict = { kind: 'unknown' } } = mending ?? {};
+    const isKnown = this.#loaders.hadOptions();
     this.#seenLoaders = verdict;
     const options = await attemptAsync(log, 'boot options', () => this.#repairOptions(committed));
-    if (verdict.kind === 'equal' && options?.isInOrder === true) {
-      this.#loaders.rememberLoader(verdict.sha256);
+    if (verdict.kind === 'equal') {
+      const hadOptions = options?.isInOrder === true;
+      this.#loaders.rememberLoader({ sha256: verdict.sha256, hadOptions });
     }
     const damage = [
       written === undefined ? '' : loaderDamage(written),
-      wasKnown ? (options?.lost ?? '') : '',
+      isKnown ? (options?.lost ?? '') : '',
     ];
     return damage.filter((one) => one !== '');
   }

@@ -7,6 +7,7 @@ import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
+import type { LoaderRecord } from '@keelos/proto/update-record.ts';
 import {
   type Arming,
   type BootChange,
@@ -29,7 +30,7 @@ import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-fact
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
-import { type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
+import { hadOptions, type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
 import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
@@ -205,9 +206,14 @@ export class BootState {
     return this.#change((esp, dropCache) => mendCopies(esp, this.#ports, dropCache));
   }
 
-  /** Both copies of the boot loader are this, and everything that starts them is in order. */
-  rememberLoader(sha256: string): void {
-    rememberLoader(sha256, this.#ports);
+  /** True when the boot options have been in order before. */
+  hadOptions(): boolean {
+    return hadOptions(this.#ports);
+  }
+
+  /** Both copies of the boot loader are in order. */
+  rememberLoader(record: LoaderRecord): void {
+    rememberLoader(record, this.#ports);
   }
 
   async #picture(esp: Esp): Promise<BootPicture> {

@@ -24,7 +24,8 @@ export class LadderWatch {
     }
     this.#seen = undefined;
     const facts = await this.#ladder.check();
-    const isInOrder = facts.isAvailable && facts.rungs.every(({ isCorrect }) => isCorrect);
+    const isSeen = facts.isAvailable && facts.loaders !== undefined;
+    const isInOrder = isSeen && facts.rungs.every(({ isCorrect }) => isCorrect);
     if (isInOrder) this.#seen = { facts, atMs: nowMs };
     return facts;
   }

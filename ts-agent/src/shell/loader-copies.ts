@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, extname } from 'node:path/posix';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeRecord } from '@keelos/proto/state-record.ts';
+import type { LoaderRecord } from '@keelos/proto/update-record.ts';
 import { LOADER_RECORD, UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
 import {
@@ -30,7 +31,7 @@ async function judgeCopies(esp: Esp, ports: LoaderPorts): Promise<LoaderVerdict>
   const variable = await ports.variables.read(LOADER_IMAGE);
   return judgeLoaders({
     sha256: [sumOf(await contents(esp, first)), sumOf(await contents(esp, second))],
-    known: known(ports),
+    known: known(ports)?.sha256,
     started: variable && startedCopy(loaderText(variable.data)),
   });
 }
@@ -41,8 +42,6 @@ export interface LoaderMending {
   readonly verdict: LoaderVerdict;
   /** Path of the copy that was written; absent: none. */
   readonly written?: string;
-  /** This node has started before, with the whole ladder in order. */
-  readonly wasKnown: boolean;
 }
 
 /**
@@ -56,11 +55,10 @@ export async function mendCopies(
   ports: LoaderPorts,
   dropCache: () => Promise<void>,
 ): Promise<LoaderMending> {
-  const wasKnown = known(ports) !== undefined;
   // Of a mending that was cut off.
   for (const path of LOADER_COPIES) await esp.remove(beside(path));
   const found = await judgeCopies(esp, ports);
-  if (found.kind !== 'damaged') return { verdict: found, wasKnown };
+  if (found.kind !== 'damaged') return { verdict: found };
   const path = LOADER_COPIES[found.copy];
   const bytes = await contents(esp, LOADER_COPIES[otherCopy(found.copy)]);
   if (bytes === undefined || sumOf(bytes) !== found.sha256) {
@@ -73,10 +71,18 @@ export async function mendCopies(
     throw new KeelError('E_ESP_DAMAGED', `Cannot mend ${path}: it reads back as something else`);
   }
   const isThere = (await esp.read(path, 1).catch(() => Buffer.alloc(0))) !== undefined;
-  if (isThere) await esp.replace(path, beside(path));
-  else await esp.rename(beside(path), basename(path));
+  const failed = await (isThere
+    ? esp.replace(path, beside(path))
+    : esp.rename(beside(path), basename(path))
+  ).then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
   await dropCache();
-  return { verdict: await judgeCopies(esp, ports), written: path, wasKnown };
+  const verdict = await judgeCopies(esp, ports);
+  // What comes after the exchange may fail: then it is mended all the same.
+  if (failed !== undefined && verdict.kind !== 'equal') throw failed;
+  return { verdict, written: path };
 }
 
 /** Where a copy is written before it takes its place. */
@@ -84,16 +90,23 @@ function beside(path: string): string {
   return `${path.slice(0, -extname(path).length)}.new`;
 }
 
-/** Remembers what both copies are, once they and the boot options are in order: from now on what differs is damage. */
-export function rememberLoader(sha256: string, ports: LoaderPorts): void {
+/** Whether this node has had its boot options in order before: what differs then is damage. */
+export function hadOptions(ports: LoaderPorts): boolean {
+  return known(ports)?.hadOptions === true;
+}
+
+/** Remembers what both copies are: from now on what differs is damage. */
+export function rememberLoader(record: LoaderRecord, ports: LoaderPorts): void {
   attempt(ports.log, 'boot loader not remembered', () => {
-    if (known(ports) === sha256) return;
-    ports.state.replace(UPDATE_PATHS.loader, encodeRecord(LOADER_RECORD, { sha256 }));
+    const before = known(ports);
+    const after = { ...record, hadOptions: record.hadOptions || before?.hadOptions === true };
+    if (before?.sha256 === after.sha256 && before.hadOptions === after.hadOptions) return;
+    ports.state.replace(UPDATE_PATHS.loader, encodeRecord(LOADER_RECORD, after));
   });
 }
 
-function known(ports: LoaderPorts): string | undefined {
-  return attempt(ports.log, 'boot loader not known', () => readRecord(ports, FORM))?.sha256;
+function known(ports: LoaderPorts): LoaderRecord | undefined {
+  return attempt(ports.log, 'boot loader not known', () => readRecord(ports, FORM));
 }
 
 /** Undefined when there is none, it cannot be read, or it is larger than any boot loader. */
