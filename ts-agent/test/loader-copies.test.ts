@@ -166,16 +166,17 @@ describe('the copies of the boot loader', () => {
     assert.match(node.world.logged.join('\n'), /boot loader not remembered/);
   });
 
-  it('are never gone: at whatever write or flush the disk fails, the damaged one is there, or the new one', async () => {
-    const record = await knownRecord();
-    const HURT = [
-      [ROTTEN, GOOD],
-      [GOOD, ROTTEN],
-      [undefined, GOOD],
-      [GOOD, undefined],
-    ] as const;
-    for (const pair of HURT) await mendedWhereverItFails(pair, record);
-  });
+  const hurt = [
+    ['a first one that has rotted', [ROTTEN, GOOD]],
+    ['a second one that has rotted', [GOOD, ROTTEN]],
+    ['no first one', [undefined, GOOD]],
+    ['no second one', [GOOD, undefined]],
+  ] as const;
+  for (const [what, pair] of hurt) {
+    it(`are never gone, at whatever write or flush of their mending the disk fails: ${what}`, async () => {
+      await mendedWhereverItFails(pair, await knownRecord());
+    });
+  }
 
   it('are left alone when the one that is right reads differently the second time', async () => {
     const node = nodeWith(ROTTEN, GOOD);
