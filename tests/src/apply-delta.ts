@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { compileApply } from '@keelos/as-core/delta-apply.ts';
 import { DeltaFile } from '@keelos/as-core/delta-file.ts';
+import { bytesSource } from '@keelos/image/shell/delta-prove.ts';
 import { hasFooter, readTail } from '@keelos/image/sys/bundle-file.ts';
 import type { DeltaSourcePlace } from '@keelos/proto/verifier.ts';
 import { applyDeltaHere } from '@keelos/ts-agent/sys/apply-delta-here.ts';
@@ -26,11 +27,7 @@ async function kernelExtents(path: string): Promise<DeltaSourcePlace['kernelExte
 }
 
 async function main([older = '', delta = '', newer = '']: readonly string[]): Promise<void> {
-  const bytes = readFileSync(delta);
-  const { manifest } = await DeltaFile.open({
-    sizeBytes: bytes.length,
-    read: (offset, target) => void target.set(bytes.subarray(offset, offset + target.length)),
-  });
+  const { manifest } = await DeltaFile.open(bytesSource(readFileSync(delta)));
   const scratch = await mkdtemp(join(tmpdir(), 'keel-apply-'));
   const [kernelPath, keptDevice] = [join(scratch, 'kernel'), join(scratch, 'kept')];
   await Promise.all([writeFile(kernelPath, ''), writeFile(keptDevice, '')]);

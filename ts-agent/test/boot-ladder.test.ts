@@ -24,8 +24,6 @@ const bytesOf = (option: Partial<LoadOption>) =>
 /** Copies of the loader that are in order. */
 const WHOLE: LoaderControl = {
   mendLoaders: async () => ({ verdict: { kind: 'equal', sha256: 'ab' } }),
-  hadOptions: () => true,
-  rememberLoader: () => undefined,
 };
 const STRANGER = bytesOf({ description: 'UEFI Shell', path: 'shell.efi' });
 

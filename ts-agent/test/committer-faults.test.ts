@@ -1,10 +1,8 @@
 /** Errors that nobody expects while a release is committed: thrown once, or for ever. */
 import assert from 'node:assert/strict';
-import { ENTRIES_DIR } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { encodeGpt, GPT_BACKUP_SECTORS, SECTOR_BYTES } from '@keelos/proto/gpt.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
-import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { slotRead } from '@keelos/ts-agent/shell/root-copy.ts';
 import { setSlotGuid } from '@keelos/ts-agent/shell/slot-guid.ts';
 import { readGpt } from '@keelos/ts-agent/shell/slots.ts';
@@ -218,12 +216,6 @@ describe('a partition table that cannot be read', () => {
   });
 });
 
-/** Renames an entry, as boots that left no other trace would have. */
-async function rename(node: UpdateWorld, from: string, to: string): Promise<void> {
-  const device = await node.world.ports().openDevice('/dev/vda1', 'write');
-  await (await Esp.open(device)).rename(`${ENTRIES_DIR}/${from}`, to);
-}
-
 describe('a failed trial that stays in the loader', () => {
   it('never runs again, however often a node with a full disk boots, and is told once there is room', async () => {
     const node = await inTrial();
@@ -265,8 +257,8 @@ describe('a failed trial that stays in the loader', () => {
   it('gives way to a release that has no try left either, and is never taken for committed', async () => {
     for (const spent of ['keel-2+0-1.conf', 'keel-2+0-8.conf', 'keel-2+0-9.conf']) {
       const node = await inTrial();
-      await rename(node, 'keel-1+9.conf', 'keel-1+0-9.conf');
-      if (spent !== 'keel-2+0-1.conf') await rename(node, 'keel-2+0-1.conf', spent);
+      await node.renameEntry('keel-1+9.conf', 'keel-1+0-9.conf');
+      if (spent !== 'keel-2+0-1.conf') await node.renameEntry('keel-2+0-1.conf', spent);
       assert.equal(await node.boot(), '0.2.0', spent);
       node.health = [failingCheck('disk')];
       assert.equal(await node.committer.run(), 'given-up', spent);
@@ -277,7 +269,7 @@ describe('a failed trial that stays in the loader', () => {
 
   it('leaves the tries of others alone while one of them has any', async () => {
     const node = await inTrial();
-    await rename(node, 'keel-1+9.conf', 'keel-1+2-7.conf');
+    await node.renameEntry('keel-1+9.conf', 'keel-1+2-7.conf');
     node.health = [failingCheck('disk')];
     assert.equal(await node.committer.run(), 'given-up');
     assert.deepEqual(await node.entries(), ['keel-1+2-7.conf', 'keel-2+0-1.conf']);

@@ -1,10 +1,9 @@
 /** Starts of the agent after everything that a loss of power can leave. */
 import assert from 'node:assert/strict';
-import { afterOneTry, ENTRIES_DIR, entryFileName } from '@keelos/proto/boot-entry.ts';
+import { afterOneTry, entryFileName } from '@keelos/proto/boot-entry.ts';
 import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
-import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { failedRoots, keepTrial, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { NEW, REBOOT_LEFT } from './update-wishes.ts';
 import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
@@ -21,11 +20,6 @@ async function armed(): Promise<{ node: UpdateWorld; record: TrialRecord }> {
 
 const historyOf = (node: UpdateWorld) =>
   node.engine.history.entries().map(({ outcome, cause }) => `${outcome} ${cause}`.trim());
-
-async function rename(node: UpdateWorld, from: string, to: string): Promise<void> {
-  const device = await node.world.ports().openDevice('/dev/vda1', 'write');
-  await (await Esp.open(device)).rename(`${ENTRIES_DIR}/${from}`, to);
-}
 
 describe('the agent at its start', () => {
   it('puts tries back when the checks pass, and not before; what is outside does not count', async () => {
@@ -123,7 +117,7 @@ describe('the agent at its start', () => {
     await node.boot();
     assert.equal(await node.committer.run(), 'committed');
     keepTrial(node.ports, record);
-    await rename(node, 'keel-2+9.conf', 'keel-2+0-9.conf');
+    await node.renameEntry('keel-2+9.conf', 'keel-2+0-9.conf');
     assert.equal(await node.boot(), '0.1.0');
     assert.equal(await node.committer.run(), 'settled');
     assert.match(
@@ -189,7 +183,7 @@ describe('the agent at its start', () => {
 
   it('a release that has used up its tries gets them back before another is armed: a failed trial gives way', async () => {
     const node = new UpdateWorld();
-    await rename(node, 'keel-1+8-1.conf', 'keel-1+1-8.conf');
+    await node.renameEntry('keel-1+8-1.conf', 'keel-1+1-8.conf');
     await node.boot();
     assert.deepEqual(await node.entries(), ['keel-1+0-9.conf']);
     node.know(NEW, '0.2.0');
@@ -265,7 +259,7 @@ describe('the agent at its start', () => {
     assert.equal(await node.committer.run(), 'committed');
     for (let name = { sequence: 2, counter: { left: 9, done: 0 } }; name.counter.left > 0; ) {
       const next = afterOneTry(name) as typeof name;
-      await rename(node, entryFileName(name), entryFileName(next));
+      await node.renameEntry(entryFileName(name), entryFileName(next));
       name = next;
     }
     assert.equal(await node.boot(), '0.1.0');

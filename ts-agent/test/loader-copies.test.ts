@@ -11,7 +11,6 @@ import {
 import { LOADER_IMAGE } from '@keelos/ts-agent/core/loader-variables.ts';
 import { BootLadder } from '@keelos/ts-agent/shell/boot-ladder.ts';
 import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
-import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import type { BlockDevice } from '@keelos/ts-agent/sys/block-device.ts';
 import { testEsp } from './slot-disk.ts';
 import { UpdateWorld } from './update-world.ts';
@@ -39,8 +38,7 @@ function startedFrom(node: UpdateWorld, path: string): void {
 }
 
 async function copies(node: UpdateWorld): Promise<(string | undefined)[]> {
-  const device = await node.world.ports().openDevice('/dev/vda1', 'read');
-  const esp = await Esp.open(device);
+  const esp = await node.esp();
   const texts = [];
   for (const path of PATHS) texts.push((await esp.read(path, 4))?.toString('latin1'));
   return texts;
@@ -131,9 +129,8 @@ describe('the copies of the boot loader', () => {
       (await ladder.check()).rungs.map(({ isCorrect }) => isCorrect);
     const { bootState } = node;
     const mendLoaders = () => Promise.reject(new Error('it cannot be written'));
-    const failing = { mendLoaders, rememberLoader: () => undefined, hadOptions: () => true };
     const ports = node.world.ports();
-    const helpless = new BootLadder(ports, failing);
+    const helpless = new BootLadder(ports, { mendLoaders });
     await helpless.repair(COMMITTED);
     assert.deepEqual(await correct(helpless), [false, false, true]);
     const ladder = new BootLadder(ports, bootState);
@@ -192,7 +189,7 @@ describe('the copies of the boot loader', () => {
   it('are left alone without room for another, and are then told', async () => {
     const node = nodeWith(ROTTEN, GOOD);
     node.world.state.files.set(UPDATE_PATHS.loader, await knownRecord());
-    const esp = await Esp.open(await node.world.ports().openDevice('/dev/vda1', 'write'));
+    const esp = await node.esp();
     const { freeBytes } = esp;
     await esp.write('EFI/keel/full', Buffer.alloc(freeBytes - 2_048), freeBytes - 2_048);
     await assert.rejects(node.bootState.mendLoaders(), { code: 'E_ESP_FULL' });
@@ -234,7 +231,7 @@ async function knownRecord(): Promise<Uint8Array> {
 }
 
 async function assertNothingBeside(node: UpdateWorld): Promise<void> {
-  const esp = await Esp.open(await node.world.ports().openDevice('/dev/vda1', 'write'));
+  const esp = await node.esp();
   for (const folder of ['EFI/BOOT', 'EFI/keel']) {
     const names = ((await esp.list(folder)) ?? []).map(({ name }) => name);
     assert.ok(!names.some((name) => /\.new$/i.test(name)), names.join());

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { ENTRIES_DIR, LOADER_PATH, SECOND_LOADER_PATH } from '@keelos/proto/boot-entry.ts';
 import { historyFrom } from '@keelos/ts-agent/core/update-record-shapes.ts';
-import { Esp } from '@keelos/ts-agent/shell/esp.ts';
 import { NEW, OPTIONS } from './update-wishes.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
@@ -14,16 +13,11 @@ async function knownNode(): Promise<UpdateWorld> {
   return node;
 }
 
-async function onEsp(node: UpdateWorld, change: (esp: Esp) => Promise<void>): Promise<void> {
-  const device = await node.world.ports().openDevice('/dev/vda1', 'write');
-  await change(await Esp.open(device));
-}
-
-const rotten = (path: string) => async (node: UpdateWorld) =>
-  onEsp(node, async (esp) => {
-    await esp.remove(path);
-    await esp.write(path, Buffer.alloc(700, 'rotten'), 700);
-  });
+const rotten = (path: string) => async (node: UpdateWorld) => {
+  const esp = await node.esp();
+  await esp.remove(path);
+  await esp.write(path, Buffer.alloc(700, 'rotten'), 700);
+};
 
 describe('a repair', () => {
   const TABLE: readonly [string, (node: UpdateWorld) => Promise<void>, RegExp][] = [
@@ -36,7 +30,7 @@ describe('a repair', () => {
     ],
     [
       'entry',
-      (node) => onEsp(node, (esp) => esp.remove(`${ENTRIES_DIR}/keel-1+9.conf`)),
+      async (node) => (await node.esp()).remove(`${ENTRIES_DIR}/keel-1+9.conf`),
       /^The boot loader had no entry for the running release\. It was written anew\.$/,
     ],
   ];
@@ -82,7 +76,7 @@ describe('a repair', () => {
     await rotten(LOADER_PATH)(node);
     node.startAgent();
     await node.committer.run();
-    await onEsp(node, (esp) => esp.rename(`${ENTRIES_DIR}/keel-2+9.conf`, 'keel-2+0-9.conf'));
+    await node.renameEntry('keel-2+9.conf', 'keel-2+0-9.conf');
     assert.equal(await node.boot(), '0.1.0');
     await node.committer.run();
     const kinds = node.engine.history.entries().map(({ kind, automatic }) => [kind, automatic]);

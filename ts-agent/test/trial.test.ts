@@ -4,6 +4,7 @@ import type { HistoryEntry, TrialPolicy, TrialRecord } from '@keelos/proto/updat
 import type { PictureEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';
 import { type GateState, judgeBoot, judgeGate } from '@keelos/ts-agent/core/trial.ts';
+import { TRIAL } from './update-wishes.ts';
 
 const OLD = 'a'.repeat(64);
 const NEW = 'b'.repeat(64);
@@ -25,18 +26,11 @@ function entry(text: string): PictureEntry {
 }
 
 const RECORD: TrialRecord = {
-  id: 'one',
-  kind: 'update',
-  sequence: 7,
-  who: 'CN=x',
-  reason: '',
-  armedMs: 1,
+  ...TRIAL,
   from: { slot: 'a', version: '1', rootHash: OLD },
   to: { slot: 'b', version: '2', rootHash: NEW },
   policy: { autoRollback: true, healthTimeoutSeconds: 300, minHealthySeconds: 10 },
   armedBootId: 'boot-1',
-  isRebootLeft: true,
-  hadGateway: false,
 };
 
 describe('what a boot means for the release on trial', () => {

@@ -204,12 +204,8 @@ export class UpdateWorld {
     const { files } = this.world;
     const entry = nextEntry(await this.bootState.read());
     assert.ok(entry?.rootHash !== undefined, 'nothing to boot');
-    const device = await this.world.ports().openDevice('/dev/vda1', 'write');
     const newName = entryFileName(afterOneTry(entry.name));
-    const esp = await Esp.open(device);
-    if (newName !== entry.fileName.toLowerCase()) {
-      await esp.rename(`${ENTRIES_DIR}/${entry.fileName}`, newName);
-    }
+    if (newName !== entry.fileName.toLowerCase()) await this.renameEntry(entry.fileName, newName);
     const known = this.#roots.get(entry.rootHash);
     assert.ok(known, `no such root ${entry.rootHash}`);
     const slot = await this.#slotNamed(known.root.rootHash);
@@ -232,6 +228,16 @@ export class UpdateWorld {
     const found = [running, other].find(({ guid }) => guid === slotGuid(rootHash));
     assert.ok(found, 'no slot has the GUID that the kernel looks for');
     return found.device.replace('/dev/', '');
+  }
+
+  /** The EFI system partition, for what others do to it. */
+  async esp(): Promise<Esp> {
+    return Esp.open(await this.world.ports().openDevice('/dev/vda1', 'write'));
+  }
+
+  /** Renames an entry, as boots that left no other trace would have. */
+  async renameEntry(from: string, to: string): Promise<void> {
+    await (await this.esp()).rename(`${ENTRIES_DIR}/${from}`, to);
   }
 
   /** Names of the loader's entries, the next one first. */

@@ -24,11 +24,12 @@ import type { LoaderVerdict } from '../core/loader-copies.ts';
 import type { AgentPorts } from '../ports.ts';
 import { attemptAsync } from './attempt.ts';
 import type { BootState } from './boot-state.ts';
+import { hadOptions, rememberLoader } from './loader-copies.ts';
 import { espPartition } from './node-facts.ts';
 import { readGpt } from './slots.ts';
 
 /** Ports of {@link BootLadder}. */
-export type LadderPorts = Pick<AgentPorts, 'files' | 'targetOf' | 'variables' | 'log'>;
+export type LadderPorts = Pick<AgentPorts, 'files' | 'targetOf' | 'variables' | 'state' | 'log'>;
 
 /** The ladder as it is. */
 export interface LadderFacts {
@@ -41,7 +42,7 @@ export interface LadderFacts {
 }
 
 /** The copies of the loader: {@link BootState} has them. */
-export type LoaderControl = Pick<BootState, 'mendLoaders' | 'rememberLoader' | 'hadOptions'>;
+export type LoaderControl = Pick<BootState, 'mendLoaders'>;
 
 /** The ladder of the node. */
 export class BootLadder {
@@ -87,12 +88,12 @@ export class BootLadder {
     const { log } = this.#ports;
     const mending = await attemptAsync(log, 'boot loader', () => this.#loaders.mendLoaders());
     const { written, verdict = { kind: 'unknown' } } = mending ?? {};
-    const isKnown = this.#loaders.hadOptions();
+    const isKnown = hadOptions(this.#ports);
     this.#seenLoaders = verdict;
     const options = await attemptAsync(log, 'boot options', () => this.#repairOptions(committed));
     if (verdict.kind === 'equal') {
-      const hadOptions = options?.isInOrder === true;
-      this.#loaders.rememberLoader({ sha256: verdict.sha256, hadOptions });
+      const isInOrder = options?.isInOrder === true;
+      rememberLoader({ sha256: verdict.sha256, hadOptions: isInOrder }, this.#ports);
     }
     const damage = [
       written === undefined ? '' : loaderDamage(written),

@@ -7,7 +7,6 @@ import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
 import { ESP_KERNEL_DIR } from '@keelos/proto/node-paths.ts';
-import type { LoaderRecord } from '@keelos/proto/update-record.ts';
 import {
   type Arming,
   type BootChange,
@@ -30,7 +29,7 @@ import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-fact
 import type { AgentPorts } from '../ports.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
-import { hadOptions, type LoaderMending, mendCopies, rememberLoader } from './loader-copies.ts';
+import { type LoaderMending, mendCopies } from './loader-copies.ts';
 import { readEntries } from './loader-entries.ts';
 import { espPartition, osRelease, rootHash } from './node-facts.ts';
 import { findSlot } from './slots.ts';
@@ -204,16 +203,6 @@ export class BootState {
   /** Writes a damaged copy of the boot loader from the other one. @throws KeelError E_ESP_DAMAGED, E_ESP_FULL */
   mendLoaders(): Promise<LoaderMending> {
     return this.#change((esp, dropCache) => mendCopies(esp, this.#ports, dropCache));
-  }
-
-  /** True when the boot options have been in order before. */
-  hadOptions(): boolean {
-    return hadOptions(this.#ports);
-  }
-
-  /** Both copies of the boot loader are in order. */
-  rememberLoader(record: LoaderRecord): void {
-    rememberLoader(record, this.#ports);
   }
 
   async #picture(esp: Esp): Promise<BootPicture> {

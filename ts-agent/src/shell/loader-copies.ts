@@ -18,7 +18,7 @@ import { loaderFrom } from '../core/update-record-shapes.ts';
 import type { AgentPorts } from '../ports.ts';
 import { attempt } from './attempt.ts';
 import type { Esp } from './esp.ts';
-import { readRecord } from './update-records.ts';
+import { type RecordPorts, readRecord } from './update-records.ts';
 
 /** Ports of this module. */
 export type LoaderPorts = Pick<AgentPorts, 'state' | 'variables' | 'log'>;
@@ -91,12 +91,12 @@ function beside(path: string): string {
 }
 
 /** Whether this node has had its boot options in order before: what differs then is damage. */
-export function hadOptions(ports: LoaderPorts): boolean {
+export function hadOptions(ports: RecordPorts): boolean {
   return known(ports)?.hadOptions === true;
 }
 
 /** Remembers what both copies are: from now on what differs is damage. */
-export function rememberLoader(record: LoaderRecord, ports: LoaderPorts): void {
+export function rememberLoader(record: LoaderRecord, ports: RecordPorts): void {
   attempt(ports.log, 'boot loader not remembered', () => {
     const before = known(ports);
     const after = { ...record, hadOptions: record.hadOptions || before?.hadOptions === true };
@@ -105,7 +105,7 @@ export function rememberLoader(record: LoaderRecord, ports: LoaderPorts): void {
   });
 }
 
-function known(ports: LoaderPorts): LoaderRecord | undefined {
+function known(ports: RecordPorts): LoaderRecord | undefined {
   return attempt(ports.log, 'boot loader not known', () => readRecord(ports, FORM));
 }
 

@@ -88,8 +88,7 @@ export class TrialLedger {
     });
     this.#ports.log(`${record.to.version} was not tried: ${cause}`);
     this.#tellFailed(CUT_OFF.code, cause);
-    const isGone = await this.#removeEntry(record);
-    return isKept === true && isGone && (await this.clear(record));
+    return (await this.#removeEntry(record)) && isKept === true && this.#forget();
   }
 
   #tellFailed(errorCode: ErrorCode, errorMessage: string): void {
@@ -98,7 +97,10 @@ export class TrialLedger {
 
   /** The entry first: as long as the record is there, this is done again. @returns as {@link failed} */
   async clear(record: TrialRecord): Promise<boolean> {
-    if (!(await this.#removeEntry(record))) return false;
+    return (await this.#removeEntry(record)) && this.#forget();
+  }
+
+  #forget(): boolean {
     discardTrialEvidence(this.#ports);
     const isForgotten = attempt(this.#ports.log, 'trial record', () => {
       forgetTrial(this.#ports);
@@ -123,18 +125,8 @@ export class TrialLedger {
     attempt(this.#ports.log, 'history', () => {
       if (this.#engine.history.find(id) !== undefined) return;
       this.#engine.history.put({
-        id,
-        from,
-        cause,
-        kind: 'rollback',
-        automatic: true,
-        who: '',
-        reason: '',
-        code: '',
-        to: running,
-        outcome: 'committed',
-        startedMs: nowMs,
-        endedMs: nowMs,
+        ...openEntry({ id, kind: 'rollback', who: '', reason: '', from, to: running }, nowMs),
+        ...{ automatic: true, outcome: 'committed', endedMs: nowMs, cause },
         evidence: findTrialEvidence(this.#ports, undefined).evidence,
       });
       this.#ports.log(cause);
@@ -154,23 +146,21 @@ export class TrialLedger {
     this.#ports.log(cause);
     attempt(this.#ports.log, 'history', () => {
       const entries = history.entries();
-      const isOther = entries.findIndex(({ kind }) => kind !== 'repair');
-      const repairs = isOther === -1 ? entries : entries.slice(0, isOther);
+      const other = entries.findIndex(({ kind }) => kind !== 'repair');
+      const repairs = other === -1 ? entries : entries.slice(0, other);
       const same = repairs.find((one) => one.cause === cause);
-      history.put({
-        id: same?.id ?? `repair-${nowMs}`,
+      const id = same?.id ?? `repair-${nowMs}`;
+      const repair = {
+        id,
         kind: 'repair',
-        automatic: true,
         who: '',
         reason: '',
-        code: '',
         from: running,
         to: running,
-        outcome: 'committed',
-        startedMs: same?.startedMs ?? nowMs,
-        endedMs: nowMs,
-        cause,
-        evidence: [],
+      } as const;
+      history.put({
+        ...openEntry(repair, same?.startedMs ?? nowMs),
+        ...{ automatic: true, outcome: 'committed', endedMs: nowMs, cause },
       });
     });
   }
