@@ -24,6 +24,12 @@ export const CHANNEL_ERRORS = {
       'The metadata of a channel has expired, so that nobody can tell whether it is the newest.',
     hint: 'Renew it with keel-image publish without a bundle. Check the clock of the node with osctl status.',
   },
+  E_OUTPUT_FULL: {
+    status: S.RESOURCE_EXHAUSTED,
+    exit: X.noSpace,
+    meaning: 'What keel-image writes does not fit on the disk.',
+    hint: 'Make room where the file is written, or write it elsewhere. What was there before is as it was.',
+  },
   E_RELEASE_EXISTS: {
     status: S.ALREADY_EXISTS,
     exit: X.conflict,

@@ -13,7 +13,7 @@ export const EXIT_MEANING: Readonly<Record<keyof typeof ExitCode, string>> = {
   unhealthy: 'the node answers and is not healthy',
   timeout: 'no answer in time',
   conflict: 'somebody else changed the same thing or is at it, or the name is taken',
-  noSpace: 'no room left on the node',
+  noSpace: 'no room left, on the node or where a file is written',
   damaged: 'something that was verified is damaged',
   bundleMalformed: 'the bundle is not in its one form',
   bundleTruncated: 'the bundle is cut short',

@@ -120,7 +120,7 @@ export class DeltaService {
       this.#failed.set(name, { atMs: nowMs(), reason });
       const [oldest] = this.#failed.keys();
       if (this.#failed.size > FAILED_MAX && oldest !== undefined) this.#failed.delete(oldest);
-      if (!(error instanceof KeelError)) process.stderr.write(`keel-image: ${reason}\n`);
+      process.stderr.write(`keel-image: ${reason}\n`);
       return { kind: 'failed', reason };
     } finally {
       onMade?.({ seconds: (nowMs() - beganMs) / 1000, isMade });

@@ -11,7 +11,7 @@ import { type DeltaContents, deltaBytes, deltaManifest } from '../core/delta-ass
 import type { DeltaReport, MakeDelta } from '../core/delta-report.ts';
 import { type DeltaInput, readDeltaInput } from '../sys/delta-input.ts';
 import { readPrivateKey } from '../sys/key-files.ts';
-import { writeSynced } from '../sys/synced-file.ts';
+import { writeAll, writeSynced } from '../sys/synced-file.ts';
 import { isMemoryShort } from './delta-coding.ts';
 import { contentsOf, type Making } from './delta-contents.ts';
 import { MadeFrames, packWith } from './delta-encode.ts';
@@ -55,7 +55,7 @@ export const makeDelta: MakeDelta = async (request) => {
       onProgress: (fraction) => onProgress?.({ step: 'prove', fraction }),
     });
     const applyMs = performance.now() - startedMs - generateMs;
-    await writeSynced(request.out, async (file) => void (await file.write(delta)));
+    await writeSynced(request.out, (file) => writeAll(file, delta, 0));
     const made: DeltaReport = {
       path: request.out,
       from: old.version,

@@ -13,7 +13,7 @@ import {
 } from '@keelos/proto/bundle.ts';
 import { encodeTail } from '@keelos/proto/bundle-writer.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
-import { writeSynced } from './synced-file.ts';
+import { writeAll, writeSynced } from './synced-file.ts';
 
 const COPY_BYTES = 1024 * 1024;
 const SQUASHFS_MAGIC = 'hsqs';
@@ -97,7 +97,7 @@ async function copyPart(
     let at = part.offset;
     await eachPiece(from, { offset, size: part.size }, async (piece) => {
       hash.update(piece);
-      await to.write(piece, 0, piece.length, at);
+      await writeAll(to, piece, at);
       at += piece.length;
     });
     if (hash.digest('hex') !== part.sha256) {
@@ -126,6 +126,6 @@ export async function writeBundle(of: {
     await copyPart(to, root, { name: 'root', part: manifest.root });
     await copyPart(to, uki, { name: 'kernel image', part: manifest.uki });
     const tail = encodeTail(manifest, signatures);
-    await to.write(tail, 0, tail.length, manifest.uki.offset + manifest.uki.size);
+    await writeAll(to, tail, manifest.uki.offset + manifest.uki.size);
   });
 }

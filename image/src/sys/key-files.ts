@@ -7,7 +7,7 @@ import type { TrustedKey, TrustFile } from '@keelos/proto/bundle.ts';
 import { rawPublicKey } from '@keelos/proto/bundle-signature.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { parsePublicKey, publicKeyText, trustedKey } from '../core/trust.ts';
-import { writeSynced } from './synced-file.ts';
+import { writeAll, writeSynced } from './synced-file.ts';
 
 const PRIVATE_MODE = 0o600;
 const PUBLIC_MODE = 0o644;
@@ -102,7 +102,7 @@ export async function readTrust(path: string): Promise<TrustFile> {
 
 /** Writes a trust file; its name appears when its bytes are on the disk. */
 export async function writeTrust(path: string, bytes: Uint8Array): Promise<void> {
-  await writeSynced(path, async (file) => void (await file.write(bytes)));
+  await writeSynced(path, (file) => writeAll(file, bytes, 0));
 }
 
 async function readSmall(path: string): Promise<Buffer> {

@@ -10,7 +10,7 @@ import { CHANNEL_BYTES_MAX, channelPath, isChannelName } from '@keelos/proto/cha
 import { KeelError } from '@keelos/proto/errors.ts';
 import { finishedName } from '../../../scripts/lib/whole-file.mjs';
 import { eachPiece, hashPart } from './bundle-file.ts';
-import { writeSynced } from './synced-file.ts';
+import { writeAll, writeSynced } from './synced-file.ts';
 
 /** Names of channels in a directory, sorted; none when it is no release directory yet. */
 export async function channelNames(dir: string): Promise<string[]> {
@@ -76,9 +76,11 @@ export async function placeFile(
   try {
     await writeSynced(path, async (file) => {
       const hash = createHash('sha256');
+      let at = 0;
       await eachPiece(source, { offset: 0, size: expected.size }, async (piece) => {
         hash.update(piece);
-        await file.write(piece);
+        await writeAll(file, piece, at);
+        at += piece.length;
       });
       if (hash.digest('hex') === expected.sha256) return;
       throw new KeelError('E_IMAGE_INVALID', `Cannot copy ${from}: it changed while it was read`);

@@ -1,6 +1,7 @@
 /** Files with holes. */
 import { open, rm, stat } from 'node:fs/promises';
 import type { Extent } from '../core/extent.ts';
+import { writeAll } from './synced-file.ts';
 
 const BLOCK_BYTES = 4096;
 const READ_BYTES = 1024 * 1024;
@@ -13,13 +14,7 @@ export async function writeSparse(
   const file = await open(path, 'wx');
   try {
     await file.truncate(content.sizeBytes);
-    for (const { offset, data } of content.extents) {
-      let done = 0;
-      while (done < data.length) {
-        const { bytesWritten } = await file.write(data, done, data.length - done, offset + done);
-        done += bytesWritten;
-      }
-    }
+    for (const { offset, data } of content.extents) await writeAll(file, data, offset);
   } finally {
     await file.close();
   }
