@@ -1,6 +1,6 @@
 /**
  * Deltas between two images against what others make of them: bytes, time to make, time to apply, and memory. On two
- * files of the caller's, or on a small node's tree in which containerd got its patch release and a file was edited.
+ * files of the caller's, or on pairs of pairs.ts.
  *
  * One run of each: they take minutes, and the bytes are the same every time.
  */
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ensureTools } from '../scripts/lib/apt.mjs';
-import { type Pair, treePair } from './pairs.ts';
+import { PAIRS, type Pair } from './pairs.ts';
 import { type Figure, figure } from './report.ts';
 import {
   DELTA_RIVALS,
@@ -92,51 +92,81 @@ const MEASURES = [
   ['apply-memory', 'bytes', ({ applyPeakBytes }: DeltaCost) => applyPeakBytes],
 ] as const;
 
+/** Whose figures they are, and what their names begin with. */
+export interface Labels {
+  readonly bench: string;
+  readonly prefix: string;
+}
+
 /** Our own figures, each with one rival's. */
-export function deltaFigures(mine: DeltaCost, rival: string, other: DeltaCost): Figure[] {
-  return MEASURES.flatMap(([name, unit, of]) => {
-    const [value, rivalValue] = [of(mine), of(other)];
+export function deltaFigures(
+  { bench, prefix }: Labels,
+  of: { readonly mine: DeltaCost; readonly rival: string; readonly other: DeltaCost },
+): Figure[] {
+  return MEASURES.flatMap(([name, unit, measured]) => {
+    const [value, rivalValue] = [measured(of.mine), measured(of.other)];
     // Nought: it was not measured.
     if (value === undefined || rivalValue === undefined || rivalValue === 0) return [];
     return figure({
-      ...{ bench: 'delta', name, unit, better: 'lower', values: [value] },
-      rival: { name: rival, values: [rivalValue] },
+      ...{ bench, name: `${prefix}${name}`, unit, better: 'lower', values: [value] },
+      rival: { name: of.rival, values: [rivalValue] },
     });
   });
 }
 
-async function pairOf({ older, newer }: BenchOptions): Promise<Pair> {
-  if (older === undefined && newer === undefined) return treePair();
-  if (older !== undefined && newer !== undefined) return { older, newer };
-  throw new Error('Cannot measure one file alone: give --old and --new');
+/** Our own delta of a pair, and figures of it and of each rival. It lies in `scratch`, an empty folder. */
+export async function compareDeltas(
+  labels: Labels,
+  { pair, scratch }: { readonly pair: Pair; readonly scratch: string },
+): Promise<Figure[]> {
+  await ensureTools(DELTA_TOOLS);
+  const mine = await ownDelta({ ...pair, scratch });
+  const full = { bytes: (await stat(pair.newer)).size, seconds: 0, cpuSeconds: 0, peakBytes: 0 };
+  const alone = (name: string, unit: string, value: number) =>
+    figure({
+      ...{ bench: labels.bench, name: `${labels.prefix}${name}`, unit, better: 'lower' },
+      values: [value],
+    });
+  const figures = [
+    ...deltaFigures(labels, { mine, rival: 'the whole file', other: full }),
+    alone('apply-without-packing', 's', mine.proofSeconds),
+    alone('apply-working-memory', 'bytes', mine.applyWorkingBytes),
+  ];
+  for (const [rival, run] of Object.entries(DELTA_RIVALS)) {
+    const other = await runRival(run, { ...pair, scratch: join(scratch, 'rival') });
+    if (other !== undefined) figures.push(...deltaFigures(labels, { mine, rival, other }));
+  }
+  return figures;
 }
 
-/** Figures of one pair. @throws Error when only one of `older` and `newer` is given, or no delta can be made of them */
-export async function delta(options: BenchOptions): Promise<Figure[]> {
-  await ensureTools(DELTA_TOOLS);
-  const pair = await pairOf(options);
-  const scratch = await mkdtemp(join(tmpdir(), 'keel-bench-'));
-  try {
-    const task = { ...pair, scratch: join(scratch, 'own') };
-    const mine = await runRival(ownDelta, task);
-    const full = { bytes: (await stat(pair.newer)).size, seconds: 0, cpuSeconds: 0, peakBytes: 0 };
-    const figures = [
-      ...deltaFigures(mine, 'the whole file', full),
-      figure({
-        ...{ bench: 'delta', name: 'apply-without-packing', unit: 's', better: 'lower' },
-        values: [mine.proofSeconds],
-      }),
-      figure({
-        ...{ bench: 'delta', name: 'apply-working-memory', unit: 'bytes', better: 'lower' },
-        values: [mine.applyWorkingBytes],
-      }),
-    ];
-    for (const [name, rival] of Object.entries(DELTA_RIVALS)) {
-      const other = await runRival(rival, { ...pair, scratch: join(scratch, 'rival') });
-      if (other !== undefined) figures.push(...deltaFigures(mine, name, other));
-    }
-    return figures;
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
+/** Prefix of the names of figures to the pair. */
+async function pairsOf(options: BenchOptions): Promise<ReadonlyMap<string, Pair>> {
+  const { older, newer, pairs = [] } = options;
+  if (older !== undefined && newer !== undefined) return new Map([['', { older, newer }]]);
+  if (older !== undefined || newer !== undefined) {
+    throw new Error('Cannot measure one file alone: give --old and --new');
   }
+  const found = new Map<string, Pair>();
+  for (const name of pairs.length === 0 ? Object.keys(PAIRS) : pairs) {
+    const make = PAIRS[name];
+    if (make === undefined) {
+      throw new Error(`No such pair: ${name}. There are ${Object.keys(PAIRS).join(', ')}`);
+    }
+    found.set(`${name}-`, await make());
+  }
+  return found;
+}
+
+/** Figures of each pair. @throws Error when only one of `older` and `newer` is given, or no delta can be made of them */
+export async function delta(options: BenchOptions): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  for (const [prefix, pair] of await pairsOf(options)) {
+    const scratch = await mkdtemp(join(tmpdir(), 'keel-bench-'));
+    try {
+      figures.push(...(await compareDeltas({ bench: 'delta', prefix }, { pair, scratch })));
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  }
+  return figures;
 }

@@ -1,4 +1,4 @@
-/** `npm run bench -- NAME… [--json] [--runs N] [--input FILE] [--old FILE --new FILE]` */
+/** `npm run bench -- NAME… [--json] [--runs N] [--input FILE] [--old FILE --new FILE] [--pair NAME]…` */
 import { parseArgs } from 'node:util';
 import { boot } from './boot.ts';
 import { delta } from './delta.ts';
@@ -40,7 +40,7 @@ const HELP = `Usage: npm run bench -- NAME… [options]
 
 Subjects:
   boot             kernel start to API listening, against the same kernel with an empty init
-  delta            delta between two images, against bsdiff, xdelta3, zstd, casync and reuse of blocks
+  delta            deltas between two images, against bsdiff, xdelta3, zstd, casync and reuse of blocks
   design-card      wasi, zstd-codec, xdelta3-wasm and node-forge: limits and speed
   memory           PSS of PID 1 and the agent on an idle node
   release-delta    deltas between releases of KeelOS, and installs of one on a node, against whole bundles
@@ -56,8 +56,10 @@ Subjects:
 Options:
   --input FILE   what sha256 and verity work on instead of 256 MiB of noise; what squashfs-write packs: a
                  folder or a SquashFS
-  --old FILE     with --new FILE: what delta works on instead of a tree in which containerd changes; two
-                 bundles, or two SquashFS files that are compressed with zstd
+  --old FILE     with --new FILE: what delta works on instead of pairs of Debian packages; two bundles, or
+                 two SquashFS files that are compressed with zstd
+  --pair NAME    what delta works on instead of all its pairs; may be given again. tree: a small node's
+                 tree in which containerd changes; containerd, libssl3, libc6, openssl: the package alone
   --json         one JSON object a figure on standard output:
                  {bench, name, value, unit, rival, rivalValue, ratio, runs, spread}
                  ratio: how many times better than the rival; spread: (largest - smallest) / median
@@ -73,6 +75,7 @@ async function main(): Promise<number> {
       input: { type: 'string' },
       old: { type: 'string' },
       new: { type: 'string' },
+      pair: { type: 'string', multiple: true, default: [] },
       runs: { type: 'string', default: String(RUNS_DEFAULT) },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -89,7 +92,13 @@ async function main(): Promise<number> {
     process.stderr.write(HELP);
     return 2;
   }
-  const options = { runs, input: values.input, older: values.old, newer: values.new };
+  const options = {
+    runs,
+    input: values.input,
+    older: values.old,
+    newer: values.new,
+    pairs: values.pair,
+  };
   for (const name of positionals) {
     for (const each of (await BENCHES[name]?.(options)) ?? []) {
       process.stdout.write(`${values.json ? JSON.stringify(each) : figureText(each)}\n`);

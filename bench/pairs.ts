@@ -8,35 +8,15 @@ import { product } from '../scripts/lib/cache.mjs';
 import { fetchDebs } from '../scripts/lib/debian.mjs';
 import { exec } from '../scripts/lib/exec.mjs';
 import { folderEntries } from './folder-entries.ts';
+import {
+  CONTAINERD,
+  LIBRARIES,
+  type PackageVersion,
+  type VersionPair,
+} from './package-pairs.data.ts';
 import { TREE_PACKAGES } from './pairs.data.ts';
 
 const SUITE = 'bookworm';
-
-interface PackageVersion {
-  readonly version: string;
-  readonly sha256: string;
-}
-
-/** Two versions of a package. */
-interface VersionPair {
-  readonly name: string;
-  readonly versions: readonly [PackageVersion, PackageVersion];
-}
-
-/** A patch release of containerd: five Go programs, each linked anew. */
-const CONTAINERD: VersionPair = {
-  name: 'containerd',
-  versions: [
-    {
-      version: '1.6.20~ds1-1+deb12u2',
-      sha256: '97a18ebff2326b96ce9bd7b1904bba4204525b678744294ab78d76acb6f3af62',
-    },
-    {
-      version: '1.6.20~ds1-1+deb12u3',
-      sha256: '8669d264eeb0fcdb4a0b1ba436ab88ec5dafde4a66e1278ec279d830db4c2216',
-    },
-  ],
-};
 
 /** Two folders or two files. */
 export interface Pair {
@@ -44,10 +24,24 @@ export interface Pair {
   readonly newer: string;
 }
 
-/** Folders with the two containerds. @throws Error when the mirror has one of the versions no more */
-export async function containerdPair(): Promise<Pair> {
-  const [older, newer] = CONTAINERD.versions;
-  return { older: await unpacked(CONTAINERD, older), newer: await unpacked(CONTAINERD, newer) };
+/** Folders with the two versions of a package. @throws Error when the mirror has one of them no more */
+async function folders(pair: VersionPair): Promise<Pair> {
+  const [older, newer] = pair.versions;
+  return { older: await unpacked(pair, older), newer: await unpacked(pair, newer) };
+}
+
+/** SquashFS files of the two versions of a package, with nothing else in them. */
+async function packagePair(pair: VersionPair): Promise<Pair> {
+  const { older, newer } = await folders(pair);
+  const { dir } = await product({
+    name: `bench-pairs/${pair.name}-images`,
+    inputs: { values: { pair, IMAGE_FORMAT } },
+    build: async (folder) => {
+      await writeImage(older, join(folder, OLDER));
+      await writeImage(newer, join(folder, NEWER));
+    },
+  });
+  return { older: join(dir, OLDER), newer: join(dir, NEWER) };
 }
 
 async function unpacked({ name }: VersionPair, of: PackageVersion): Promise<string> {
@@ -79,6 +73,8 @@ async function unpack(
 /** How the images of a tree are made. */
 const IMAGE_FORMAT = { blockBytes: 131_072, level: 15, fragments: 'none' } as const;
 const EPOCH_SECONDS = 1_793_491_200;
+const OLDER = 'older.squashfs';
+const NEWER = 'newer.squashfs';
 /** What somebody writes into the configuration of containerd. */
 const CONFIG_FILE = 'etc/containerd/config.toml';
 const CONFIG_EDIT = '\n[debug]\n  level = "debug"\n';
@@ -89,8 +85,8 @@ const CONFIG_EDIT = '\n[debug]\n  level = "debug"\n';
  *
  * @throws Error when the mirror has one of the containerds no more
  */
-export async function treePair(): Promise<Pair> {
-  const containerd = await containerdPair();
+async function treePair(): Promise<Pair> {
+  const containerd = await folders(CONTAINERD);
   const { dir } = await product({
     name: 'bench-pairs/tree',
     inputs: { values: { TREE_PACKAGES, CONTAINERD, IMAGE_FORMAT, CONFIG_EDIT } },
@@ -100,14 +96,14 @@ export async function treePair(): Promise<Pair> {
       await mkdir(join(tree, 'usr/bin'), { recursive: true });
       await copyFile(process.execPath, join(tree, 'usr/bin/node'));
       await cp(containerd.older, tree, { recursive: true, verbatimSymlinks: true });
-      await writeImage(tree, join(folder, 'older.squashfs'));
+      await writeImage(tree, join(folder, OLDER));
       await cp(containerd.newer, tree, { recursive: true, verbatimSymlinks: true });
       await appendFile(join(tree, CONFIG_FILE), CONFIG_EDIT);
-      await writeImage(tree, join(folder, 'newer.squashfs'));
+      await writeImage(tree, join(folder, NEWER));
       await rm(tree, { recursive: true });
     },
   });
-  return { older: join(dir, 'older.squashfs'), newer: join(dir, 'newer.squashfs') };
+  return { older: join(dir, OLDER), newer: join(dir, NEWER) };
 }
 
 async function writeImage(folder: string, file: string): Promise<void> {
@@ -120,3 +116,11 @@ async function writeImage(folder: string, file: string): Promise<void> {
     await workers.close();
   }
 }
+
+/** Name to the pair, made when it is not in the cache. */
+export const PAIRS: Readonly<Record<string, () => Promise<Pair>>> = {
+  tree: treePair,
+  ...Object.fromEntries(
+    [CONTAINERD, ...LIBRARIES].map((pair) => [pair.name, () => packagePair(pair)]),
+  ),
+};

@@ -1,58 +1,75 @@
 /**
- * Deltas between releases of KeelOS itself: bytes against the whole bundle, the time to make and to apply each, and how
- * long a node takes to install by one against the whole bundle. A new kernel takes half an hour to build: it is measured
- * on two bundles of the caller's own (`delta --old FILE --new FILE`).
+ * Deltas between releases of KeelOS itself, against what others make of the same bundles, and how long a node takes to
+ * install by one against the whole bundle. The kernel of the pairs is the same build with one message changed, packed
+ * again: a build of another one takes half an hour, and is measured on two bundles of the caller's own
+ * (`delta --old FILE --new FILE`).
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BundleFactory, TestBundle } from '@keelos/tests/bundle-factory.ts';
 import { CheckoutCopy } from '@keelos/tests/checkout-copy.ts';
+import { withOtherKernel } from '@keelos/tests/kernel-image-edit.ts';
 import { CHECKOUT } from '@keelos/tests/test-node.ts';
-import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
+import { KERNEL_DELTA_NODE, UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { nextVersion, openBuilt } from '../scripts/lib/node-image.mjs';
-import { OWN_DELTA, ownDelta } from './delta.ts';
+import { compareDeltas, OWN_DELTA } from './delta.ts';
 import { type Figure, figure } from './report.ts';
 
 const BENCH = 'release-delta';
 
-/** What is changed beside the version: one text in one file. */
+/** One text in one file that is another one. */
 interface Edit {
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
 
-/** Name of a pair to what differs in its newer release. */
-const EDITS: Readonly<Record<string, Edit | undefined>> = {
-  'version-alone': undefined,
-  'command-line': {
-    file: 'image/src/core/command-line.ts',
-    from: 'softdog.soft_margin=120',
-    to: 'softdog.soft_margin=180',
-  },
-  typescript: {
-    file: 'ts-agent/src/shell/health.ts',
-    from: 'The API answers.',
-    to: 'The API answers who calls it.',
-  },
+const COMMAND_LINE: Edit = {
+  file: 'image/src/core/command-line.ts',
+  from: 'softdog.soft_margin=120',
+  to: 'softdog.soft_margin=180',
+};
+const TYPESCRIPT: Edit = {
+  file: 'ts-agent/src/shell/health.ts',
+  from: 'The API answers.',
+  to: 'The API answers who calls it.',
 };
 
-/** The pair that is installed on a node as well. */
-const INSTALLED = 'typescript';
+/** What differs beside the version. */
+interface Difference {
+  readonly edits: readonly Edit[];
+  readonly isKernelOther?: true;
+}
 
-/** A bundle of this checkout's sources with an edit, under the next version. */
-async function editedBundle(
+/** Name of a pair to what differs in its newer release. */
+const DIFFERENCES: Readonly<Record<string, Difference>> = {
+  'version-alone': { edits: [] },
+  'command-line': { edits: [COMMAND_LINE] },
+  typescript: { edits: [TYPESCRIPT] },
+  kernel: { edits: [], isKernelOther: true },
+  everything: { edits: [COMMAND_LINE, TYPESCRIPT], isKernelOther: true },
+};
+
+/** The pairs that are installed on a node as well. */
+const INSTALLED: ReadonlySet<string> = new Set(['typescript', 'everything']);
+
+/** A bundle of this checkout's sources with a difference, under the next version. */
+async function changedBundle(
   factory: BundleFactory,
-  of: { readonly name: string; readonly edit: Edit | undefined; readonly scratch: string },
+  of: { readonly name: string; readonly difference: Difference; readonly scratch: string },
 ): Promise<TestBundle> {
   const folder = join(of.scratch, of.name);
   await mkdir(folder);
   const copy = await CheckoutCopy.make(folder);
-  if (of.edit !== undefined) await copy.edit(of.edit.file, of.edit.from, of.edit.to);
+  for (const { file, from, to } of of.difference.edits) await copy.edit(file, from, to);
   const out = join(folder, 'image');
   const { exitCode, stderr } = await copy.build(out, { version: await nextVersion() });
   if (exitCode !== 0) throw new Error(stderr);
-  return factory.ofImage(of.name, await openBuilt(out));
+  const image = await openBuilt(out);
+  if (of.difference.isKernelOther !== true) return factory.ofImage(of.name, image);
+  const uki = join(folder, 'kernel-image');
+  await writeFile(uki, await withOtherKernel(await readFile(image.uki)));
+  return factory.ofImage(of.name, { ...image, uki });
 }
 
 /** Seconds until the release is armed; afterwards it is given up. */
@@ -72,27 +89,19 @@ async function installSeconds(lab: UpdateLab, ...source: readonly string[]): Pro
 export async function releaseDelta(): Promise<Figure[]> {
   await mkdir(join(CHECKOUT, '.vm'), { recursive: true });
   const scratch = await mkdtemp(join(CHECKOUT, '.vm', 'bench-'));
-  const lab = await UpdateLab.open('bench-release-delta');
+  const lab = await UpdateLab.open('bench-release-delta', KERNEL_DELTA_NODE);
   try {
-    const older = await lab.factory.beginning();
+    const { path: older } = await lab.factory.beginning();
     const figures: Figure[] = [];
-    for (const [name, edit] of Object.entries(EDITS)) {
-      const newer = await editedBundle(lab.factory, { name, edit, scratch });
+    for (const [name, difference] of Object.entries(DIFFERENCES)) {
+      const { path: newer } = await changedBundle(lab.factory, { name, difference, scratch });
       const folder = join(scratch, `${name}-delta`);
       await mkdir(folder);
-      const mine = await ownDelta({ older: older.path, newer: newer.path, scratch: folder });
-      const inSeconds = { bench: BENCH, unit: 's', better: 'lower' } as const;
-      figures.push(
-        figure({
-          ...{ bench: BENCH, name: `${name}-bytes`, unit: 'bytes', better: 'lower' },
-          values: [mine.bytes],
-          rival: { name: 'the whole bundle', values: [newer.sizeBytes] },
-        }),
-        figure({ ...inSeconds, name: `${name}-generate`, values: [mine.seconds] }),
-        figure({ ...inSeconds, name: `${name}-apply`, values: [mine.applySeconds] }),
-      );
+      const labels = { bench: BENCH, prefix: `${name}-` };
+      const pair = { older, newer };
+      figures.push(...(await compareDeltas(labels, { pair, scratch: folder })));
       const delta = join(folder, OWN_DELTA);
-      if (name === INSTALLED) figures.push(await installed(lab, { delta, bundle: newer.path }));
+      if (INSTALLED.has(name)) figures.push(await installed(lab, { name, delta, bundle: newer }));
     }
     return figures;
   } finally {
@@ -103,12 +112,18 @@ export async function releaseDelta(): Promise<Figure[]> {
 
 async function installed(
   lab: UpdateLab,
-  { delta, bundle }: { readonly delta: string; readonly bundle: string },
+  of: { readonly name: string; readonly delta: string; readonly bundle: string },
 ): Promise<Figure> {
-  const byDelta = await installSeconds(lab, '--source', lab.server.add(delta), '--delta');
-  const byBundle = await installSeconds(lab, '--source', lab.server.add(bundle));
+  const byDelta = await installSeconds(lab, '--source', lab.server.add(of.delta), '--delta');
+  const byBundle = await installSeconds(lab, '--source', lab.server.add(of.bundle));
   return figure({
-    ...{ bench: BENCH, name: 'install-on-a-node', unit: 's', better: 'lower', values: [byDelta] },
+    ...{
+      bench: BENCH,
+      name: `${of.name}-install-on-a-node`,
+      unit: 's',
+      better: 'lower',
+      values: [byDelta],
+    },
     rival: { name: 'the whole bundle', values: [byBundle] },
   });
 }

@@ -9,6 +9,8 @@ export interface BenchOptions {
   /** The caller's own pair of files, where the subject takes two. */
   readonly older?: string | undefined;
   readonly newer?: string | undefined;
+  /** Pairs that are measured, by name; none: all. */
+  readonly pairs?: readonly string[];
 }
 
 /** Does the work once and tells its measure, or nothing: then the seconds that it took are the measure. */

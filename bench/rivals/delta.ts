@@ -1,8 +1,9 @@
 /** What others make of two images: bytes to send, and what it costs to find them. */
 import { createHash } from 'node:crypto';
-import { lstat, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { hasFooter, readPart, readTail } from '@keelos/image/sys/bundle-file.ts';
 import { exec } from '../../scripts/lib/exec.mjs';
 
 /** Two files, and an empty folder for results. */
@@ -162,12 +163,25 @@ async function blockIndex(task: DeltaTask): Promise<DeltaCost> {
   };
 }
 
-/** bsdiff for each file that differs from the one with its path; a new file counts as xz makes it. */
+/** The files of a SquashFS in a folder, and of a bundle its kernel image. */
+async function unpackInto(folder: string, path: string): Promise<void> {
+  const args = ['-quiet', '-no-progress', '-no-xattrs', '-dest', folder, path];
+  await exec('unsquashfs', args, { timeoutMs: TIMEOUT_MS });
+  const file = await open(path, 'r');
+  try {
+    if (!(await hasFooter(file))) return;
+    const { manifest } = await readTail(file);
+    await writeFile(join(folder, 'kernel-image'), await readPart(file, manifest.uki));
+  } finally {
+    await file.close();
+  }
+}
+
+/** bsdiff for each file that differs from the one with its path; a new file counts as it is packed by bsdiff. */
 async function bsdiffPerFile(task: DeltaTask): Promise<DeltaCost> {
   const [older, newer] = [join(task.scratch, 'older'), join(task.scratch, 'newer')];
-  const args = ['-quiet', '-no-progress', '-no-xattrs', '-dest'];
-  await exec('unsquashfs', [...args, older, task.older], { timeoutMs: TIMEOUT_MS });
-  await exec('unsquashfs', [...args, newer, task.newer], { timeoutMs: TIMEOUT_MS });
+  await unpackInto(older, task.older);
+  await unpackInto(newer, task.newer);
   const sum = {
     bytes: 0,
     seconds: 0,

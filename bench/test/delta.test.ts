@@ -12,12 +12,15 @@ const cost = { bytes: 100, seconds: 2, cpuSeconds: 1, peakBytes: 1000, applySeco
 describe('figures of deltas', () => {
   it('name the rival, and leave out what was not measured', () => {
     const other = { bytes: 400, seconds: 1, cpuSeconds: 4, peakBytes: 0 };
-    const figures = deltaFigures(cost, 'theirs', other);
+    const figures = deltaFigures(
+      { bench: 'delta', prefix: 'libc6-' },
+      { mine: cost, rival: 'theirs', other },
+    );
     const seen = figures.map(({ name, rival, ratio }) => [name, rival, ratio]);
     assert.deepEqual(seen, [
-      ['bytes', 'theirs', 4],
-      ['generate', 'theirs', 0.5],
-      ['generate-processor-time', 'theirs', 4],
+      ['libc6-bytes', 'theirs', 4],
+      ['libc6-generate', 'theirs', 0.5],
+      ['libc6-generate-processor-time', 'theirs', 4],
     ]);
   });
 });

@@ -1,15 +1,14 @@
 /** A node that gets a new kernel by a delta: it unpacks its own, patches it, and packs it to the bytes of the release. */
 import assert from 'node:assert/strict';
-import { stat, truncate } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UpdateOutcome } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { makeDelta } from '@keelos/tests/bundle-factory.ts';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
-import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
+import { KERNEL_DELTA_NODE, UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 
 /** An emulated node packs for minutes. */
 const TIMEOUT_MS = 4 * UPDATE_TIMEOUT_MS;
-const DISK_BYTES = 3 * 2 ** 30;
 /** Of the packed kernel, which every new kernel cost before. */
 const SHARE_MAX = 0.1;
 
@@ -18,9 +17,7 @@ describe('a delta with a new kernel', function () {
   let lab: UpdateLab;
 
   before(async () => {
-    // The unpacked kernel takes room on the state partition, which grows with the disk.
-    const prepareDisk = (disk: string) => truncate(disk, DISK_BYTES);
-    lab = await UpdateLab.open('delta-kernel', { prepareDisk });
+    lab = await UpdateLab.open('delta-kernel', KERNEL_DELTA_NODE);
   });
   afterEach(async function () {
     await keepEvidence(lab?.node, this.currentTest);

@@ -1,6 +1,7 @@
 /** One enrolled node, bundles to give it, and a server that it fetches them from: what every test of updates begins with. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { UpdateHistoryEntry } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { BundleFactory, makeDelta } from './bundle-factory.ts';
@@ -24,6 +25,11 @@ const HEALTH_TIMEOUT_SECONDS = 120;
 /** For a trial that is known to fail for lack of health, and lasts as long; boots of two emulated machines fit in. */
 export const SHORT_HEALTH_TIMEOUT_SECONDS = 45;
 const MIN_HEALTHY_SECONDS = 5;
+const KERNEL_DELTA_DISK_BYTES = 3 * 2 ** 30;
+/** A node that takes deltas with a new kernel: unpacked it takes room on the state partition, which grows with the disk. */
+export const KERNEL_DELTA_NODE: NodeOptions = {
+  prepareDisk: (disk) => truncate(disk, KERNEL_DELTA_DISK_BYTES),
+};
 
 /** How a try at an update went, seen from outside. */
 export interface Try {
