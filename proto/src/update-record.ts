@@ -129,6 +129,8 @@ export interface TrialRecord {
   readonly isRebootLeft: boolean;
   /** The system that armed it had a default gateway: a release that has none afterwards has lost it. */
   readonly hadGateway: boolean;
+  /** Checks that were healthy in the system that armed it, and have to be again: names. */
+  readonly heldChecks: readonly string[];
 }
 
 /** One entry of the history. */

@@ -86,6 +86,7 @@ describe('a trial that nobody in it can end', () => {
       armedBootId: 'an earlier boot',
       isRebootLeft: true,
       hadGateway: false,
+      heldChecks: [],
     };
     const file = `${disk}.rec`;
     await writeFile(file, encodeRecord(TRIAL_RECORD, record));

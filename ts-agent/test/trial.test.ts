@@ -3,7 +3,7 @@ import { parseEntryFileName } from '@keelos/proto/boot-entry.ts';
 import type { HistoryEntry, TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { PictureEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';
-import { type GateState, judgeBoot, judgeGate } from '@keelos/ts-agent/core/trial.ts';
+import { type GateState, heldChecks, judgeBoot, judgeGate } from '@keelos/ts-agent/core/trial.ts';
 import { TRIAL } from './update-wishes.ts';
 
 const OLD = 'a'.repeat(64);
@@ -157,7 +157,7 @@ describe('the gate of a trial', () => {
         failing === '' ? [] : failing.split(' ').map((name) => check(name, 'failing')),
       );
       const uptimeMs = seconds * 1000;
-      const judged = judgeGate(state, { policy, uptimeMs, results, lastProblem });
+      const judged = judgeGate(state, { policy, uptimeMs, results, held: [], lastProblem });
       state = judged.state;
       const { decision } = judged;
       if (decision.kind === 'wait') return `wait ${decision.waitingFor.join(', ')}`;
@@ -221,6 +221,7 @@ describe('the gate of a trial', () => {
         policy: POLICY,
         uptimeMs: 60_000,
         results: [check('time', 'failing')],
+        held: [],
         lastProblem: 'api from outside: no',
       },
     );
@@ -230,6 +231,35 @@ describe('the gate of a trial', () => {
       'check time fails since 1970-01-01T00:00:05.000Z: time is failing',
       'api from outside: no',
     ]);
+  });
+
+  it('waits for a check that was healthy with the release before, and takes no harm from one that was not', () => {
+    const [good, bad] = [check('time', 'healthy'), check('time', 'degraded')];
+    const memory = check('memory', 'healthy');
+    const look = (before: readonly CheckResult[], now: CheckResult, uptimeMs = 5_000) =>
+      judgeGate(
+        { healthySinceMs: 5_000 },
+        {
+          policy: POLICY,
+          uptimeMs,
+          results: [now, memory],
+          held: heldChecks(before),
+          lastProblem: undefined,
+        },
+      ).decision;
+    assert.deepEqual(heldChecks([good, memory]), ['time'], 'memory is not the release’s alone');
+    assert.deepEqual(look([good, memory], bad), {
+      kind: 'wait',
+      waitingFor: ['time: time is degraded With the release before this one it was healthy.'],
+    });
+    assert.equal(look([good], good, 15_000).kind, 'ask-api');
+    assert.equal(look([bad], bad, 15_000).kind, 'ask-api');
+    const late = look([good], bad, 60_000);
+    assert.equal(late.kind, 'give-up');
+    assert.match(
+      late.kind === 'give-up' ? (late.evidence[0] ?? '') : '',
+      /^check time is degraded since/,
+    );
   });
 
   it('without automatic rollback only the API counts, and no deadline', () => {

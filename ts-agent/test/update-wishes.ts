@@ -35,6 +35,7 @@ export const TRIAL: TrialRecord = {
   policy: POLICY,
   isRebootLeft: true,
   hadGateway: false,
+  heldChecks: [],
 };
 /** Root of 0.2.0. */
 export const NEW = testRoot(2, 200);

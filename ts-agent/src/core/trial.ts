@@ -147,6 +147,27 @@ export function isTrialEntry({ counter }: EntryName): boolean {
   return counter !== undefined && counter.left + counter.done < COMMITTED_TRIES;
 }
 
+/**
+ * Checks of what a release itself brings along or may lose: services, the clock's source, addresses, keys, the stored
+ * configuration, drivers. On a node that works they may be degraded; a release that has made one so has not proved itself.
+ */
+const HELD_CHECKS: ReadonlySet<string> = new Set([
+  'init',
+  'time',
+  'network',
+  'certificate',
+  'image',
+  'watchdog',
+  'configuration',
+]);
+
+/** Names of the checks that the next release must not make worse: what is degraded already is not its fault. */
+export function heldChecks(results: readonly CheckResult[]): readonly string[] {
+  return results
+    .filter(({ name, state }) => state === 'healthy' && HELD_CHECKS.has(name))
+    .map(({ name }) => name);
+}
+
 /** What {@link judgeGate} remembers. */
 export interface GateState {
   /** Since when every check has been passing, milliseconds since the start of the kernel. */
@@ -159,6 +180,8 @@ export interface GateFacts {
   /** Milliseconds since the start of the kernel. */
   readonly uptimeMs: number;
   readonly results: readonly CheckResult[];
+  /** {@link heldChecks} of the release before. */
+  readonly held: readonly string[];
   /** Why the API did not answer to another process, or the commit failed; empty when it did not, undefined: not tried. */
   readonly lastProblem: string | undefined;
 }
@@ -179,7 +202,7 @@ export function judgeGate(
   facts: GateFacts,
 ): { readonly state: GateState; readonly decision: GateDecision } {
   const { policy, uptimeMs, lastProblem } = facts;
-  const failing = policy.autoRollback ? facts.results.filter((one) => one.state === 'failing') : [];
+  const failing = policy.autoRollback ? standInTheWay(facts) : [];
   const isLastBad = lastProblem !== undefined && lastProblem !== '';
   const waitingFor = [
     ...failing.map(({ name, message }) => `${name}: ${message}`),
@@ -203,6 +226,15 @@ export function judgeGate(
   return decide(lastProblem === undefined ? { kind: 'ask-api' } : { kind: 'commit' });
 }
 
+/** What fails, and what is worse than it was. */
+function standInTheWay({ results, held }: GateFacts): readonly CheckResult[] {
+  return results.flatMap((one) => {
+    if (one.state === 'failing') return one;
+    if (one.state === 'healthy' || !held.includes(one.name)) return [];
+    return { ...one, message: `${one.message} With the release before this one it was healthy.` };
+  });
+}
+
 function giveUp(
   { policy }: GateFacts,
   failing: readonly CheckResult[],
@@ -214,8 +246,8 @@ function giveUp(
     cause: `The checks did not pass within ${policy.healthTimeoutSeconds} s: ${reason}`,
     evidence: [
       ...failing.map(
-        ({ name, message, sinceMs }) =>
-          `check ${name} fails since ${new Date(sinceMs).toISOString()}: ${message}`,
+        ({ name, state, message, sinceMs }) =>
+          `check ${name} ${state === 'failing' ? 'fails' : 'is degraded'} since ${new Date(sinceMs).toISOString()}: ${message}`,
       ),
       ...waitingFor.slice(failing.length),
     ],

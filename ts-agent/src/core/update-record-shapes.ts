@@ -60,7 +60,7 @@ const isTrial = shape({
   reason: text,
   armedMs: time,
   armedBootId: text,
-} satisfies Keys<Omit<TrialRecord, 'isRebootLeft' | 'hadGateway'>>);
+} satisfies Keys<Omit<TrialRecord, 'isRebootLeft' | 'hadGateway' | 'heldChecks'>>);
 const isResume = shape({
   manifestSha256: text,
   slot,
@@ -111,7 +111,8 @@ type Keys<T> = Readonly<Record<keyof T, Check>>;
 
 /**
  * A trial record, with a time-out that PID 1 reads, too; undefined when it has another shape. Earlier releases did not
- * say whose the reboot is, and never asked again for one; nor did they say whether they had a gateway.
+ * say whose the reboot is, and never asked again for one; nor did they say whether they had a gateway, or which checks
+ * were healthy.
  */
 export function trialFrom(value: unknown): TrialRecord | undefined {
   if (!isTrial(value)) return undefined;
@@ -119,7 +120,9 @@ export function trialFrom(value: unknown): TrialRecord | undefined {
   const healthTimeoutSeconds = storedTrialSeconds(trial.policy.healthTimeoutSeconds);
   const isRebootLeft = trial.isRebootLeft !== false;
   const hadGateway = trial.hadGateway === true;
-  return { ...trial, isRebootLeft, hadGateway, policy: { ...trial.policy, healthTimeoutSeconds } };
+  const heldChecks = listOf(text)(trial.heldChecks) ? trial.heldChecks : [];
+  const policy = { ...trial.policy, healthTimeoutSeconds };
+  return { ...trial, isRebootLeft, hadGateway, heldChecks, policy };
 }
 
 /** A resume record; undefined when it has another shape. */

@@ -189,13 +189,14 @@ export class Committer {
   /** The gate. */
   async #tryOut(trial: Trial): Promise<CommitterOutcome> {
     const policy = trial.record?.policy ?? DEFAULT_POLICY;
+    const held = trial.record?.heldChecks ?? [];
     const { clock, health, apiProblem, log } = this.#ports;
     let state: GateState = { healthySinceMs: undefined };
     let commitProblem = '';
     for (;;) {
       const results = await health();
-      const look = (problem: string | undefined) =>
-        judgeGate(state, { policy, results, lastProblem: problem, uptimeMs: clock.monotonicMs() });
+      const look = (lastProblem: string | undefined) =>
+        judgeGate(state, { policy, results, held, lastProblem, uptimeMs: clock.monotonicMs() });
       let judged = look(undefined);
       if (judged.decision.kind === 'ask-api') {
         const problem = await apiProblem();

@@ -7,6 +7,7 @@ import { VERITY_BLOCK_BYTES } from '@keelos/proto/verity-table.ts';
 import { failedBefore, notCounting, rootTableProblem } from '../core/acceptance.ts';
 import { demandHash, demandWhole } from '../core/bundle-hashes.ts';
 import { treeBytes } from '../core/slot-contents.ts';
+import { heldChecks } from '../core/trial.ts';
 import { attempt } from './attempt.ts';
 import {
   checkBundle,
@@ -312,6 +313,7 @@ export class Installer {
       armedBootId: await this.#ports.facts.bootId(),
       isRebootLeft,
       hadGateway: await this.#ports.facts.hasGateway(),
+      heldChecks: heldChecks(await this.#ports.health()),
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;

@@ -73,6 +73,8 @@ export interface InstallerPorts
   > {
   readonly boot: BootControl;
   readonly facts: UpdateFacts;
+  /** Results of every health check. */
+  readonly health: () => Promise<readonly CheckResult[]>;
   /** Backup table, flush, primary table, flush. */
   readonly setSlotGuid: (
     disk: BlockDevice,
@@ -84,13 +86,11 @@ export interface InstallerPorts
 export interface CommitterPorts
   extends Pick<
       InstallerPorts,
-      'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'readTrust'
+      'clock' | 'state' | 'log' | 'random' | 'boot' | 'facts' | 'health' | 'readTrust'
     >,
     Pick<AgentPorts, 'init'> {
   /** Waits a bounded time until PID 1 has told {@link EVIDENCE_STEP}. @throws the signal's reason when it is aborted */
   readonly evidenceKept: (signal: AbortSignal) => Promise<void>;
-  /** Results of every health check. */
-  readonly health: () => Promise<readonly CheckResult[]>;
   /** Empty, or why the API does not answer to another process. */
   readonly apiProblem: () => Promise<string>;
   /**
