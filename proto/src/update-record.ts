@@ -17,6 +17,7 @@ export const UPDATE_PATHS = {
   channel: `${UPDATE_DIR}/channel.rec`,
   channelsSeen: `${UPDATE_DIR}/channels-seen.rec`,
   loader: `${UPDATE_DIR}/loader.rec`,
+  counting: `${UPDATE_DIR}/boot-counting.rec`,
   /** The delta that is being applied, as it was fetched; no record. */
   delta: `${UPDATE_DIR}/fetched.kdelta`,
   /** The kernel that the delta patches, unpacked; no record. */
@@ -45,6 +46,8 @@ export const CHANNEL_RECORD: RecordKind = { kind: 'channel', version: 1 };
 export const CHANNELS_SEEN_RECORD: RecordKind = { kind: 'channels-seen', version: 1 };
 /** Payload {@link LoaderRecord}. */
 export const LOADER_RECORD: RecordKind = { kind: 'boot-loader', version: 1 };
+/** Payload {@link CountingProof}. */
+export const COUNTING_PROOF_RECORD: RecordKind = { kind: 'boot-counting-proof', version: 1 };
 /** Payload {@link EpochRecord}. */
 export const EPOCH_RECORD: RecordKind = { kind: 'epoch', version: 1 };
 
@@ -219,6 +222,14 @@ export interface LoaderRecord {
   readonly sha256: string;
   /** The boot options were in order as well, at this time or before. */
   readonly hadOptions: boolean;
+}
+
+/** With what the boot loader was last seen to count a try. */
+export interface CountingProof {
+  /** Of both its copies, hexadecimal. */
+  readonly loaderSha256: string;
+  /** What the firmware says of itself: vendor, version and date. */
+  readonly firmware: string;
 }
 
 /** The channel that a node follows. */

@@ -23,6 +23,7 @@ export function kernelView(hardware: Hardware, system: RunningSystem, bootId: st
       clock: { source: 'rtc', trusted: true, rtcMs: 0, problem: '' },
     }),
     '/sys/class/block/vda/uevent': 'DEVTYPE=disk\n',
+    '/sys/class/dmi/id/bios_vendor': 'firmware of the crash simulation\n',
   };
   for (const [path, text] of Object.entries(texts)) fake.files.set(path, text);
   fake.links.set('/sys/dev/block/254:0', '../../devices/virtual/block/dm-0');

@@ -242,8 +242,7 @@ export const SCENARIOS: readonly Scenario[] = [
       course.damage('the entries are erased', (_, fat) => {
         for (const { fileName } of loaderEntries(fat)) fat.erase(ENTRIES_DIR, fileName);
       });
-      await course.boot();
-      // The firmware has started the kernel image: whether the loader counts is seen at the next boot.
+      // The firmware starts the kernel image: that the loader counts was seen in the boots before.
       await course.boot();
       await course.update(course.cast.next);
     },

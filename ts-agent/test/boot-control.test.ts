@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { kernelImagePath } from '@keelos/proto/boot-entry.ts';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import { slotGuid } from '@keelos/proto/guid.ts';
+import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
 import { nextEntry } from '@keelos/ts-agent/core/boot-state.ts';
 import { LOADER_SELECTED } from '@keelos/ts-agent/core/loader-variables.ts';
 import { BootState } from '@keelos/ts-agent/shell/boot-state.ts';
@@ -28,6 +29,9 @@ function imageOf(root: typeof OTHER, rootHash = root.rootHash) {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   return { rootHash, bytes, sizeBytes: bytes.length, sha256 };
 }
+
+/** The loader has started entry 1. */
+const SELECTED = { attributes: 6, data: Buffer.from('keel-1+9.conf\0', 'utf16le') };
 
 const release = (sequence: number, root: typeof OTHER) => ({
   sequence,
@@ -193,6 +197,44 @@ describe('boot state', () => {
         `${name}, next boot`,
       );
     }
+  });
+
+  it('remembers across boots that this loader counts with this firmware', async () => {
+    const { world, boot } = node();
+    const { files } = world.files;
+    const vendor = '/sys/class/dmi/id/bios_vendor';
+    const next = async () => {
+      world.reboot();
+      return new BootState(world.ports()).counting();
+    };
+    assert.equal(await boot.counting(), true);
+    world.variables.variables.delete(LOADER_SELECTED);
+    assert.equal(await next(), undefined, 'a firmware that does not say what it is');
+    files.set(vendor, 'Acme\n');
+    assert.equal(await next(), undefined, 'nothing was remembered');
+
+    world.variables.variables.set(LOADER_SELECTED, SELECTED);
+    assert.equal(await next(), true);
+    world.variables.variables.delete(LOADER_SELECTED);
+    assert.equal(await next(), true, 'started past the loader');
+    files.set(vendor, 'Another\n');
+    assert.equal(await next(), undefined, 'another firmware');
+    files.set(vendor, 'Acme\n');
+    const esp = Buffer.from(files.get('/dev/vda1') as Buffer);
+    const parts = { rootHash: RUNNING.rootHash, triesLeft: 8 };
+    files.set('/dev/vda1', bootEsp({ ...parts, loader: Buffer.alloc(9, 1) }));
+    assert.equal(await next(), undefined, 'another loader');
+    files.set('/dev/vda1', bootEsp({ ...parts, secondLoader: Buffer.alloc(9, 1) }));
+    assert.equal(await next(), undefined, 'a second loader that is another one');
+    files.set('/dev/vda1', esp);
+    assert.equal(await next(), true);
+
+    world.variables.variables.set(LOADER_SELECTED, SELECTED);
+    files.set('/dev/vda1', bootEsp({ ...parts, triesLeft: 9 }));
+    assert.equal(await next(), false, 'what is seen in this boot says more');
+    world.variables.variables.delete(LOADER_SELECTED);
+    world.state.files.set(UPDATE_PATHS.counting, Buffer.from('noise'));
+    assert.equal(await next(), undefined, 'a damaged record');
   });
 
   it('makes changes one after the other, and closes what it opened', async () => {

@@ -62,12 +62,17 @@ export function kernelImageFor(rootHash: string): Buffer {
 }
 
 /** An EFI system partition whose entry 1 starts `rootHash`, with the tries that are left of nine. */
-export function bootEsp(of: { readonly rootHash: string; readonly triesLeft: number }): Buffer {
+export function bootEsp(of: {
+  readonly rootHash: string;
+  readonly triesLeft: number;
+  readonly loader?: Buffer;
+  readonly secondLoader?: Buffer;
+}): Buffer {
   const uki = kernelImagePath(of.rootHash);
   const counter = { left: of.triesLeft, done: 9 - of.triesLeft };
   return testEsp([
-    { path: LOADER_PATH, data: Buffer.alloc(9) },
-    { path: SECOND_LOADER_PATH, data: Buffer.alloc(9) },
+    { path: LOADER_PATH, data: of.loader ?? Buffer.alloc(9) },
+    { path: SECOND_LOADER_PATH, data: of.secondLoader ?? of.loader ?? Buffer.alloc(9) },
     { path: uki, data: kernelImageFor(of.rootHash) },
     {
       path: `${ENTRIES_DIR}/${entryFileName({ sequence: 1, counter })}`,

@@ -72,7 +72,7 @@ export function notCounting(isCounting: boolean | undefined): [ErrorCode, string
     'E_BOOT_COUNTING',
     isCounting === false
       ? 'the boot loader started the running entry and left its counter as it was'
-      : 'whether the boot loader counts tries is not known: it did not start this system',
+      : 'whether the boot loader counts tries is not known: it did not start this system, and was not seen to count before',
   ];
 }
 

@@ -68,7 +68,7 @@ export interface BootPicture {
   readonly kernelImages: readonly string[];
   /** The sequence number that the next entry gets. */
   readonly nextSequence: number;
-  /** Whether the loader has been seen to count a try in this boot; undefined: it cannot be told. */
+  /** Whether the loader counts tries: seen in this boot, or before with the same loader; undefined: it cannot be told. */
   readonly isCounting: boolean | undefined;
   /** Name that the loader gives as the one it started (LoaderEntrySelected); absent: it did not start this system. */
   readonly loaderSelected?: string;

@@ -158,7 +158,7 @@ export function judgeEsp(device: string | undefined, problem: string | undefined
 
 /** The boot loader can count tries. undefined: it cannot be told. */
 export function judgeBootCounting(isCounting: boolean | undefined): Verdict {
-  if (isCounting === true) return healthy('The boot loader has counted a try of this boot.');
+  if (isCounting === true) return healthy('The boot loader counts tries.');
   if (isCounting === false) {
     return failing(
       'The boot loader started this system without counting a try: a failed update would not be undone.',
@@ -166,7 +166,7 @@ export function judgeBootCounting(isCounting: boolean | undefined): Verdict {
     );
   }
   return degraded(
-    'This system was not started through a counted entry of the boot loader.',
+    'The boot loader did not start this system, and this one has not been seen to count tries before.',
     'Updates are refused until it was: reboot once. When it stays so, look at osctl slots and at the boot options of the firmware.',
   );
 }

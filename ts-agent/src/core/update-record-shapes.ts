@@ -4,6 +4,7 @@
  */
 import type { ChannelSeen } from '@keelos/proto/channel-judge.ts';
 import type {
+  CountingProof,
   EpochRecord,
   FailedRoot,
   FollowedChannel,
@@ -90,6 +91,10 @@ const isFailedRoot = shape({
 } satisfies Keys<FailedRoot>);
 const isKnownEpoch = shape({ rootHash: text, epoch: whole } satisfies Keys<KnownEpoch>);
 
+const isCountingProof = shape({
+  loaderSha256: text,
+  firmware: text,
+} satisfies Keys<CountingProof>);
 const isLoader = shape({ sha256: text, hadOptions: truth } satisfies Keys<LoaderRecord>);
 
 const isFollowed = shape({
@@ -152,6 +157,11 @@ export function epochsFrom(value: unknown): EpochRecord | undefined {
 /** What is known of the boot loader; undefined when the value has another shape. */
 export function loaderFrom(value: unknown): LoaderRecord | undefined {
   return isLoader(value) ? (value as LoaderRecord) : undefined;
+}
+
+/** With what the loader has counted; undefined when the value has another shape. */
+export function countingProofFrom(value: unknown): CountingProof | undefined {
+  return isCountingProof(value) ? (value as CountingProof) : undefined;
 }
 
 /** The channel that is followed; undefined when the value has another shape. Earlier releases did not say since when. */

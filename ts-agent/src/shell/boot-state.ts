@@ -27,6 +27,7 @@ import type { FileBytes } from '../core/esp-pieces.ts';
 import { PIECE_BYTES_MAX } from '../core/fat-volume.ts';
 import { type SlotFacts, type SlotKnowledge, slotFacts } from '../core/slot-facts.ts';
 import type { AgentPorts } from '../ports.ts';
+import { CountingProofs } from './counting-proof.ts';
 import { CountingWitness } from './counting-witness.ts';
 import { Esp } from './esp.ts';
 import { type LoaderMending, mendCopies } from './loader-copies.ts';
@@ -53,11 +54,13 @@ export interface KernelImage {
 export class BootState {
   readonly #ports: BootStatePorts;
   readonly #witness: CountingWitness;
+  readonly #proofs: CountingProofs;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(ports: BootStatePorts) {
     this.#ports = ports;
     this.#witness = new CountingWitness(ports);
+    this.#proofs = new CountingProofs(ports);
   }
 
   /**
@@ -75,16 +78,16 @@ export class BootState {
   }
 
   /**
-   * Whether the loader has been seen to count a try in this boot; undefined: it cannot be told.
+   * Whether the loader counts tries: seen in this boot, or before with the same loader and firmware; undefined: it cannot be
+   * told.
    *
    * @throws KeelError E_ESP_DAMAGED
    */
   async counting(): Promise<boolean | undefined> {
     if (this.#witness.isCounting !== undefined) return this.#witness.isCounting;
-    if ((await this.#witness.selected()) === undefined) return undefined;
     return this.#withEsp('read', async (esp) => {
       const { entries } = await readEntries(esp);
-      return (await this.#seen(entries)).isCounting;
+      return (await this.#seen(esp, entries)).isCounting;
     });
   }
 
@@ -210,7 +213,7 @@ export class BootState {
     const running = await findSlot(this.#ports, 'running');
     const other = await findSlot(this.#ports, 'other');
     const hash = await rootHash(this.#ports.files);
-    const seen = await this.#seen(found.entries);
+    const seen = await this.#seen(esp, found.entries);
     const slotOf = (entry: PictureEntry): PictureEntry => {
       const guid = entry.rootHash === undefined ? '' : slotGuid(entry.rootHash);
       // The running root is where it runs from, also when its table cannot be read.
@@ -235,13 +238,17 @@ export class BootState {
   }
 
   async #seen(
+    esp: Esp,
     entries: readonly PictureEntry[],
   ): Promise<{ readonly selected: string | undefined; readonly isCounting: boolean | undefined }> {
     const selected = await this.#witness.selected();
     const hash = await rootHash(this.#ports.files);
     const options = selected === undefined ? {} : { loaderSelected: selected };
     const entry = runningEntry(entries, { rootHash: hash, ...options });
-    return { selected, isCounting: this.#witness.judge(entry, selected) };
+    const isSeen = this.#witness.judge(entry, selected);
+    if (isSeen === true) await this.#proofs.keep(esp);
+    const isProven = isSeen === undefined && (await this.#proofs.holds(esp));
+    return { selected, isCounting: isProven ? true : isSeen };
   }
 
   /** One after the other. */

@@ -36,6 +36,13 @@ async function judgeCopies(esp: Esp, ports: LoaderPorts): Promise<LoaderVerdict>
   });
 }
 
+/** SHA-256 of both copies, hexadecimal; undefined when they differ or one cannot be read. */
+export async function loaderSha256(esp: Esp): Promise<string | undefined> {
+  const [first, second] = LOADER_COPIES;
+  const sum = sumOf(await contents(esp, first));
+  return sum === sumOf(await contents(esp, second)) ? sum : undefined;
+}
+
 /** What came of a mending. */
 export interface LoaderMending {
   /** The copies as they are now. */
