@@ -4,7 +4,8 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { CoreWorkers } from '@keelos/as-core/workers.ts';
 import { writeSquashfs } from '@keelos/image/shell/squashfs.ts';
-import { product } from '../scripts/lib/cache.mjs';
+import { imageSources } from '@keelos/image/sys/sources.ts';
+import { hashInputs, product } from '../scripts/lib/cache.mjs';
 import { fetchDebs } from '../scripts/lib/debian.mjs';
 import { exec } from '../scripts/lib/exec.mjs';
 import { folderEntries } from './folder-entries.ts';
@@ -24,6 +25,11 @@ export interface Pair {
   readonly newer: string;
 }
 
+/** What the bytes of an image follow from, beside what is packed. */
+async function writerSources(): Promise<string[]> {
+  return (await imageSources()).filter((path) => /\/(as-core|squashfs[^/]*$)/.test(path));
+}
+
 /** Folders with the two versions of a package. @throws Error when the mirror has one of them no more */
 async function folders(pair: VersionPair): Promise<Pair> {
   const [older, newer] = pair.versions;
@@ -35,7 +41,7 @@ async function packagePair(pair: VersionPair): Promise<Pair> {
   const { older, newer } = await folders(pair);
   const { dir } = await product({
     name: `bench-pairs/${pair.name}-images`,
-    inputs: { values: { pair, IMAGE_FORMAT } },
+    inputs: await hashInputs({ files: await writerSources(), values: { pair, IMAGE_FORMAT } }),
     build: async (folder) => {
       await writeImage(older, join(folder, OLDER));
       await writeImage(newer, join(folder, NEWER));
@@ -89,7 +95,10 @@ async function treePair(): Promise<Pair> {
   const containerd = await folders(CONTAINERD);
   const { dir } = await product({
     name: 'bench-pairs/tree',
-    inputs: { values: { TREE_PACKAGES, CONTAINERD, IMAGE_FORMAT, CONFIG_EDIT } },
+    inputs: await hashInputs({
+      files: [...(await writerSources()), process.execPath],
+      values: { TREE_PACKAGES, CONTAINERD, IMAGE_FORMAT, CONFIG_EDIT },
+    }),
     build: async (folder) => {
       const tree = await mkdtemp(join(folder, 'tree-'));
       await unpack({ suite: SUITE, packages: { ...TREE_PACKAGES } }, tree);

@@ -40,6 +40,9 @@ describe('keel-image delta', function () {
     await writeFile(at('new'), targetFile);
     await writeFile(at('plain'), image(oldEntries()));
     await writeFile(at('text'), 'no image at all');
+    const damaged = await readFile(at('old'));
+    damaged.writeUInt8(damaged.readUInt8(5000) ^ 1, 5000);
+    await writeFile(at('damaged'), damaged);
   });
 
   after(() => rm(folder, { recursive: true }));
@@ -106,6 +109,7 @@ describe('keel-image delta', function () {
     ['a bundle and none', ['old', 'plain'], /one is a bundle, the other is none/],
     ['no image', ['old', 'text'], /begins with no SquashFS/],
     ['no file', ['old', 'none'], /ENOENT/],
+    ['an old bundle that is damaged', ['damaged', 'new'], /its root is damaged/],
     ['too little memory for the files', ['old', 'new'], /at most \d+ fit/, 2 ** 20],
   ];
   for (const [name, [oldPath, newPath], says, maxMemoryBytes = 2 ** 30] of refused) {

@@ -1,9 +1,9 @@
 /** Publishing: what readers see, whenever it is interrupted. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PublishOptions } from '@keelos/image/shell/publish.ts';
 import { publish } from '@keelos/image/shell/publish.ts';
@@ -96,8 +96,8 @@ describe('keel-image publish', function () {
     const nowMs = NOW_MS + 3_600_000;
     const { channel: renewed } = await publish(options(dir, { nowMs }));
     assert.deepEqual([renewed.number, renewed.expiresAt], [2, nowMs / 1000 + 86_400]);
-    await add(dir, '1.1.0');
-    const { channel } = await publish(options(dir, { withdrawn: ['1.1.0'] }));
+    await publish(options(dir, { nowMs, bundles: [bundle('1.1.0')] }));
+    const { channel } = await publish(options(dir, { nowMs, withdrawn: ['1.1.0'] }));
     assert.deepEqual(
       channel.releases.map(({ version }) => version),
       ['1.0.0'],
@@ -105,7 +105,7 @@ describe('keel-image publish', function () {
     assert.equal(channel.number, 4);
     await publish(options(dir, { channel: 'edge', bundles: [bundle('1.1.0')] }));
     assert.equal((await readerView(dir, { ...samples, channel: 'edge' })).channel.number, 1);
-    assert.equal(await codeOf(publish(options(dir, { withdrawn: ['9'] }))), 'E_NOT_FOUND');
+    assert.equal(await codeOf(publish(options(dir, { nowMs, withdrawn: ['9'] }))), 'E_NOT_FOUND');
   });
 
   it('does nothing but raise the number when a release is published twice', async () => {
@@ -134,6 +134,11 @@ describe('keel-image publish', function () {
       ['other bytes of a release', { bundles: [resigned] }, 'E_RELEASE_EXISTS'],
       ['a stranger over our channel', { keys: [other.privatePath] }, 'E_SIGNATURE_WRONG'],
       ['a release twice', { bundles: [bundle('1.1.0'), bundle('1.1.0')] }, 'E_INVALID_ARGUMENT'],
+      ['two newest releases', { bundles: ['1.1.0', '1.2.0'].map(bundle) }, 'E_INVALID_ARGUMENT'],
+      ['a key twice', { keys: [samples.key, samples.key] }, 'E_INVALID_ARGUMENT'],
+      ['more keys than may sign', { keys: Array(17).fill(samples.key) }, 'E_INVALID_ARGUMENT'],
+      ['a clock that went back', { nowMs: NOW_MS - 1000 }, 'E_INVALID_ARGUMENT'],
+      ['a channel that is not there to be renewed', { channel: 'edge' }, 'E_NOT_FOUND'],
       ['a channel that leads up', { channel: '../x' }, 'E_INVALID_ARGUMENT'],
       ['a life of a year', { lifeSeconds: 365 * 86_400 }, 'E_INVALID_ARGUMENT'],
       [
@@ -174,6 +179,53 @@ describe('keel-image publish', function () {
     assert.deepEqual([channel.number, channel.releases[0]?.deltas], [3, []]);
     const gone = deltaPath({ version: '1.2.0', arch: 'x86_64', from: '1.1.0' });
     assert.ok(!(await filesIn(dir)).includes(gone));
+  });
+
+  it('makes the deltas that were left out when the release is published again, and no other', async () => {
+    const dir = fresh();
+    await add(dir, '1.0.0');
+    await add(dir, '1.1.0');
+    const publishNewest = (of: Partial<PublishOptions>) =>
+      publish(options(dir, { bundles: [bundle('1.2.0')], ...of }));
+    await publishNewest({ deltaCount: 1 });
+    const made: string[] = [];
+    const makeDelta: PublishOptions['makeDelta'] = (request) => {
+      made.push(request.oldPath);
+      return fakeDelta(request);
+    };
+    const { channel, added } = await publishNewest({ makeDelta });
+    assert.deepEqual([made.length, added.length], [1, 0]);
+    assert.match(made[0] ?? '', /keelos-1\.0\.0/);
+    assert.equal(channel.releases[0]?.deltas.length, 2);
+  });
+
+  it('lists no delta that it has not made or looked into: what lies there is made anew', async () => {
+    const dir = fresh();
+    await add(dir, '1.0.0');
+    const path = join(dir, deltaPath({ version: '1.1.0', arch: 'x86_64', from: '1.0.0' }));
+    await mkdir(dirname(path), { recursive: true });
+    for (const bytes of ['', 'written by somebody']) {
+      await writeFile(path, bytes);
+      await add(dir, '1.1.0');
+      const { channel } = await view(dir);
+      assert.equal(channel.releases[0]?.deltas[0]?.size, (await readFile(path)).length);
+      assert.ok((await readFile(path)).length > 100);
+      await publish(options(dir, { withdrawn: ['1.1.0'] }));
+    }
+  });
+
+  it('that is ended while it makes a delta publishes nothing', async () => {
+    const dir = fresh();
+    await add(dir, '1.0.0');
+    const stop = new AbortController();
+    const makeDelta: PublishOptions['makeDelta'] = async ({ signal }) => {
+      stop.abort(new KeelError('E_CANCELLED', 'enough'));
+      signal?.throwIfAborted();
+      throw new Error('it was not told');
+    };
+    const of = { bundles: [bundle('1.1.0')], makeDelta, signal: stop.signal };
+    assert.equal(await codeOf(publish(options(dir, of))), 'E_CANCELLED');
+    assert.equal((await view(dir)).channel.number, 1);
   });
 
   it('lets one publisher in at a time', async () => {

@@ -29,6 +29,11 @@ export class RawClient {
   }
 
   /** What came so far. */
+  get bytes(): Buffer {
+    return this.#received;
+  }
+
+  /** The same as text, a character a byte. */
   get text(): string {
     return this.#received.toString('latin1');
   }

@@ -1,5 +1,6 @@
 /** The update server: deltas that are made when they are asked for. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { deltaPath } from '@keelos/proto/channel.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { sampleHash } from '../../proto/test/channel-samples.ts';
 import { ask } from './ask.ts';
+import { RawClient } from './raw-http.ts';
 import { ServedDirectory, startServer, type TestServer, until } from './served-directory.ts';
 
 const CLIENTS = 50;
@@ -151,6 +153,28 @@ describe('keel-image serve: deltas on demand', function () {
     assert.equal(test.generator.asked.length, 3);
     await ask(deltaUrl(test, '1.2.0'));
     assert.equal(test.generator.asked.length, 4);
+  });
+
+  it('that give way while they are on their way arrive whole', async () => {
+    const dir = await mkdtemp(join(folder, 'large-'));
+    await new ServedDirectory(dir).publish(
+      ['1.4.0', '1.2.0', '1.1.0'].map((version) => ({ version })),
+      { bundleBytes: 21_000_000 },
+    );
+    const test = await startServer(dir, { cacheBytes: 25_000_000, memoryBytes: 1_000_000 });
+    open.push(test);
+    test.generator.result = randomBytes(20_000_000);
+    const sent = test.generator.result;
+    const client = await RawClient.open(test.server.url);
+    const target = `/${deltaPath({ version: '1.4.0', from: '1.2.0', arch: 'x86_64' })}`;
+    client.socket.write(`GET ${target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+    await until(() => client.text.length > 1_000, 'it begins');
+    client.socket.pause();
+    await ask(deltaUrl(test, '1.1.0'));
+    assert.ok(test.store.evictions > 0);
+    client.socket.resume();
+    await client.closed();
+    assert.ok(client.bytes.subarray(-sent.length).equals(sent));
   });
 
   it('are found again by the next server, which removes what an interrupted one left', async () => {

@@ -1,6 +1,7 @@
 /** The update server: clients that are slow, large or many take nothing from the others. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -98,6 +99,41 @@ describe('keel-image serve: limits', function () {
     const cut = test.lines.map((line) => JSON.parse(line)).filter(({ isComplete }) => !isComplete);
     assert.equal(cut.length, 10);
     assert.ok(cut.every(({ sentBytes }) => sentBytes < BUNDLE_BYTES));
+  });
+
+  it('ends who asks for more before taking what was asked for, and answers a few in order', async () => {
+    const test = await start();
+    const client = await connect(test);
+    client.socket.pause();
+    client.socket.write(`GET /${path} HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(100));
+    await until(() => refused(test, 'pipelined') > 0, 'it is cut off');
+    const polite = await connect(test);
+    const range = (at: number) =>
+      `GET /${path} HTTP/1.1\r\nhost: x\r\nrange: bytes=${at}-${at}\r\n\r\n`;
+    polite.socket.write([5, 6, 7].map(range).join(''));
+    await until(() => polite.text.split('HTTP/1.1 206').length === 4, 'three answers');
+    const places = [...polite.text.matchAll(/content-range: bytes (\d)/gi)].map(([, at]) => at);
+    assert.deepEqual(places, ['5', '6', '7']);
+  });
+
+  it('ends who was refused and keeps its half of the connection open', async () => {
+    const test = await start({ limits: { ...FAST, dismissMs: 50 } });
+    const { port } = new URL(test.server.url);
+    const half = connectSocket({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
+    half.on('error', () => undefined);
+    half.write('GET / HTTP/1.1\r\nhost: x\r\n');
+    await until(() => refused(test, 'slow') === 1, 'it is told that it is too slow');
+    // Only who asks is connected.
+    const isGone = async () => {
+      const { body } = await ask(`${test.server.url}/metrics`);
+      return /^keel_serve_connections 1$/m.test(body.toString());
+    };
+    for (let asked = 0; !(await isGone()); asked += 1) {
+      assert.ok(asked < 200, 'it stays connected');
+      await sleep(20);
+    }
+    assert.equal(refused(test, 'malformed'), 0);
+    half.destroy();
   });
 
   it('refuses headers that are too large, too many, or no HTTP', async () => {

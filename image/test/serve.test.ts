@@ -1,12 +1,13 @@
 /** The update server: what it answers. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { bundlePath, channelPath, deltaPath } from '@keelos/proto/channel.ts';
 import { judgeChannel } from '@keelos/proto/channel-judge.ts';
 import { parseChannelFile } from '@keelos/proto/channel-text.ts';
+import { exec } from '../../scripts/lib/exec.mjs';
 import { ask } from './ask.ts';
 import { RawClient } from './raw-http.ts';
 import {
@@ -206,6 +207,18 @@ describe('keel-image serve', function () {
     await writeFile(join(folder, channelPath('stable')), good);
     test.clock.nowMs += 2_000;
     assert.equal((await ask(url('healthz'))).status, 200);
+  });
+
+  it('gives every other channel when one is no file, leads nowhere, or never ends', async () => {
+    const channels = join(folder, 'channels');
+    await symlink('nowhere', join(channels, 'gone.json'));
+    await mkdir(join(channels, 'folder.json'));
+    await exec('mkfifo', [join(channels, 'pipe.json')]);
+    test.clock.nowMs += 2_000;
+    assert.equal((await ask(url(channelPath('stable')))).status, 200);
+    const { status, body } = await ask(url('healthz'));
+    assert.equal(status, 503);
+    assert.match(body.toString(), /folder\.json: no file.*pipe\.json: no file/);
   });
 
   it('says that nothing has been published', async () => {

@@ -24,12 +24,14 @@ export function encodeSigned(channel: Channel): Buffer {
   return Buffer.from(canonicalJson(readChannel(channel)), 'latin1');
 }
 
-/** Bytes of the file. @throws KeelError E_CHANNEL_MALFORMED when they would be too many */
+/** Bytes of the file. @throws KeelError E_CHANNEL_MALFORMED when they would be too many, or a key has signed twice */
 export function encodeChannelFile(
   channel: Channel,
   signatures: readonly BundleSignature[],
 ): Buffer {
   const sorted = signatures.toSorted((a, b) => (a.keyId < b.keyId ? -1 : 1));
+  list(sorted, 'signatures', SIGNATURES_MAX);
+  ascending(sorted, 'signatures', (a, b) => a.keyId < b.keyId);
   const signed = encodeSigned(channel).toString('latin1');
   const bytes = Buffer.from(`{"signatures":${canonicalJson(sorted)},"signed":${signed}}`, 'latin1');
   if (bytes.length > CHANNEL_BYTES_MAX) {

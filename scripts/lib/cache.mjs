@@ -104,6 +104,15 @@ async function takeLock(file, waitSeconds) {
 }
 
 /**
+ * Takes a lock if nobody has it. It ends with `release`, or with this process.
+ * @param {string} path a file or a directory that is there
+ * @returns {Promise<{ release: () => Promise<void> } | undefined>} undefined: another process has it
+ */
+export function tryLock(path) {
+  return takeLock(path, 0);
+}
+
+/**
  * Runs `run` while no other process is in a `withLock` of the same file. Says so on stderr when it has to wait.
  *
  * @template T

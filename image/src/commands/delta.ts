@@ -74,7 +74,11 @@ export function deltaCommand(): Command {
     .argument('<new>', 'bundle or SquashFS that it is to have')
     .argument('<out>', 'file for the delta')
     .option('--key <file>', 'private key that signs; may be given more than once', collected, [])
-    .option('--max-memory <bytes>', 'most memory to take, for example 2G', memoryBytes)
+    .option(
+      '--max-memory <bytes>',
+      'most memory for both files and what is found in them, for example 2G; the program itself takes about 200M',
+      memoryBytes,
+    )
     .option('--json', 'one JSON object on stdout, and no progress')
     .addHelpText('after', EXAMPLES)
     .action(async (oldPath: string, newPath: string, out: string, options: Options) => {

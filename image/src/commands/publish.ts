@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { formatBytes } from '@keelos/proto/byte-text.ts';
 import type { Release } from '@keelos/proto/channel.ts';
 import { bundlePath, DELTAS_MAX } from '@keelos/proto/channel.ts';
+import { KeelError } from '@keelos/proto/errors.ts';
 import { Command } from 'commander';
 import { collected } from '../core/collected.ts';
 import { type Published, publish } from '../shell/publish.ts';
@@ -56,6 +57,15 @@ function report({ channel, added, failed }: Published): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** Aborted by whoever ends this process: a delta that is being made must end with it. */
+function untilAsked(): AbortSignal {
+  const stop = new AbortController();
+  const end = () => stop.abort(new KeelError('E_CANCELLED', 'Cannot publish: it was ended'));
+  process.once('SIGTERM', end);
+  process.once('SIGINT', end);
+  return stop.signal;
+}
+
 async function run(bundles: readonly string[], options: PublishCommandOptions): Promise<void> {
   const { trust, channelTrust } = options;
   const published = await publish({
@@ -70,6 +80,7 @@ async function run(bundles: readonly string[], options: PublishCommandOptions): 
     withdrawn: options.withdraw,
     nowMs: Date.now(),
     makeDelta: makeDeltaInProcess,
+    signal: untilAsked(),
     say: (line) => void process.stderr.write(`keel-image: ${line}\n`),
   });
   const text =

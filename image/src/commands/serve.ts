@@ -38,6 +38,7 @@ interface ServeCommandOptions {
   readonly deltas: boolean;
   readonly deltaCache?: string;
   readonly deltaCacheSize: number;
+  readonly deltaMemory: number;
   readonly deltaKey: readonly string[];
   readonly accessLog: boolean;
 }
@@ -69,7 +70,8 @@ async function deltaParts(options: ServeCommandOptions, counters: Counters) {
   const store = await DeltaStore.open(resolve(folder), options.deltaCacheSize * MIB);
   const deltas = new DeltaService({
     ...{ store, makeDelta: makeDeltaInProcess, keys: options.deltaKey },
-    ...{ waitMs: DELTA_WAIT_MS, nowMs: Date.now },
+    ...{ waitMs: DELTA_WAIT_MS, nowMs: () => performance.now() },
+    maxMemoryBytes: options.deltaMemory * MIB,
     onMade: ({ seconds, isMade }) => {
       const outcome = ['outcome', isMade ? 'made' : 'failed'] as const;
       counters.add('keel_serve_delta_generations_total', 1, outcome);
@@ -84,7 +86,7 @@ async function run(options: ServeCommandOptions): Promise<void> {
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     throw new KeelError('E_USAGE', 'Cannot serve: --tls-cert and --tls-key belong together');
   }
-  const catalog = new ReleaseCatalog(resolve(options.dir), Date.now);
+  const catalog = new ReleaseCatalog(resolve(options.dir), () => performance.now());
   await catalog.refresh();
   for (const problem of catalog.problems) process.stderr.write(`keel-image: ${problem}\n`);
   const counters = new Counters();
@@ -134,6 +136,12 @@ export function serveCommand(): Command {
     .option('--delta-key <file>', 'private key that signs them; may be given again', collected, [])
     .option('--delta-cache <dir>', 'where they are kept (default: .deltas in the directory)')
     .option('--delta-cache-size <MiB>', 'how many', wholeNumber({ min: 1, max: 1_048_576 }), 1024)
+    .option(
+      '--delta-memory <MiB>',
+      'for making one',
+      wholeNumber({ min: 64, max: 1_048_576 }),
+      2048,
+    )
     .option('--no-access-log', 'write no access log')
     .addHelpText('after', EXAMPLES)
     .action(run);

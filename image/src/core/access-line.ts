@@ -3,6 +3,8 @@
 /** Most letters of what a client chose itself. */
 const CLIENT_TEXT_CHARS_MAX = 200;
 
+const CONTROLS = /[\u007f-\u009f\u2028\u2029]/g;
+
 /** One answered request. */
 export interface Access {
   readonly atMs: number;
@@ -31,7 +33,12 @@ export function accessLine(access: Access): string {
     tookMs: Math.round(tookMs),
     ...(agent === undefined ? {} : { agent: shortened(agent) }),
   };
-  return `${JSON.stringify(line)}\n`;
+  // JSON leaves some control characters as they are; a terminal would obey them.
+  const text = JSON.stringify(line).replace(
+    CONTROLS,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return `${text}\n`;
 }
 
 function shortened(text: string): string {

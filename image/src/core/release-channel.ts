@@ -43,6 +43,13 @@ export function checkPublication(of: Publication): void {
     const name = names[index] ?? '';
     if (names.indexOf(name) !== index) refuse(`release ${name}`, 'it is given twice');
   }
+  const arches = added.map(({ tail }) => tail.manifest.arch);
+  if (new Set(arches).size !== arches.length) {
+    refuse(
+      names.join(' and '),
+      'a publication has one newest release; publish the older one first',
+    );
+  }
 }
 
 function refuse(what: string, reason: string): never {
@@ -58,6 +65,10 @@ function refuse(what: string, reason: string): never {
 export function nextChannel(old: Channel | undefined, publication: Publication): Channel {
   checkPublication(publication);
   const { channel, added, withdrawn, nowSeconds, lifeSeconds } = publication;
+  if (old !== undefined && nowSeconds < old.publishedAt) {
+    const [was, is] = [old.publishedAt, nowSeconds].map((at) => new Date(at * 1000).toISOString());
+    refuse(`channel ${channel}`, `it was published at ${was}, and this machine's clock says ${is}`);
+  }
   const number = (old?.number ?? 0) + 1;
   if (number > CHANNEL_NUMBER_MAX) refuse(`channel ${channel}`, 'its numbers are used up');
   const before = old?.releases ?? [];

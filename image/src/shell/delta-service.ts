@@ -27,7 +27,10 @@ export interface DeltaServiceOptions {
   readonly keys: readonly string[];
   /** How long one who asks is kept waiting. */
   readonly waitMs: number;
+  /** Of a clock that is never set. */
   readonly nowMs: () => number;
+  /** Most memory that the generator may take. */
+  readonly maxMemoryBytes?: number;
   readonly onMade?: (made: { readonly seconds: number; readonly isMade: boolean }) => void;
 }
 
@@ -100,14 +103,17 @@ export class DeltaService {
     name: string,
     of: { readonly oldPath: string; readonly newPath: string; readonly fullBytes: number },
   ): Promise<DeltaAnswer> {
-    const { store, makeDelta, keys, nowMs, onMade } = this.#options;
+    const { store, makeDelta, keys, maxMemoryBytes, nowMs, onMade } = this.#options;
     const { signal } = this.#closing;
     const beganMs = nowMs();
     let isMade = false;
     try {
       signal.throwIfAborted();
       const { oldPath, newPath, fullBytes } = of;
-      const made = await makeDelta({ oldPath, newPath, out: store.pathOf(name), keys, signal });
+      const made = await makeDelta({
+        ...{ oldPath, newPath, out: store.pathOf(name), keys, signal },
+        ...(maxMemoryBytes === undefined ? {} : { maxMemoryBytes }),
+      });
       if (made.deltaBytes >= fullBytes) {
         await store.discard(name);
         throw new KeelError('E_IMAGE_INVALID', 'it would be no smaller than the bundle');

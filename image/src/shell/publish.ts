@@ -2,7 +2,9 @@
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BundleSignature, TrustFile } from '@keelos/proto/bundle.ts';
-import { judgeSigned, signManifest } from '@keelos/proto/bundle-signature.ts';
+import { SIGNATURES_MAX } from '@keelos/proto/bundle.ts';
+import { judgeSigned, rawPublicKey, signManifest } from '@keelos/proto/bundle-signature.ts';
+import { keyIdOf } from '@keelos/proto/bundle-writer.ts';
 import type { Channel, Release, ReleaseDelta } from '@keelos/proto/channel.ts';
 import { bundlePath, CHANNEL_CONTEXT, DELTAS_MAX, deltaPath } from '@keelos/proto/channel.ts';
 import { encodeChannelFile, encodeSigned, parseChannelFile } from '@keelos/proto/channel-text.ts';
@@ -26,6 +28,7 @@ import {
   sweepDirectory,
 } from '../sys/release-directory.ts';
 import { checkBundle } from './check-bundle.ts';
+import { isDeltaBetween } from './found-delta.ts';
 
 /** What to publish. */
 export interface PublishOptions {
@@ -45,6 +48,8 @@ export interface PublishOptions {
   readonly withdrawn: readonly string[];
   readonly nowMs: number;
   readonly makeDelta: MakeDelta;
+  /** Ends it; what was published before stays. */
+  readonly signal?: AbortSignal;
   readonly say?: (line: string) => void;
 }
 
@@ -68,11 +73,14 @@ export interface FailedDelta {
  * Publishes. Whoever reads the directory meanwhile sees the state before or the one after it, whenever this is
  * interrupted; run again, it goes on. A delta that cannot be made is left out and does not keep a release back.
  *
- * @throws KeelError E_PUBLISH_RUNNING, E_RELEASE_EXISTS, E_NOT_FOUND, E_INVALID_ARGUMENT, E_BUNDLE_…, and those of
- *   signatures for a bundle, or for the present state of the channel
+ * A release that the channel has already gets the deltas that it lacks.
+ *
+ * @throws KeelError E_PUBLISH_RUNNING, E_RELEASE_EXISTS, E_NOT_FOUND, E_INVALID_ARGUMENT, E_OUTPUT_FULL, E_CANCELLED,
+ *   E_BUNDLE_…, and those of signatures for a bundle, or for the present state of the channel
  */
 export async function publish(options: PublishOptions): Promise<Published> {
   const { dir, channel: name, nowMs, say = () => undefined } = options;
+  await checkKeys(options.keys);
   const candidates = await readCandidates(options);
   const publication = {
     channel: name,
@@ -82,6 +90,11 @@ export async function publish(options: PublishOptions): Promise<Published> {
     lifeSeconds: options.lifeSeconds,
   };
   checkPublication(publication);
+  // A directory that is not there, because a volume is not mounted, must not look renewed.
+  const isRenewal = candidates.length === 0;
+  if (isRenewal && (await readChannelBytes(dir, name)) === undefined) {
+    throw new KeelError('E_NOT_FOUND', `Cannot renew channel ${name}: ${dir} has no such channel`);
+  }
   await makeDirectory(dir);
   const lock = await lockForPublish(dir);
   try {
@@ -95,7 +108,10 @@ export async function publish(options: PublishOptions): Promise<Published> {
       say(`bundle ${place}`);
       await placeFile(dir, { path: place, from: path, expected: candidate.file });
     }
-    const { channel, failed } = await addDeltas(next, { ...options, added, say });
+    const given = next.releases.filter(({ manifestSha256 }) =>
+      candidates.some(({ candidate }) => candidate.tail.manifestSha256 === manifestSha256),
+    );
+    const { channel, failed } = await addDeltas(next, { ...options, given, say });
     const bytes = encodeChannelFile(channel, await signAll(encodeSigned(channel), options.keys));
     await checkUnchanged(options, oldBytes);
     await replaceChannel(dir, name, bytes);
@@ -103,6 +119,20 @@ export async function publish(options: PublishOptions): Promise<Published> {
     return { channel, added: added.map((each) => releaseIn(channel, each)), failed };
   } finally {
     await lock.close();
+  }
+}
+
+/** Every key can sign, and none of them twice: a reader takes no such list. @throws KeelError E_INVALID_ARGUMENT */
+async function checkKeys(paths: readonly string[]): Promise<void> {
+  const refuse = (reason: string): never => {
+    throw new KeelError('E_INVALID_ARGUMENT', `Cannot publish: ${reason}`);
+  };
+  if (paths.length > SIGNATURES_MAX) refuse(`${paths.length} keys, at most ${SIGNATURES_MAX}`);
+  const ids: string[] = [];
+  for (const path of paths) {
+    const id = keyIdOf(rawPublicKey(await readPrivateKey(path)));
+    if (ids.includes(id)) refuse(`the key of ${path} is given twice`);
+    ids.push(id);
   }
 }
 
@@ -180,20 +210,21 @@ async function checkUnchanged(options: PublishOptions, before: Buffer | undefine
 async function addDeltas(
   channel: Channel,
   options: PublishOptions & {
-    readonly added: readonly Release[];
+    readonly given: readonly Release[];
     readonly say: (line: string) => void;
   },
 ): Promise<{ readonly channel: Channel; readonly failed: readonly FailedDelta[] }> {
   const failed: FailedDelta[] = [];
   let next = channel;
-  for (const release of options.added) {
+  for (const release of options.given) {
     const deltas: ReleaseDelta[] = [];
     const count = Math.min(options.deltaCount, DELTAS_MAX);
     for (const source of deltaSources(channel, release, count)) {
+      if (release.deltas.some(({ from }) => from === source.version)) continue;
       try {
         deltas.push(await oneDelta({ source, release }, options));
       } catch (error) {
-        if (!(error instanceof KeelError)) throw error;
+        if (!(error instanceof KeelError) || options.signal?.aborted === true) throw error;
         const { version: to, arch } = release;
         failed.push({ from: source.version, to, arch, reason: error.message });
         options.say(`no delta from ${source.version} to ${to}: ${error.message}`);
@@ -208,13 +239,14 @@ async function oneDelta(
   { source, release }: { readonly source: Release; readonly release: Release },
   options: PublishOptions & { readonly say: (line: string) => void },
 ): Promise<ReleaseDelta> {
-  const { dir, keys, makeDelta, say } = options;
+  const { dir, keys, makeDelta, signal, say } = options;
   const { version: from } = source;
   const out = join(dir, deltaPath({ ...release, from }));
-  if ((await fileFacts(out)) === undefined) {
+  // An earlier publication that was interrupted may have made it, and another channel may list it.
+  if (!(await isDeltaBetween(out, { source, release }))) {
     say(`delta ${deltaPath({ ...release, from })}`);
     const [oldPath, newPath] = [join(dir, bundlePath(source)), join(dir, bundlePath(release))];
-    await makeDelta({ oldPath, newPath, out, keys });
+    await makeDelta({ oldPath, newPath, out, keys, ...(signal === undefined ? {} : { signal }) });
   }
   const facts = await fileFacts(out);
   if (facts === undefined) throw new Error(`${out} was not made`);

@@ -53,6 +53,7 @@ export class ReleaseCatalog {
   #looking: Promise<void> | undefined;
   #problems: readonly string[] = [];
 
+  /** @param nowMs of a clock that is never set */
   constructor(dir: string, nowMs: () => number) {
     this.#dir = dir;
     this.#nowMs = nowMs;
@@ -106,8 +107,12 @@ export class ReleaseCatalog {
   /** Changes when any file of a channel does. */
   async #stateOf(names: readonly string[]): Promise<string> {
     const paths = names.map((name) => join(this.#dir, channelPath(name)));
-    const all = await Promise.all(paths.map((path) => stat(path, { bigint: true })));
-    return all.map(({ ino, size, mtimeNs }, at) => `${names[at]} ${ino} ${size} ${mtimeNs}`).join();
+    const all = await Promise.all(
+      paths.map((path) => stat(path, { bigint: true }).catch(() => undefined)),
+    );
+    return all
+      .map((facts, at) => `${names[at]} ${facts?.ino} ${facts?.size} ${facts?.mtimeNs}`)
+      .join();
   }
 
   async #read(name: string): Promise<ServedChannel | undefined> {
@@ -167,7 +172,11 @@ export class ReleaseCatalog {
     if (known !== undefined) return known;
     const found = fileFacts(join(this.#dir, path)).then(
       (read) => (read === undefined ? undefined : this.#served(path, read)),
-      () => undefined,
+      () => {
+        // It may be readable the next time.
+        this.#old.delete(identity);
+        return undefined;
+      },
     );
     this.#old.set(identity, found);
     const [oldest] = this.#old.keys();

@@ -5,7 +5,6 @@ import { gzipSync } from 'node:zlib';
 import { type Decision, decide, takesGzip } from '../core/http-conditions.ts';
 import { BLOCK_BYTES, type FileBlocks } from '../sys/file-blocks.ts';
 import type { ServedFile } from './release-catalog.ts';
-import type { Transfers } from './transfers.ts';
 
 /** Bytes that are handed to the system before anyone waits for the client: one write instead of many small ones. */
 const WINDOW_BYTES = 1_048_576;
@@ -34,6 +33,7 @@ export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly method: 'GET' | 'HEAD';
+  /** So many bytes are about to be handed to the system. */
   readonly onSent: (bytes: number) => void;
 }
 
@@ -90,7 +90,6 @@ function placeOf(decision: Decision, sizeBytes: number): Readonly<Record<string,
 /** How files are sent. */
 export interface FileSending {
   readonly blocks: FileBlocks;
-  readonly transfers: Transfers;
 }
 
 /**
@@ -122,7 +121,13 @@ export async function sendFile(
   const index = Math.floor(range.begin / BLOCK_BYTES);
   const first = of.blocks.inMemory(file, index) ?? (await of.blocks.block(file, index));
   response.writeHead(decision.status, head);
-  await sendBlocks(exchange, { ...of, file, ...range, first });
+  // A delta on demand may give way to another one while it is on its way.
+  const release = of.blocks.hold(file);
+  try {
+    await sendBlocks(exchange, { ...of, file, ...range, first });
+  } finally {
+    await release();
+  }
 }
 
 function rangeOf(decision: Decision, { sizeBytes }: ServedFile) {
@@ -143,7 +148,7 @@ async function sendBlocks(
     readonly first: Buffer;
   },
 ): Promise<void> {
-  const { blocks, file, begin, end, transfers } = of;
+  const { blocks, file, begin, end } = of;
   let block = of.first;
   let windowEnd = begin + WINDOW_BYTES;
   for (let at = begin; at < end; ) {
@@ -153,7 +158,6 @@ async function sendBlocks(
     const piece = block.subarray(at - index * BLOCK_BYTES, end - index * BLOCK_BYTES);
     at += piece.length;
     onSent(piece.length);
-    transfers.progress(response);
     if (at === end) {
       response.end(piece);
       return;

@@ -108,7 +108,7 @@ export class UpdateServer {
   /** Logs and counts an answer when it has ended. */
   #watched(request: IncomingMessage, response: ServerResponse): Exchange {
     const { nowMs, log } = this.#options;
-    const atMs = nowMs();
+    const [atMs, beganMs] = [nowMs(), performance.now()];
     const peer = request.socket.remoteAddress ?? '';
     const method = request.method === 'HEAD' ? 'HEAD' : 'GET';
     let sentBytes = 0;
@@ -121,7 +121,7 @@ export class UpdateServer {
           ...{ atMs, peer, range, agent, status, sentBytes },
           method: request.method ?? '',
           target: request.url ?? '',
-          tookMs: nowMs() - atMs,
+          tookMs: performance.now() - beganMs,
           isComplete: response.writableFinished,
         }),
       );
@@ -129,6 +129,7 @@ export class UpdateServer {
     });
     const onSent = (bytes: number): void => {
       sentBytes += bytes;
+      this.#transfers.progress(response);
       this.#counters.add('keel_serve_sent_bytes_total', bytes);
     };
     return { request, response, method, onSent };
@@ -184,7 +185,7 @@ export class UpdateServer {
     file: ServedFile,
     headers: Readonly<Record<string, string>>,
   ): Promise<void> {
-    await sendFile(exchange, file, { blocks: this.#blocks, transfers: this.#transfers, headers });
+    await sendFile(exchange, file, { blocks: this.#blocks, headers });
   }
 
   async #sendDelta(exchange: Exchange, of: Parameters<ReleaseCatalog['pair']>[0]): Promise<void> {

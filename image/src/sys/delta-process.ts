@@ -1,6 +1,6 @@
 /** Makes deltas in a process of their own: a generator computes for long, and a fault in it must end nothing else. */
 import { spawn } from 'node:child_process';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { type ErrorCode, isErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { DeltaReport, DeltaRequest, MakeDelta } from '../core/delta-report.ts';
@@ -47,20 +47,30 @@ interface Ended {
   readonly stderr: string;
 }
 
+/** Who has a lower priority already must not ask for a higher one, and may not. */
+function lowerPriority(pid: number): void {
+  try {
+    setPriority(pid, Math.max(PRIORITY, getPriority()));
+  } catch {
+    // It has ended, or may not be touched: it goes on as it is.
+  }
+}
+
 function run(args: readonly string[], signal: AbortSignal): Promise<Ended> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Without descriptors there are no pipes, only the error.
+    child.once('error', fail);
     const text = { stdout: '', stderr: '' };
     const stop = (): void => void child.kill('SIGKILL');
     for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8').on('data', (piece: string) => {
+      child[name]?.setEncoding('utf8').on('data', (piece: string) => {
         text[name] = (text[name] + piece).slice(-OUTPUT_CHARS_MAX);
       });
     }
     child.once('spawn', () => {
-      if (child.pid !== undefined) setPriority(child.pid, PRIORITY);
+      if (child.pid !== undefined) lowerPriority(child.pid);
     });
-    child.once('error', fail);
     child.once('close', (status) => {
       signal.removeEventListener('abort', stop);
       done({ status, ...text });

@@ -23,7 +23,7 @@ export class FileBlocks {
   readonly #bytesMax: number;
   /** In the order of their last use. */
   readonly #blocks = new Map<string, Block>();
-  /** Open files, by path, and how many of their blocks are being read. */
+  /** Open files, by key and path, and how many hold them. */
   readonly #open = new Map<string, { readonly file: Promise<FileHandle>; readers: number }>();
   #sizeBytes = 0;
   /** Blocks that were here, and that had to be read. */
@@ -91,15 +91,31 @@ export class FileBlocks {
     this.#sizeBytes -= block.sizeBytes;
   }
 
+  /** Keeps a file open until what is returned is called: its bytes can be read also when its name is gone. */
+  hold(file: BlockFile): () => Promise<void> {
+    const key = `${file.key} ${file.path}`;
+    const opened = this.#open.get(key) ?? { file: open(file.path, 'r'), readers: 0 };
+    // Who reads hears of it.
+    opened.file.catch(() => undefined);
+    this.#open.set(key, opened);
+    opened.readers += 1;
+    return async () => {
+      opened.readers -= 1;
+      if (opened.readers > 0) return;
+      this.#open.delete(key);
+      await opened.file.then((handle) => handle.close()).catch(() => undefined);
+    };
+  }
+
   async #read(
-    { path }: BlockFile,
+    of: BlockFile,
     { offset, sizeBytes }: { readonly offset: number; readonly sizeBytes: number },
   ): Promise<Buffer> {
-    const opened = this.#open.get(path) ?? { file: open(path, 'r'), readers: 0 };
-    this.#open.set(path, opened);
-    opened.readers += 1;
+    const { path } = of;
+    const release = this.hold(of);
     try {
-      const file = await opened.file;
+      const file = await this.#open.get(`${of.key} ${path}`)?.file;
+      if (file === undefined) throw new Error(`${path} is not open`);
       const bytes = Buffer.allocUnsafeSlow(sizeBytes);
       for (let done = 0; done < sizeBytes; ) {
         const { bytesRead } = await file.read(bytes, done, sizeBytes - done, offset + done);
@@ -108,11 +124,7 @@ export class FileBlocks {
       }
       return bytes;
     } finally {
-      opened.readers -= 1;
-      if (opened.readers === 0) {
-        this.#open.delete(path);
-        await opened.file.then((file) => file.close()).catch(() => undefined);
-      }
+      await release();
     }
   }
 }

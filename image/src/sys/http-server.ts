@@ -22,6 +22,10 @@ export interface HttpLimits {
   readonly handshakeMs: number;
   /** A connection without a request. */
   readonly idleMs: number;
+  /** Requests on one connection that may wait for the answers before theirs. */
+  readonly pipelinedMax: number;
+  /** For a client that was refused to read why. */
+  readonly dismissMs: number;
   /** How often the times above are looked at. */
   readonly checkMs: number;
 }
@@ -36,11 +40,20 @@ export const HTTP_LIMITS: HttpLimits = {
   requestMs: 15_000,
   handshakeMs: 10_000,
   idleMs: 15_000,
+  pipelinedMax: 8,
+  dismissMs: 1_000,
   checkMs: 2_000,
 };
 
 /** Why a client was cut off. */
-export type Refusal = 'connections' | 'address' | 'headers-large' | 'slow' | 'malformed' | 'tls';
+export type Refusal =
+  | 'connections'
+  | 'address'
+  | 'headers-large'
+  | 'slow'
+  | 'malformed'
+  | 'pipelined'
+  | 'tls';
 
 /** Certificate chain and private key, files in PEM. */
 export interface TlsFiles {
@@ -70,23 +83,30 @@ export class HttpServer {
   readonly #server: Server | TlsServer;
   readonly #byAddress = new Map<string, number>();
   #connections = 0;
+  readonly #refused = new WeakSet<Socket>();
+  /** Of each connection: requests that have no whole answer yet, and the end of the last answer. */
+  readonly #queues = new WeakMap<Socket, { waiting: number; last: Promise<void> }>();
 
   private constructor(options: HttpServerOptions, server: Server | TlsServer) {
     this.#options = options;
     this.#server = server;
-    const { limits, onRequest, onRefused } = options;
+    const { limits, onRefused } = options;
     server.maxConnections = limits.connectionsMax;
     server.maxHeadersCount = limits.headersMax;
-    server.on('request', onRequest);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      void this.#inTurn(request, response);
+    });
     server.on('drop', () => onRefused('connections'));
     server.on('connection', (socket: Socket) => this.#count(socket));
     server.on('tlsClientError', () => onRefused('tls'));
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       const isGone = error.code === 'ECONNRESET' || !socket.writable;
       const [reason, line] = SHORT_ANSWERS[error.code ?? ''] ?? ['malformed', '400 Bad Request'];
-      if (error.code !== 'ECONNRESET') onRefused(reason);
+      // What was refused once is on its way out: the end of its connection is not another fault.
+      if (error.code !== 'ECONNRESET' && !this.#refused.has(socket)) onRefused(reason);
+      this.#refused.add(socket);
       if (isGone) socket.destroy();
-      else socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      else this.#dismiss(socket, line);
     });
   }
 
@@ -126,6 +146,32 @@ export class HttpServer {
   /** Open connections. */
   get connections(): number {
     return this.#connections;
+  }
+
+  /** Says why, and ends the connection soon, also when the client keeps its half of it open. */
+  #dismiss(socket: Socket, line: string): void {
+    socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+    setTimeout(() => socket.destroy(), this.#options.limits.dismissMs).unref();
+  }
+
+  /** Answers of one connection one after the other: what waits for the one before it takes no memory for its body. */
+  async #inTurn(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { socket } = request;
+    const queue = this.#queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
+    this.#queues.set(socket, queue);
+    if (queue.waiting >= this.#options.limits.pipelinedMax) {
+      this.#options.onRefused('pipelined');
+      socket.destroy();
+      return;
+    }
+    queue.waiting += 1;
+    const before = queue.last;
+    const ended = new Promise<void>((done) => void response.once('close', done));
+    queue.last = ended.then(() => {
+      queue.waiting -= 1;
+    });
+    await before;
+    if (!socket.destroyed) this.#options.onRequest(request, response);
   }
 
   #count(socket: Socket): void {

@@ -22,13 +22,13 @@ export async function channelNames(dir: string): Promise<string[]> {
     .sort();
 }
 
-/** The file of a channel; undefined when there is none. @throws KeelError E_CHANNEL_MALFORMED when it is too large */
+/** The file of a channel; undefined when there is none. @throws KeelError E_CHANNEL_MALFORMED when it is none, or too large */
 export async function readChannelBytes(dir: string, channel: string): Promise<Buffer | undefined> {
   const path = join(dir, channelPath(channel));
   const facts = await stat(path).catch(absent(undefined));
   if (facts === undefined) return undefined;
-  if (facts.size <= CHANNEL_BYTES_MAX) return readFile(path);
-  const reason = `${facts.size} bytes, at most ${CHANNEL_BYTES_MAX}`;
+  if (facts.isFile() && facts.size <= CHANNEL_BYTES_MAX) return readFile(path);
+  const reason = facts.isFile() ? `${facts.size} bytes, at most ${CHANNEL_BYTES_MAX}` : 'no file';
   throw new KeelError(
     'E_CHANNEL_MALFORMED',
     `Cannot read metadata of a channel: ${path}: ${reason}`,

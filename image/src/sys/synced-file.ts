@@ -34,7 +34,7 @@ export async function writeSynced(
 
 async function writeWhole(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
+  const firstMade = await mkdir(folder, { recursive: true });
   await makeFile(path, async (temporary) => {
     const file = await open(temporary, 'w');
     try {
@@ -44,10 +44,19 @@ async function writeWhole(path: string, write: (file: FileHandle) => Promise<voi
       await file.close();
     }
   });
-  const handle = await open(folder, 'r');
+  // The name of the file, and those of folders that were made for it.
+  const last = firstMade === undefined ? folder : dirname(firstMade);
+  for (let at = folder; ; at = dirname(at)) {
+    await syncFolder(at);
+    if (at === last) return;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
   try {
-    await handle.sync();
+    await folder.sync();
   } finally {
-    await handle.close();
+    await folder.close();
   }
 }
