@@ -6,6 +6,7 @@ import {
   type UpdateHistoryEntry,
   UpdateOutcome,
   UpdateService,
+  type UpdateStatus,
 } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { HISTORY_MAX } from '@keelos/proto/update-record.ts';
 import type { ApiClient } from './api-client.ts';
@@ -44,6 +45,12 @@ export async function runningNow(node: TestNode): Promise<Running | undefined> {
     ({ version, rootHash }) => ({ version, rootHash }),
     () => undefined, // down, or on its way up
   );
+}
+
+/** How the update of now stands, or the last one ended. @throws Error when the node does not answer */
+export async function statusOf(client: ApiClient): Promise<UpdateStatus> {
+  const [seen] = await client.list(UpdateService.method.watchUpdate, undefined, 1);
+  return seen?.status ?? assert.fail('no status');
 }
 
 /** The newest first. */
