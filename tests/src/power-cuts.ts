@@ -57,7 +57,7 @@ class Counter implements CutCount {
 }
 
 /** A good release that does not run now. */
-export async function nextRelease(lab: UpdateLab): Promise<ReleaseName> {
+async function nextRelease(lab: UpdateLab): Promise<ReleaseName> {
   const { rootHash } = await lab.running();
   for (const name of GOOD) {
     if ((await lab.factory.bundle(name)).rootHash !== rootHash) return name;

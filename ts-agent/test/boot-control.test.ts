@@ -233,6 +233,13 @@ describe('boot state', () => {
     files.set('/dev/vda1', bootEsp({ ...parts, triesLeft: 9 }));
     assert.equal(await next(), false, 'what is seen in this boot says more');
     world.variables.variables.delete(LOADER_SELECTED);
+    assert.equal(await next(), undefined, 'and is remembered');
+
+    world.variables.variables.set(LOADER_SELECTED, SELECTED);
+    files.set('/dev/vda1', esp);
+    assert.equal(await next(), true);
+    world.variables.variables.delete(LOADER_SELECTED);
+    assert.equal(await next(), true);
     world.state.files.set(UPDATE_PATHS.counting, Buffer.from('noise'));
     assert.equal(await next(), undefined, 'a damaged record');
   });

@@ -1,26 +1,11 @@
 /** Starts of the agent after everything that a loss of power can leave. */
 import assert from 'node:assert/strict';
 import { afterOneTry, entryFileName } from '@keelos/proto/boot-entry.ts';
-import type { TrialRecord } from '@keelos/proto/update-record.ts';
 import { UPDATE_PATHS } from '@keelos/proto/update-record.ts';
-import type { CheckResult } from '@keelos/ts-agent/core/health-history.ts';
 import { Committer } from '@keelos/ts-agent/shell/committer.ts';
 import { failedRoots, keepTrial, trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
-import { NEW, REBOOT_LEFT } from './update-wishes.ts';
+import { armed, historyOf, NEW, REBOOT_LEFT } from './update-wishes.ts';
 import { failingCheck, MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
-
-/** A node on which 0.2.0 is armed, and its trial record. */
-async function armed(): Promise<{ node: UpdateWorld; record: TrialRecord }> {
-  const node = new UpdateWorld();
-  node.know(NEW, '0.2.0');
-  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
-  const record = trialRecord(node.ports);
-  assert.ok(record);
-  return { node, record };
-}
-
-const historyOf = (node: UpdateWorld) =>
-  node.engine.history.entries().map(({ outcome, cause }) => `${outcome} ${cause}`.trim());
 
 describe('the agent at its start', () => {
   it('puts tries back when the checks pass, and not before; what is outside does not count', async () => {
@@ -34,25 +19,6 @@ describe('the agent at its start', () => {
     assert.equal(await node.committer.run(), 'settled');
     assert.equal(waits, 3);
     assert.deepEqual(await node.entries(), ['keel-1+9.conf']);
-  });
-
-  it('a release that has made a check worse is given up, one that found it like that is not', async () => {
-    const watchdog = (state: CheckResult['state']): CheckResult => ({
-      ...failingCheck('watchdog'),
-      state,
-    });
-    for (const [before, expected] of [
-      ['healthy', 'given-up'],
-      ['degraded', 'committed'],
-    ] as const) {
-      const node = new UpdateWorld();
-      node.know(NEW, '0.2.0');
-      node.health = [watchdog(before)];
-      await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
-      assert.equal(await node.boot(), '0.2.0');
-      node.health = [watchdog('degraded')];
-      assert.equal(await node.committer.run(), expected);
-    }
   });
 
   it('after the record and before the entry: nothing was tried, nothing is held against it', async () => {

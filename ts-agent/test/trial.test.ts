@@ -234,7 +234,7 @@ describe('the gate of a trial', () => {
   });
 
   it('waits for a check that was healthy with the release before, and takes no harm from one that was not', () => {
-    const [good, bad] = [check('time', 'healthy'), check('time', 'degraded')];
+    const [good, bad] = [check('watchdog', 'healthy'), check('watchdog', 'degraded')];
     const memory = check('memory', 'healthy');
     const look = (before: readonly CheckResult[], now: CheckResult, uptimeMs = 5_000) =>
       judgeGate(
@@ -247,10 +247,16 @@ describe('the gate of a trial', () => {
           lastProblem: undefined,
         },
       ).decision;
-    assert.deepEqual(heldChecks([good, memory]), ['time'], 'memory is not the release’s alone');
+    assert.deepEqual(
+      heldChecks([good, memory, check('time', 'healthy')]),
+      ['watchdog'],
+      'memory is not the release’s alone',
+    );
     assert.deepEqual(look([good, memory], bad), {
       kind: 'wait',
-      waitingFor: ['time: time is degraded With the release before this one it was healthy.'],
+      waitingFor: [
+        'watchdog: watchdog is degraded With the release before this one it was healthy.',
+      ],
     });
     assert.equal(look([good], good, 15_000).kind, 'ask-api');
     assert.equal(look([bad], bad, 15_000).kind, 'ask-api');
@@ -258,7 +264,7 @@ describe('the gate of a trial', () => {
     assert.equal(late.kind, 'give-up');
     assert.match(
       late.kind === 'give-up' ? (late.evidence[0] ?? '') : '',
-      /^check time is degraded since/,
+      /^check watchdog is degraded since/,
     );
   });
 

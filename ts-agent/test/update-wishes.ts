@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { type ErrorCode, KeelError } from '@keelos/proto/errors.ts';
 import type { TrialPolicy, TrialRecord } from '@keelos/proto/update-record.ts';
 import type { UpdateOptions } from '@keelos/ts-agent/shell/update-engine.ts';
+import { trialRecord } from '@keelos/ts-agent/shell/update-records.ts';
 import { testRoot } from './slot-disk.ts';
 import { MemorySource, madeBundle, UpdateWorld } from './update-world.ts';
 
@@ -54,3 +55,17 @@ export async function inTrial() {
   assert.equal(await node.boot(), '0.2.0');
   return { node, bundle };
 }
+
+/** A node on which 0.2.0 is armed, and its trial record. */
+export async function armed(): Promise<{ node: UpdateWorld; record: TrialRecord }> {
+  const node = new UpdateWorld();
+  node.know(NEW, '0.2.0');
+  await node.engine.install(new MemorySource(madeBundle(NEW).bytes), REBOOT_LEFT, 'CN=a');
+  const record = trialRecord(node.ports);
+  assert.ok(record);
+  return { node, record };
+}
+
+/** Outcome and cause of each entry of the history. */
+export const historyOf = (node: UpdateWorld) =>
+  node.engine.history.entries().map(({ outcome, cause }) => `${outcome} ${cause}`.trim());

@@ -199,13 +199,14 @@ export class UpdateWorld {
     this.committer = new Committer(this.ports, this.engine);
   }
 
-  /** Starts the machine: the loader takes its entry and spends a try. Returns the version that runs. */
-  async boot(): Promise<string> {
+  /** Starts the machine: the loader takes its entry and spends a try, if it can. Returns the version that runs. */
+  async boot({ isCounting = true } = {}): Promise<string> {
     const { files } = this.world;
     const entry = nextEntry(await this.bootState.read());
     assert.ok(entry?.rootHash !== undefined, 'nothing to boot');
     const newName = entryFileName(afterOneTry(entry.name));
-    if (newName !== entry.fileName.toLowerCase()) await this.renameEntry(entry.fileName, newName);
+    const isSpent = isCounting && newName !== entry.fileName.toLowerCase();
+    if (isSpent) await this.renameEntry(entry.fileName, newName);
     const known = this.#roots.get(entry.rootHash);
     assert.ok(known, `no such root ${entry.rootHash}`);
     const slot = await this.#slotNamed(known.root.rootHash);

@@ -186,6 +186,15 @@ export function planRevive({ entries }: BootPicture, givenUp: number): BootChang
   return [{ kind: 'rename', path: pathOf(best.fileName), newName }];
 }
 
+/** Changes that leave an entry no try, as if the loader had spent them. None when it has none, or is not there. */
+export function planSpend({ entries }: BootPicture, sequence: number): BootChange[] {
+  const entry = entries.find(({ name }) => name.sequence === sequence);
+  const { left = 0, done = 0 } = entry?.name.counter ?? {};
+  if (entry === undefined || left === 0) return [];
+  const newName = entryFileName({ sequence, counter: { left: 0, done: done + left } });
+  return [{ kind: 'rename', path: pathOf(entry.fileName), newName }];
+}
+
 /**
  * Changes that leave the running system alone on the EFI system partition: first the entries go, which ends that
  * anything else boots, then kernel images that nothing names, then what failed tries left.

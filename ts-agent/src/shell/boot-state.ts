@@ -20,6 +20,7 @@ import {
   planPutBack,
   planRemove,
   planRevive,
+  planSpend,
   runningEntry,
   sequenceAfter,
 } from '../core/boot-state.ts';
@@ -55,6 +56,7 @@ export class BootState {
   readonly #ports: BootStatePorts;
   readonly #witness: CountingWitness;
   readonly #proofs: CountingProofs;
+  #isProven: boolean | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(ports: BootStatePorts) {
@@ -85,10 +87,17 @@ export class BootState {
    */
   async counting(): Promise<boolean | undefined> {
     if (this.#witness.isCounting !== undefined) return this.#witness.isCounting;
+    if ((await this.#witness.selected()) === undefined) return this.#provenBefore();
     return this.#withEsp('read', async (esp) => {
       const { entries } = await readEntries(esp);
       return (await this.#seen(esp, entries)).isCounting;
     });
+  }
+
+  /** For a system that the loader did not start: looked up once, because health asks every second. */
+  async #provenBefore(): Promise<boolean | undefined> {
+    this.#isProven ??= await this.#withEsp('read', (esp) => this.#proofs.holds(esp));
+    return this.#isProven ? true : undefined;
   }
 
   /** Bytes that a kernel image may have once the other slot is disarmed. @throws KeelError E_ESP_DAMAGED, E_SLOT_UNKNOWN */
@@ -193,6 +202,17 @@ export class BootState {
   }
 
   /**
+   * Spends what is left of the tries of an entry: what a loader that counts has done before its system starts.
+   *
+   * @throws KeelError E_ESP_DAMAGED, E_ESP_FULL, E_SLOT_UNKNOWN
+   */
+  spendTries(sequence: number): Promise<void> {
+    return this.#change(async (esp) => {
+      await perform(esp, planSpend(await this.#picture(esp), sequence));
+    });
+  }
+
+  /**
    * Removes an entry, and its kernel image when nothing else needs it. One that is not there is fine.
    *
    * @throws KeelError E_ESP_DAMAGED
@@ -245,8 +265,9 @@ export class BootState {
     const hash = await rootHash(this.#ports.files);
     const options = selected === undefined ? {} : { loaderSelected: selected };
     const entry = runningEntry(entries, { rootHash: hash, ...options });
+    const wasSeen = this.#witness.isCounting;
     const isSeen = this.#witness.judge(entry, selected);
-    if (isSeen === true) await this.#proofs.keep(esp);
+    if (wasSeen === undefined && isSeen !== undefined) await this.#proofs.remember(esp, isSeen);
     const isProven = isSeen === undefined && (await this.#proofs.holds(esp));
     return { selected, isCounting: isProven ? true : isSeen };
   }

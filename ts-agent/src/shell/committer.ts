@@ -191,6 +191,10 @@ export class Committer {
     const policy = trial.record?.policy ?? DEFAULT_POLICY;
     const held = trial.record?.heldChecks ?? [];
     const { clock, health, apiProblem, log } = this.#ports;
+    // A loader that has not counted would start this trial again and again.
+    await attemptAsync(log, 'tries of the trial', () =>
+      this.#ports.boot.spendTries(trial.sequence),
+    );
     let state: GateState = { healthySinceMs: undefined };
     let commitProblem = '';
     for (;;) {

@@ -19,30 +19,28 @@ const FIRMWARE_FILES = ['bios_vendor', 'bios_version', 'bios_date'] as const;
 /** The proof of a node. */
 export class CountingProofs {
   readonly #ports: Pick<AgentPorts, 'state' | 'files' | 'log'>;
-  #isKept = false;
-  #holds = false;
 
   constructor(ports: Pick<AgentPorts, 'state' | 'files' | 'log'>) {
     this.#ports = ports;
   }
 
-  /** The loader has counted in this boot. What cannot be written down is logged, and tried again in the next boot. */
-  async keep(esp: Esp): Promise<void> {
-    if (this.#isKept) return;
-    this.#isKept = true;
-    const proof = await this.#now(esp);
-    const before = this.#known();
-    if (proof === undefined || isSame(before, proof)) return;
-    attempt(this.#ports.log, 'boot counting not remembered', () =>
-      this.#ports.state.replace(UPDATE_PATHS.counting, encodeRecord(COUNTING_PROOF_RECORD, proof)),
-    );
+  /** The loader was just seen to count, or not to. What cannot be written down is logged, and comes with the next boot. */
+  async remember(esp: Esp, isCounting: boolean): Promise<void> {
+    const { state, log } = this.#ports;
+    const proof = isCounting ? await this.#now(esp) : undefined;
+    const known = this.#known();
+    attempt(log, 'boot counting not remembered', () => {
+      if (proof === undefined) state.remove(UPDATE_PATHS.counting);
+      else if (!isSame(known, proof)) {
+        state.replace(UPDATE_PATHS.counting, encodeRecord(COUNTING_PROOF_RECORD, proof));
+      }
+    });
   }
 
   /** True when the loader that lies there has counted before, with the firmware that is there. */
   async holds(esp: Esp): Promise<boolean> {
-    const known = this.#holds ? undefined : this.#known();
-    if (known !== undefined) this.#holds = isSame(await this.#now(esp), known);
-    return this.#holds;
+    const known = this.#known();
+    return known !== undefined && isSame(await this.#now(esp), known);
   }
 
   /** Undefined when the copies of the loader differ, or the firmware says nothing of itself. */

@@ -313,7 +313,8 @@ export class Installer {
       armedBootId: await this.#ports.facts.bootId(),
       isRebootLeft,
       hadGateway: await this.#ports.facts.hasGateway(),
-      heldChecks: heldChecks(await this.#ports.health()),
+      // Who goes back knows what the older release lacks.
+      heldChecks: kind === 'rollback' ? [] : heldChecks(await this.#ports.health()),
     };
     // Known before it is written: what is half written has to be undone, too.
     course.trial = trial;

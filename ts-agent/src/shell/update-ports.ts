@@ -34,6 +34,8 @@ export interface BootControl {
   putBackTries(): Promise<void>;
   /** When nothing but the entry that is given up has a try left, the best other one gets its nine back. */
   reviveOthers(givenUp: number): Promise<void>;
+  /** Leaves an entry no try. @throws KeelError E_ESP_FULL, E_ESP_DAMAGED, E_SLOT_UNKNOWN */
+  spendTries(sequence: number): Promise<void>;
   /** One that is not there is fine. */
   removeEntry(sequence: number): Promise<void>;
 }
