@@ -1,6 +1,6 @@
 /** An install that a loss of power cut off, and the one after it: what is in the slot is not fetched again. */
 import assert from 'node:assert/strict';
-import { UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { UpdatePhase, UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import { keepEvidence } from '@keelos/tests/test-node.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
 import { statusOf, withApi } from '@keelos/tests/update-view.ts';
@@ -33,9 +33,12 @@ describe('an install that was cut off by a loss of power', function () {
     const cut = lab.updateFrom(url, ...options).catch(() => undefined);
     await withApi(node, (client) =>
       node.until(UPDATE_TIMEOUT_MS, async () => {
-        const { phase, doneBytes } = await statusOf(client);
-        const isWriting = phase === UpdatePhase.WRITING && Number(doneBytes) > WRITTEN_BYTES;
-        return isWriting ? true : undefined;
+        // Ends at once while no update has begun.
+        for await (const { status } of client.follow(UpdateService.method.watchUpdate)) {
+          const isWriting = status?.phase === UpdatePhase.WRITING;
+          if (isWriting && Number(status.doneBytes) > WRITTEN_BYTES) return true;
+        }
+        return undefined;
       }),
     );
     await node.cutPower();

@@ -12,6 +12,8 @@ import type { ClientCertificate } from './certificate.ts';
 
 const HANDSHAKE_TIMEOUT_MS = 20_000;
 const CALL_TIMEOUT_MS = 30_000;
+/** For streams that go on for as long as an update on an emulated machine. */
+const FOLLOW_TIMEOUT_MS = 600_000;
 const MESSAGE_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Where a node is, and which certificate it must show. */
@@ -134,6 +136,20 @@ export class ApiClient {
     request: MessageShape<I> = create(method.input),
     count = Number.POSITIVE_INFINITY,
   ): Promise<MessageShape<O>[]> {
+    const messages: MessageShape<O>[] = [];
+    for await (const message of this.follow(method, request, CALL_TIMEOUT_MS)) {
+      messages.push(message);
+      if (messages.length >= count) break;
+    }
+    return messages;
+  }
+
+  /** Messages of a server stream as they come; whoever stops taking them ends it. */
+  async *follow<I extends DescMessage, O extends DescMessage>(
+    method: DescMethod & { input: I; output: O },
+    request: MessageShape<I> = create(method.input),
+    timeoutMs = FOLLOW_TIMEOUT_MS,
+  ): AsyncGenerator<MessageShape<O>> {
     const { path, requestSerialize, responseDeserialize } = this.#method(method);
     const stream = this.#clientOf(method.parent).makeServerStreamRequest(
       path,
@@ -141,14 +157,9 @@ export class ApiClient {
       responseDeserialize,
       request,
       new grpc.Metadata(),
-      { deadline: new Date(Date.now() + CALL_TIMEOUT_MS) },
+      { deadline: new Date(Date.now() + timeoutMs) },
     );
-    const messages: MessageShape<O>[] = [];
-    for await (const message of stream) {
-      messages.push(message as MessageShape<O>);
-      if (messages.length >= count) break;
-    }
-    return messages;
+    for await (const message of stream) yield message as MessageShape<O>;
   }
 
   close(): void {
