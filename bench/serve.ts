@@ -65,7 +65,6 @@ http {
   uwsgi_temp_path ${folder}/uwsgi;
   scgi_temp_path ${folder}/scgi;
   sendfile on;
-  tcp_nopush on;
   keepalive_requests 1000000;
   server { listen 127.0.0.1:${port}; root ${root}; }
 }
