@@ -121,10 +121,13 @@ export async function sendFile(
   const index = Math.floor(range.begin / BLOCK_BYTES);
   const first = of.blocks.inMemory(file, index) ?? (await of.blocks.block(file, index));
   response.writeHead(decision.status, head);
+  const sending = { ...of, file, ...range, first };
+  // What is sent at once waits for nobody; opening a file for it would cost as much as the answer.
+  if (range.end - range.begin <= WINDOW_BYTES) return sendBlocks(exchange, sending);
   // A delta on demand may give way to another one while it is on its way.
   const release = of.blocks.hold(file);
   try {
-    await sendBlocks(exchange, { ...of, file, ...range, first });
+    await sendBlocks(exchange, sending);
   } finally {
     await release();
   }
