@@ -3,11 +3,11 @@
  * what cannot be avoided on the same emulated machine.
  */
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { UpdatePhase, UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
 import type { TestBundle } from '@keelos/tests/bundle-factory.ts';
 import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
-import { withApi } from '@keelos/tests/update-view.ts';
+import { statusOf, withApi } from '@keelos/tests/update-view.ts';
 import { type Figure, figure } from './report.ts';
 import { diskOf } from './rival-disk.ts';
 import { rivalConsole } from './rival-machine.ts';
@@ -47,16 +47,13 @@ async function install(lab: UpdateLab): Promise<{ seconds: number; peakBytes: nu
   let hasBegun = false;
   let last: UpdatePhase = UpdatePhase.UNSPECIFIED;
   while (performance.now() - startMs < UPDATE_TIMEOUT_MS) {
-    const phase = await withApi(lab.node, async (client) => {
-      const [seen] = await client.list(UpdateService.method.watchUpdate, undefined, 1);
-      return seen?.status?.phase;
-    }).catch((error: unknown) => {
+    const { phase } = await withApi(lab.node, statusOf).catch((error: unknown) => {
       // Only an install that is nearly done goes down between two looks.
       if (last < UpdatePhase.VERIFYING) throw error;
-      return UpdatePhase.ARMED;
+      return { phase: UpdatePhase.ARMED };
     });
-    last = phase ?? last;
-    const isEnded = phase === undefined || phase >= UpdatePhase.ARMED;
+    last = phase;
+    const isEnded = phase >= UpdatePhase.ARMED;
     if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
     if (hasBegun && isEnded) return { seconds: (performance.now() - startMs) / 1000, peakBytes };
     // Until it begins, the node tells how the last one ended.

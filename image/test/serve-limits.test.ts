@@ -107,6 +107,7 @@ describe('keel-image serve: limits', function () {
     client.socket.pause();
     client.socket.write(`GET /${path} HTTP/1.1\r\nhost: x\r\n\r\n`.repeat(100));
     await until(() => refused(test, 'pipelined') > 0, 'it is cut off');
+    assert.equal(refused(test, 'pipelined'), 1, 'one connection, one refusal');
     const polite = await connect(test);
     const range = (at: number) =>
       `GET /${path} HTTP/1.1\r\nhost: x\r\nrange: bytes=${at}-${at}\r\n\r\n`;

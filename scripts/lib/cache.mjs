@@ -123,7 +123,7 @@ export function tryLock(path) {
  */
 export async function withLock(file, run) {
   await mkdir(dirname(file), { recursive: true });
-  let lock = await takeLock(file, 0);
+  let lock = await tryLock(file);
   if (lock === undefined) {
     process.stderr.write(`  waiting for another process that works on ${dirname(file)}\n`);
     lock = await takeLock(file, LOCK_WAIT_SECONDS);

@@ -3,16 +3,14 @@ import { open } from 'node:fs/promises';
 import type { Release } from '@keelos/proto/channel.ts';
 import { KeelError } from '@keelos/proto/errors.ts';
 import { openDelta } from '../sys/delta-on-disk.ts';
+import { absent } from '../sys/release-directory.ts';
 
 /** Whether a whole delta from one release to the other lies at `path`. What else lies there is none. */
 export async function isDeltaBetween(
   path: string,
   { source, release }: { readonly source: Release; readonly release: Release },
 ): Promise<boolean> {
-  const file = await open(path, 'r').catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'ENOENT') throw cause;
-    return undefined;
-  });
+  const file = await open(path, 'r').catch(absent(undefined));
   try {
     if (file === undefined || !(await file.stat()).isFile()) return false;
     const delta = await openDelta(file);

@@ -1,4 +1,5 @@
 /** Adds releases to a directory that any web server can serve. */
+import type { KeyObject } from 'node:crypto';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BundleSignature, TrustFile } from '@keelos/proto/bundle.ts';
@@ -80,7 +81,7 @@ export interface FailedDelta {
  */
 export async function publish(options: PublishOptions): Promise<Published> {
   const { dir, channel: name, nowMs, say = () => undefined } = options;
-  await checkKeys(options.keys);
+  const signers = await readSigners(options.keys);
   const candidates = await readCandidates(options);
   const publication = {
     channel: name,
@@ -112,7 +113,7 @@ export async function publish(options: PublishOptions): Promise<Published> {
       candidates.some(({ candidate }) => candidate.tail.manifestSha256 === manifestSha256),
     );
     const { channel, failed } = await addDeltas(next, { ...options, given, say });
-    const bytes = encodeChannelFile(channel, await signAll(encodeSigned(channel), options.keys));
+    const bytes = encodeChannelFile(channel, signAll(encodeSigned(channel), signers));
     await checkUnchanged(options, oldBytes);
     await replaceChannel(dir, name, bytes);
     say(`channel ${name}, number ${channel.number}`);
@@ -122,18 +123,20 @@ export async function publish(options: PublishOptions): Promise<Published> {
   }
 }
 
-/** Every key can sign, and none of them twice: a reader takes no such list. @throws KeelError E_INVALID_ARGUMENT */
-async function checkKeys(paths: readonly string[]): Promise<void> {
+/** The keys, none of them twice: a reader takes no such list. @throws KeelError E_INVALID_ARGUMENT */
+async function readSigners(paths: readonly string[]): Promise<readonly KeyObject[]> {
   const refuse = (reason: string): never => {
     throw new KeelError('E_INVALID_ARGUMENT', `Cannot publish: ${reason}`);
   };
   if (paths.length > SIGNATURES_MAX) refuse(`${paths.length} keys, at most ${SIGNATURES_MAX}`);
-  const ids: string[] = [];
+  const signers = new Map<string, KeyObject>();
   for (const path of paths) {
-    const id = keyIdOf(rawPublicKey(await readPrivateKey(path)));
-    if (ids.includes(id)) refuse(`the key of ${path} is given twice`);
-    ids.push(id);
+    const key = await readPrivateKey(path);
+    const id = keyIdOf(rawPublicKey(key));
+    if (signers.has(id)) refuse(`the key of ${path} is given twice`);
+    signers.set(id, key);
   }
+  return [...signers.values()];
 }
 
 function releaseIn(channel: Channel, { arch, version }: Release): Release {
@@ -190,12 +193,8 @@ async function trustOf(keys: readonly string[]): Promise<TrustFile> {
   return { format: 'keelos-trust/1', threshold: 1, epoch: 1, keys: trusted };
 }
 
-async function signAll(bytes: Buffer, keys: readonly string[]): Promise<BundleSignature[]> {
-  const signed = [];
-  for (const path of keys) {
-    signed.push(signManifest(bytes, await readPrivateKey(path), CHANNEL_CONTEXT));
-  }
-  return signed;
+function signAll(bytes: Buffer, signers: readonly KeyObject[]): BundleSignature[] {
+  return signers.map((key) => signManifest(bytes, key, CHANNEL_CONTEXT));
 }
 
 /** The lock holds on one machine only; a directory may be shared by more. */

@@ -93,38 +93,44 @@ export class FileBlocks {
 
   /** Keeps a file open until what is returned is called: its bytes can be read also when its name is gone. */
   hold(file: BlockFile): () => Promise<void> {
-    const key = `${file.key} ${file.path}`;
-    const opened = this.#open.get(key) ?? { file: open(file.path, 'r'), readers: 0 };
+    return this.#acquire(file).release;
+  }
+
+  #acquire(of: BlockFile): {
+    readonly file: Promise<FileHandle>;
+    readonly release: () => Promise<void>;
+  } {
+    const key = `${of.key} ${of.path}`;
+    const opened = this.#open.get(key) ?? { file: open(of.path, 'r'), readers: 0 };
     // Who reads hears of it.
     opened.file.catch(() => undefined);
     this.#open.set(key, opened);
     opened.readers += 1;
-    return async () => {
+    const release = async () => {
       opened.readers -= 1;
       if (opened.readers > 0) return;
       this.#open.delete(key);
       await opened.file.then((handle) => handle.close()).catch(() => undefined);
     };
+    return { file: opened.file, release };
   }
 
   async #read(
     of: BlockFile,
     { offset, sizeBytes }: { readonly offset: number; readonly sizeBytes: number },
   ): Promise<Buffer> {
-    const { path } = of;
-    const release = this.hold(of);
+    const acquired = this.#acquire(of);
     try {
-      const file = await this.#open.get(`${of.key} ${path}`)?.file;
-      if (file === undefined) throw new Error(`${path} is not open`);
+      const file = await acquired.file;
       const bytes = Buffer.allocUnsafeSlow(sizeBytes);
       for (let done = 0; done < sizeBytes; ) {
         const { bytesRead } = await file.read(bytes, done, sizeBytes - done, offset + done);
-        if (bytesRead === 0) throw new Error(`${path} ends at ${offset + done}`);
+        if (bytesRead === 0) throw new Error(`${of.path} ends at ${offset + done}`);
         done += bytesRead;
       }
       return bytes;
     } finally {
-      await release();
+      await acquired.release();
     }
   }
 }

@@ -102,9 +102,7 @@ export class HttpServer {
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
       const isGone = error.code === 'ECONNRESET' || !socket.writable;
       const [reason, line] = SHORT_ANSWERS[error.code ?? ''] ?? ['malformed', '400 Bad Request'];
-      // What was refused once is on its way out: the end of its connection is not another fault.
-      if (error.code !== 'ECONNRESET' && !this.#refused.has(socket)) onRefused(reason);
-      this.#refused.add(socket);
+      if (error.code !== 'ECONNRESET') this.#refuse(socket, reason);
       if (isGone) socket.destroy();
       else this.#dismiss(socket, line);
     });
@@ -148,6 +146,13 @@ export class HttpServer {
     return this.#connections;
   }
 
+  /** A connection is refused once, whatever comes of it while it ends. */
+  #refuse(socket: Socket, reason: Refusal): void {
+    if (this.#refused.has(socket)) return;
+    this.#refused.add(socket);
+    this.#options.onRefused(reason);
+  }
+
   /** Says why, and ends the connection soon, also when the client keeps its half of it open. */
   #dismiss(socket: Socket, line: string): void {
     socket.end(`HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
@@ -160,7 +165,7 @@ export class HttpServer {
     const queue = this.#queues.get(socket) ?? { waiting: 0, last: Promise.resolve() };
     this.#queues.set(socket, queue);
     if (queue.waiting >= this.#options.limits.pipelinedMax) {
-      this.#options.onRefused('pipelined');
+      this.#refuse(socket, 'pipelined');
       socket.destroy();
       return;
     }

@@ -106,7 +106,8 @@ export async function sweepDirectory(dir: string): Promise<void> {
   }
 }
 
-function absent<T>(value: T): (error: NodeJS.ErrnoException) => T {
+/** For `catch`: `value` when a file, or a folder on the way to it, is not there. @throws every other error */
+export function absent<T>(value: T): (error: NodeJS.ErrnoException) => T {
   return (error) => {
     if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return value;
     throw error;
