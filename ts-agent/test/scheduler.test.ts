@@ -114,6 +114,21 @@ describe('scheduled updates', () => {
     assert.equal(scheduler.list()[0]?.result, 'Release 0.2.0 is committed.');
   });
 
+  it('are told as ended as soon as the history says so, and are on the disk at the next look', async () => {
+    const world = new World();
+    const scheduler = world.agent();
+    const { id } = scheduler.add(REQUEST);
+    world.clock.advance(HOUR_MS);
+    await scheduler.look();
+    world.entry(`schedule ${id}`, 'committed');
+    assert.deepEqual(stateOf(scheduler), ['done']);
+    assert.throws(() => scheduler.cancel(id, 'anna'), /it is done/);
+    const onDisk = () => Buffer.from(world.state.read(UPDATE_PATHS.schedules) ?? []).toString();
+    assert.match(onDisk(), /"state":"running"/);
+    await scheduler.look();
+    assert.match(onDisk(), /"state":"done"/);
+  });
+
   it('survive the agent and the machine, at every point of their life', async () => {
     const rows: readonly (readonly [
       name: string,

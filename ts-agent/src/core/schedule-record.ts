@@ -86,3 +86,11 @@ export function outcomeOf(entries: readonly HistoryEntry[], id: string): Schedul
       return { kind: 'failed', result: 'The install was cancelled.' };
   }
 }
+
+/** The schedule with what has come of it; the same object while that is open, and for one that does not run. */
+export function settledBy(entries: readonly HistoryEntry[], schedule: Schedule): Schedule {
+  if (schedule.state !== 'running') return schedule;
+  const outcome = outcomeOf(entries, schedule.id);
+  if (outcome.kind !== 'done' && outcome.kind !== 'failed') return schedule;
+  return { ...schedule, state: outcome.kind, result: outcome.result, nextMs: 0 };
+}

@@ -17,7 +17,7 @@ import {
   retriesUntilMs,
   withinBounds,
 } from '../core/schedule.ts';
-import { outcomeOf, schedulesFrom } from '../core/schedule-record.ts';
+import { outcomeOf, schedulesFrom, settledBy } from '../core/schedule-record.ts';
 import type { ScheduleRequest } from '../core/schedule-request.ts';
 import { scheduleFrom } from '../core/schedule-request.ts';
 import type { AgentPorts } from '../ports.ts';
@@ -78,16 +78,19 @@ export class Scheduler {
     clearInterval(this.#timer);
   }
 
-  /** What runs, then the next one first, then what has ended. */
+  /**
+   * What runs, then the next one first, then what has ended. One whose install has come to its end is told as ended,
+   * before the next look as well. @throws KeelError E_STATE_UNAVAILABLE
+   */
   list(): readonly Schedule[] {
     this.#noticeClockStep();
-    return this.#schedules.toSorted(compareSchedules);
+    return this.#settled().toSorted(compareSchedules);
   }
 
   /** Adds a schedule. @throws KeelError E_INVALID_ARGUMENT, E_LIMIT_EXCEEDED, E_STATE_FULL, E_STATE_UNAVAILABLE */
   add(request: ScheduleRequest): Schedule {
     this.#noticeClockStep();
-    if (this.#schedules.filter((one) => !hasEnded(one)).length >= OPEN_SCHEDULES_MAX) {
+    if (this.#settled().filter((one) => !hasEnded(one)).length >= OPEN_SCHEDULES_MAX) {
       throw new KeelError(
         'E_LIMIT_EXCEEDED',
         `Cannot schedule the update: ${OPEN_SCHEDULES_MAX} are waiting already`,
@@ -104,7 +107,7 @@ export class Scheduler {
 
   /** Gives up a schedule that waits. @throws KeelError E_NOT_FOUND, E_INVALID_ARGUMENT, E_STATE_FULL, E_STATE_UNAVAILABLE */
   cancel(id: string, who: string): Schedule {
-    const found = this.#schedules.find((one) => one.id === id);
+    const found = this.#settled().find((one) => one.id === id);
     if (found === undefined) {
       throw new KeelError('E_NOT_FOUND', `Cannot cancel the schedule: there is none with id ${id}`);
     }
@@ -132,9 +135,9 @@ export class Scheduler {
   async #look(): Promise<void> {
     this.#noticeClockStep();
     this.#saveRefused();
+    this.#saveSettled();
     const open = this.#schedules.filter((one) => !hasEnded(one)).toSorted(compareSchedules);
     if (open.length === 0) return;
-    for (const schedule of open.filter(({ state }) => state === 'running')) this.#settle(schedule);
     const { clock } = await bootReport(this.#ports.files);
     if (!clock.trusted) {
       this.#report('scheduled updates wait: the clock of the node is not believed');
@@ -198,11 +201,16 @@ export class Scheduler {
     }
   }
 
-  /** Looks up what has come of a schedule that runs. */
-  #settle(schedule: Schedule): void {
-    const outcome = outcomeOf(this.#installs.history(), schedule.id);
-    if (outcome.kind !== 'done' && outcome.kind !== 'failed') return;
-    this.#replace({ ...schedule, state: outcome.kind, result: outcome.result, nextMs: 0 });
+  #saveSettled(): void {
+    const settled = this.#settled();
+    if (settled.some((one, index) => one !== this.#schedules[index])) this.#save(settled);
+  }
+
+  /** The schedules, those that run with what the history says has come of them. */
+  #settled(): readonly Schedule[] {
+    if (!this.#schedules.some(({ state }) => state === 'running')) return this.#schedules;
+    const entries = this.#installs.history();
+    return this.#schedules.map((one) => settledBy(entries, one));
   }
 
   /**
