@@ -3,17 +3,22 @@
  * what cannot be avoided on the same emulated machine.
  */
 import { DiagnosticsService } from '@keelos/proto/gen/keel/v1/diagnostics_pb.js';
-import { UpdatePhase } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import { UpdatePhase, UpdateService } from '@keelos/proto/gen/keel/v1/update_pb.js';
+import type { ApiClient } from '@keelos/tests/api-client.ts';
 import type { TestBundle } from '@keelos/tests/bundle-factory.ts';
 import type { ReleaseName } from '@keelos/tests/release-variants.data.ts';
 import { UPDATE_TIMEOUT_MS, UpdateLab } from '@keelos/tests/update-lab.ts';
-import { statusOf, withApi } from '@keelos/tests/update-view.ts';
+import { withApi } from '@keelos/tests/update-view.ts';
 import { type Figure, figure } from './report.ts';
 import { diskOf } from './rival-disk.ts';
 import { rivalConsole } from './rival-machine.ts';
 
 const MIB = 1024 ** 2;
-const POLL_MS = 250;
+/** Between two looks whether the install has begun. */
+const LOOK_MS = 500;
+const LOOKS_MAX = 60;
+/** Between two looks at the memory. */
+const SAMPLE_MS = 2_000;
 /** Pages that were needed at start are given back a little later. */
 const IDLE_MS = 20_000;
 const EXIT_TIMEOUT_MS = 300_000;
@@ -21,9 +26,7 @@ const MIN_HEALTHY_SECONDS = 5;
 const RELEASES: readonly ReleaseName[] = ['good', 'good-again', 'good-third'];
 
 /** What one update showed. */
-interface Seen {
-  readonly installSeconds: number;
-  readonly peakBytes: number;
+interface Seen extends Install {
   readonly committedSeconds: number;
 }
 
@@ -33,45 +36,92 @@ const pause = (ms: number) =>
   });
 
 /** Proportional memory of everything that is ours. */
-async function ownBytes(lab: UpdateLab): Promise<number> {
-  const { processes } = await withApi(lab.node, (client) =>
-    client.unary(DiagnosticsService.method.listProcesses),
-  );
+async function ownBytes(client: ApiClient): Promise<number> {
+  const { processes } = await client.unary(DiagnosticsService.method.listProcesses);
   return processes.reduce((total, { pssBytes }) => total + Number(pssBytes), 0);
 }
 
-/** Follows an install until it is armed, or until the node has gone down for its trial. */
-async function install(lab: UpdateLab): Promise<{ seconds: number; peakBytes: number }> {
-  const startMs = performance.now();
-  let peakBytes = 0;
-  let hasBegun = false;
-  let last: UpdatePhase = UpdatePhase.UNSPECIFIED;
-  while (performance.now() - startMs < UPDATE_TIMEOUT_MS) {
-    const { phase } = await withApi(lab.node, statusOf).catch((error: unknown) => {
-      // Only an install that is nearly done goes down between two looks.
-      if (last < UpdatePhase.VERIFYING) throw error;
-      return { phase: UpdatePhase.ARMED };
-    });
-    last = phase;
-    const isEnded = phase >= UpdatePhase.ARMED;
-    if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
-    if (hasBegun && isEnded) return { seconds: (performance.now() - startMs) / 1000, peakBytes };
-    // Until it begins, the node tells how the last one ended.
-    hasBegun ||= !isEnded && phase !== UpdatePhase.UNSPECIFIED;
-    peakBytes = Math.max(peakBytes, await ownBytes(lab).catch(() => 0));
-    await pause(POLL_MS);
+/** An install: its phases in seconds, in their order, and the highest memory meanwhile. */
+interface Install {
+  readonly phases: ReadonlyMap<string, number>;
+  readonly peakBytes: number;
+}
+
+/**
+ * Follows an install from its first phase until it is armed, or until the node has gone down for its trial: over one
+ * connection, because each new one costs the node as much as megabytes of the install.
+ */
+async function install(lab: UpdateLab): Promise<Install> {
+  const client = await lab.node.enrolledClient();
+  const ended = new AbortController();
+  const peak = peakOf(client, ended.signal);
+  try {
+    const phases = await phasesOf(client);
+    ended.abort();
+    return { phases, peakBytes: await peak };
+  } finally {
+    ended.abort();
+    client.close();
   }
-  throw new Error(`no install has ended within ${UPDATE_TIMEOUT_MS} ms`);
+}
+
+async function phasesOf(client: ApiClient): Promise<ReadonlyMap<string, number>> {
+  const phases = new Map<string, number>();
+  let now: UpdatePhase = UpdatePhase.UNSPECIFIED;
+  let sinceMs = 0;
+  const enter = (phase: UpdatePhase) => {
+    const nowMs = performance.now();
+    if (isInstalling(now)) phases.set(phaseName(now), (nowMs - sinceMs) / 1000);
+    [now, sinceMs] = [phase, nowMs];
+  };
+  try {
+    for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
+      // While nothing is installed, the stream tells how the last one ended, and is over.
+      for await (const { status } of client.follow(UpdateService.method.watchUpdate)) {
+        const phase: UpdatePhase = status?.phase ?? now;
+        const hasBegun = isInstalling(now);
+        if (phase !== now) enter(phase);
+        if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
+        if (hasBegun && !isInstalling(phase)) return phases;
+      }
+      await pause(LOOK_MS);
+    }
+  } catch (error) {
+    // Only an install that is nearly done goes down without a last word.
+    if (now < UpdatePhase.VERIFYING || !isInstalling(now)) throw error;
+    enter(UpdatePhase.ARMED);
+    return phases;
+  }
+  throw new Error('no install has begun');
+}
+
+function isInstalling(phase: UpdatePhase): boolean {
+  return phase !== UpdatePhase.UNSPECIFIED && phase < UpdatePhase.ARMED;
+}
+
+function phaseName(phase: UpdatePhase): string {
+  return (UpdatePhase[phase] ?? '').toLowerCase();
+}
+
+/** The highest memory until `signal` is aborted. */
+async function peakOf(client: ApiClient, signal: AbortSignal): Promise<number> {
+  let peakBytes = 0;
+  while (!signal.aborted) {
+    // A node that goes down has no answer.
+    peakBytes = Math.max(peakBytes, await ownBytes(client).catch(() => 0));
+    await pause(SAMPLE_MS);
+  }
+  return peakBytes;
 }
 
 async function measure(lab: UpdateLab, name: ReleaseName): Promise<Seen> {
   const startMs = performance.now();
   const ended = lab.update(name, '--wait', '--timeout', '9m');
-  const { seconds, peakBytes } = await install(lab);
+  const installed = await install(lab);
   const { exitCode, stderr } = await ended;
   if (exitCode !== 0) throw new Error(stderr);
   const committedSeconds = (performance.now() - startMs) / 1000;
-  return { installSeconds: seconds, peakBytes, committedSeconds };
+  return { ...installed, committedSeconds };
 }
 
 /** Seconds of `dd conv=fsync` and of `sha256sum` over as many bytes on the same machine. */
@@ -108,7 +158,7 @@ export async function update(runs: number): Promise<Figure[]> {
     const bundle = await lab.factory.bundle('good');
     for (let run = 0; run < runs; run++) {
       await pause(IDLE_MS);
-      idle.push(await ownBytes(lab));
+      idle.push(await withApi(lab.node, ownBytes));
       copies.push(await rivalSeconds(bundle));
       boots.push(await bootSeconds(lab));
       seen.push(await measure(lab, RELEASES[run % RELEASES.length] ?? 'good'));
@@ -126,13 +176,23 @@ function figures(
   const perSecond = (seconds: number) => sizeBytes / 1e6 / seconds;
   const sums = of.copies.map((copy, at) => copy + (of.boots[at] ?? 0) + MIN_HEALTHY_SECONDS);
   const above = of.seen.map(({ peakBytes }, at) => Math.max(0, peakBytes - (of.idle[at] ?? 0)));
-  const installed = of.seen.map(({ installSeconds }) => perSecond(installSeconds));
+  const installed = of.seen.map(({ phases }) => {
+    const seconds = [...phases.values()].reduce((total, one) => total + one, 0);
+    return perSecond(seconds);
+  });
+  const names = [...(of.seen[0]?.phases.keys() ?? [])];
   const bench = 'update';
   return [
     figure({
       ...{ bench, name: 'install', unit: 'MB/s', better: 'higher', values: installed },
       rival: { name: 'dd conv=fsync and sha256sum', values: of.copies.map(perSecond) },
     }),
+    ...names.map((name) =>
+      figure({
+        ...{ bench, name, unit: 's', better: 'lower' },
+        values: of.seen.map(({ phases }) => phases.get(name) ?? 0),
+      }),
+    ),
     figure({ bench, name: 'memory-above-idle', unit: 'bytes', better: 'lower', values: above }),
     figure({
       ...{ bench, name: 'until-committed', unit: 's', better: 'lower' },
