@@ -14,9 +14,6 @@ import { diskOf } from './rival-disk.ts';
 import { rivalConsole } from './rival-machine.ts';
 
 const MIB = 1024 ** 2;
-/** Between two looks whether the install has begun. */
-const LOOK_MS = 500;
-const LOOKS_MAX = 60;
 /** Between two looks at the memory. */
 const SAMPLE_MS = 2_000;
 /** Pages that were needed at start are given back a little later. */
@@ -51,21 +48,20 @@ interface Install {
  * Follows an install from its first phase until it is armed, or until the node has gone down for its trial: over one
  * connection, because each new one costs the node as much as megabytes of the install.
  */
-async function install(lab: UpdateLab): Promise<Install> {
-  const client = await lab.node.enrolledClient();
-  const ended = new AbortController();
-  const peak = peakOf(client, ended.signal);
-  try {
-    const phases = await phasesOf(client);
-    ended.abort();
+function install({ node }: UpdateLab): Promise<Install> {
+  return withApi(node, async (client) => {
+    const ended = new AbortController();
+    const peak = peakOf(client, ended.signal);
+    // While nothing is installed the stream tells how the last one ended, and is over.
+    const phases = await node
+      .until(UPDATE_TIMEOUT_MS, () => phasesOf(client))
+      .finally(() => ended.abort());
     return { phases, peakBytes: await peak };
-  } finally {
-    ended.abort();
-    client.close();
-  }
+  });
 }
 
-async function phasesOf(client: ApiClient): Promise<ReadonlyMap<string, number>> {
+/** Phases of the install that runs; undefined when none does. */
+async function phasesOf(client: ApiClient): Promise<ReadonlyMap<string, number> | undefined> {
   const phases = new Map<string, number>();
   let now: UpdatePhase = UpdatePhase.UNSPECIFIED;
   let sinceMs = 0;
@@ -75,16 +71,12 @@ async function phasesOf(client: ApiClient): Promise<ReadonlyMap<string, number>>
     [now, sinceMs] = [phase, nowMs];
   };
   try {
-    for (let looks = 0; looks < LOOKS_MAX; looks += 1) {
-      // While nothing is installed, the stream tells how the last one ended, and is over.
-      for await (const { status } of client.follow(UpdateService.method.watchUpdate)) {
-        const phase: UpdatePhase = status?.phase ?? now;
-        const hasBegun = isInstalling(now);
-        if (phase !== now) enter(phase);
-        if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
-        if (hasBegun && !isInstalling(phase)) return phases;
-      }
-      await pause(LOOK_MS);
+    for await (const { status } of client.follow(UpdateService.method.watchUpdate)) {
+      const phase: UpdatePhase = status?.phase ?? now;
+      const hasBegun = isInstalling(now);
+      if (phase !== now) enter(phase);
+      if (hasBegun && phase === UpdatePhase.FAILED) throw new Error('the install has failed');
+      if (hasBegun && !isInstalling(phase)) return phases;
     }
   } catch (error) {
     // Only an install that is nearly done goes down without a last word.
@@ -92,7 +84,8 @@ async function phasesOf(client: ApiClient): Promise<ReadonlyMap<string, number>>
     enter(UpdatePhase.ARMED);
     return phases;
   }
-  throw new Error('no install has begun');
+  if (isInstalling(now)) throw new Error('the node has ended the stream in the middle');
+  return undefined;
 }
 
 function isInstalling(phase: UpdatePhase): boolean {
